@@ -1,0 +1,48 @@
+/** Every code a {@link CanaryError} can carry, with the HTTP status an adapter answers it with. */
+const STATUS_OF = {
+  /** A bad option: thrown when a release is built or updated, never while a request runs. */
+  ERR_CANARY_OPTION: 500,
+  /** A move that is not legal in the release's present state. */
+  ERR_CANARY_STATE: 409,
+  /** A request line or header that must not be forwarded. */
+  ERR_CANARY_REQUEST: 400,
+  /** A body that was read by someone else and cannot be sent again. */
+  ERR_CANARY_BODY: 500,
+  /** No connection to the upstream. */
+  ERR_CANARY_UPSTREAM_CONNECT: 502,
+  /** The upstream broke off, or answered nonsense, before the head of its response was whole. */
+  ERR_CANARY_UPSTREAM_RESPONSE: 502,
+  /** The upstream did not accept a connection, or did not answer, in time. */
+  ERR_CANARY_UPSTREAM_TIMEOUT: 504,
+  /** All connections to the upstream are taken and the queue is full. */
+  ERR_CANARY_UPSTREAM_BUSY: 503,
+  /** A mount whose service, route or api the registry does not know. */
+  ERR_CANARY_SERVICE: 503,
+  /** The registry's store could not be read or written. */
+  ERR_CANARY_STORE: 503,
+  /** Used after `close()`. */
+  ERR_CANARY_CLOSED: 503,
+} as const
+
+export type CanaryErrorCode = keyof typeof STATUS_OF
+
+/**
+ * The one class of error these packages throw or hand to a framework.
+ *
+ * `message` is fixed text that may be shown to anyone: addresses and the underlying failure are only in `cause`.
+ * `status`, `statusCode` and `expose` are what Express, Koa and Fastify read from an error.
+ */
+export class CanaryError extends Error {
+  override readonly name = 'CanaryError'
+  readonly code: CanaryErrorCode
+  readonly status: number
+  readonly statusCode: number
+  readonly expose = false
+
+  constructor(code: CanaryErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+    this.status = STATUS_OF[code]
+    this.statusCode = this.status
+  }
+}

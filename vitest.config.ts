@@ -1,0 +1,28 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(`packages/${path}`, import.meta.url))
+
+// Tests import the packages by their public names and run on the sources, so that coverage and stack traces speak of them.
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^@canary-release\/core\/registry$/, replacement: source('core/src/registry/index.ts') },
+      { find: /^@canary-release\/core\/http-proxy$/, replacement: source('core/src/proxy/http-proxy.ts') },
+      { find: /^@canary-release\/core\/(.+)$/, replacement: source('core/src/$1.ts') },
+      { find: /^@canary-release\/([^/]+)$/, replacement: source('$1/src/index.ts') },
+    ],
+  },
+  test: {
+    include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
+    exclude: ['**/dist/**', '**/node_modules/**'],
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    coverage: {
+      provider: 'v8',
+      include: ['packages/*/src/**/*.ts'],
+      reporter: ['text', 'json-summary'],
+    },
+  },
+})
