@@ -1,0 +1,52 @@
+import { z } from 'zod'
+import type { Forwarder, RequestHeadersHook, ResponseHeadersHook } from './forwarder.js'
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
+const functionOf = <T>(what: string) => z.custom<T>((value) => typeof value === 'function', { error: what })
+const milliseconds = z.number().int().min(1).max(2_147_483_647)
+
+/** The checked form of `proxy` in a release's options. */
+export const proxyOptionsSchema = z.strictObject({
+  /** Milliseconds to establish a connection (DNS, TCP and TLS), or to wait in the queue for a free one. */
+  connectTimeoutMs: milliseconds.default(5000),
+  /** Milliseconds from the request sent to the head of the response. */
+  headersTimeoutMs: milliseconds.default(30_000),
+  /** Milliseconds without a byte of a body, either way. */
+  bodyTimeoutMs: milliseconds.default(60_000),
+  /** Connections per upstream. */
+  connections: z.number().int().min(1).max(65_535).default(256),
+  /** Requests that may wait for a connection; one more is answered ERR_CANARY_UPSTREAM_BUSY. */
+  queue: z.number().int().min(0).max(1_000_000).default(1024),
+  /** True sends the client's `Host` instead of the upstream's. */
+  preserveHost: z.boolean().default(false),
+  /** Name of a request header that tells the upstream the decision (`A` or `B`); a client's own is always removed. */
+  decisionHeader: z.string().regex(HEADER_NAME).toLowerCase().nullable().default(null),
+  /** Replaces the undici forwarder. */
+  forwarder: z
+    .custom<Forwarder>((value) => typeof value === 'object' && value !== null && 'forward' in value && 'close' in value, {
+      error: 'expected a Forwarder',
+    })
+    .nullable()
+    .default(null),
+  onRequestHeaders: functionOf<RequestHeadersHook>('expected a function').nullable().default(null),
+  onResponseHeaders: functionOf<ResponseHeadersHook>('expected a function').nullable().default(null),
+})
+
+export type ProxyOptions = z.input<typeof proxyOptionsSchema>
+export type ResolvedProxyOptions = Readonly<z.output<typeof proxyOptionsSchema>>
+
+/** The checked form of `health`: passive where it is not given. */
+export const healthOptionsSchema = z.strictObject({
+  /** Path asked for on B, with a GET; 2xx and 3xx are healthy. */
+  path: z.string().regex(/^\/[\u0021-\u007e]*$/),
+  intervalMs: milliseconds.default(5000),
+  timeoutMs: milliseconds.default(2000),
+  /** Good answers in a row that bring B back. */
+  healthy: z.number().int().min(1).max(1000).default(2),
+  /** Bad answers in a row that take B out. */
+  unhealthy: z.number().int().min(1).max(1000).default(3),
+})
+
+export type HealthOptions = z.input<typeof healthOptionsSchema>
+/** `null`: passive only. */
+export type ResolvedHealthOptions = Readonly<z.output<typeof healthOptionsSchema>> | null
