@@ -11,7 +11,13 @@ const stamp = join(root, 'node_modules', '.setup')
 /** What the installation follows from: the lockfile, the manifests and the version of Node. */
 function fingerprint() {
   const hash = createHash('sha256').update(process.version)
-  const folders = ['.', ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`), 'examples', 'test', 'bench']
+  const folders = [
+    '.',
+    ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`),
+    'examples',
+    'test',
+    'bench',
+  ]
   for (const file of ['pnpm-lock.yaml', 'pnpm-workspace.yaml', ...folders.map((folder) => `${folder}/package.json`)]) {
     const path = join(root, file)
     if (existsSync(path)) hash.update(readFileSync(path))

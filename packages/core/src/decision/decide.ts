@@ -1,0 +1,130 @@
+import { bucketOf } from './bucket.js'
+import type { Decision, HashedBy, Reason, UpstreamName } from './decision.js'
+import type { Facts } from './facts.js'
+import { ipIdentity } from './ip-address.js'
+import type { HashRule, Plan } from './plan.js'
+
+/** Whether the rules are asked at all, or everything goes to one side. */
+export type Standing = 'open' | 'disabled' | 'rolled-back' | 'promoted'
+
+/** What a decision needs besides the plan and the facts. */
+export interface Draw {
+  readonly standing: Standing
+  readonly bucketsOnB: number
+  /** The bucket of a request without identity. */
+  readonly nextBucket: (bucketsOnB: number) => number
+  /** A fresh random id for a visitor's cookie. */
+  readonly newId: () => string
+}
+
+/** A {@link Decision} that also knows, unseen, which identity it hashed. */
+export class DrawnDecision implements Decision {
+  declare readonly setCookie?: string
+  readonly upstream: UpstreamName
+  readonly reason: Reason
+  readonly hashedBy: HashedBy | null
+  readonly bucket: number | null
+  readonly bucketsOnB: number
+  readonly steps: number
+  readonly release: string
+  readonly origin: string | null
+  readonly #identity: string | null
+
+  constructor(
+    plan: Plan,
+    bucketsOnB: number,
+    upstream: UpstreamName,
+    reason: Reason,
+    hashedBy: HashedBy | null,
+    bucket: number | null,
+    identity: string | null,
+  ) {
+    this.upstream = upstream
+    this.reason = reason
+    this.hashedBy = hashedBy
+    this.bucket = bucket
+    this.bucketsOnB = bucketsOnB
+    this.steps = plan.steps
+    this.release = plan.release
+    this.origin = upstream === 'A' ? plan.originA : plan.originB
+    this.#identity = identity
+  }
+
+  /** The identity that was hashed; `null` where there was none. */
+  static identityOf(decision: Decision): string | null {
+    return #identity in decision ? decision.#identity : null
+  }
+}
+
+/** Decides one request. Rules in order: standing, override header, override cookie, groups, bucket. */
+export function decide(plan: Plan, draw: Draw, facts: Facts): DrawnDecision {
+  const { bucketsOnB, standing } = draw
+  if (standing !== 'open') {
+    return new DrawnDecision(plan, bucketsOnB, standing === 'promoted' ? 'B' : 'A', standing, null, null, null)
+  }
+  const override = overriddenTo(plan, facts)
+  if (override !== null) return new DrawnDecision(plan, bucketsOnB, override, 'override', null, null, null)
+  const { hash } = plan
+  if (hash.by === 'allow' || hash.by === 'deny') {
+    const member = isMember(hash.groups, facts)
+    return new DrawnDecision(plan, bucketsOnB, member === (hash.by === 'allow') ? 'B' : 'A', 'group', null, null, null)
+  }
+  return drawBucket(plan, draw, facts, hash)
+}
+
+function drawBucket(plan: Plan, draw: Draw, facts: Facts, hash: HashRule): DrawnDecision {
+  const { bucketsOnB } = draw
+  let hashedBy: HashedBy = 'none'
+  let identity = ''
+  let setCookie: string | null = null
+  if (hash.by === 'header') {
+    hashedBy = 'header'
+    identity = facts.header(hash.name)
+  } else if (hash.by === 'cookie') {
+    hashedBy = 'cookie'
+    identity = facts.cookie(hash.name)
+    if (identity === '') {
+      identity = draw.newId()
+      setCookie = cookieText(hash.name, identity, facts.secure())
+    }
+  }
+  if (identity === '' && hash.by !== 'ip' && hash.by !== 'none') {
+    hashedBy = 'consumer'
+    identity = facts.consumer()
+  }
+  if (identity === '' && hash.by !== 'none') {
+    hashedBy = 'ip'
+    identity = facts.ip()
+    if (identity !== '') identity = ipIdentity(identity, plan.ipv6Prefix)
+  }
+  if (identity === '') {
+    const bucket = draw.nextBucket(bucketsOnB)
+    return new DrawnDecision(plan, bucketsOnB, bucket < bucketsOnB ? 'B' : 'A', 'bucket', 'none', bucket, null)
+  }
+  const bucket = bucketOf(plan.salt, identity, plan.steps)
+  const upstream = bucket < bucketsOnB ? 'B' : 'A'
+  const decision = new DrawnDecision(plan, bucketsOnB, upstream, 'bucket', hashedBy, bucket, identity)
+  return setCookie === null ? decision : Object.assign(decision, { setCookie })
+}
+
+/** What the override header or else the override cookie says; `null` where neither says anything known. */
+export function overriddenTo(plan: Plan, facts: Facts): UpstreamName | null {
+  const byHeader = plan.overrideHeader === null ? null : upstreamOf(facts.header(plan.overrideHeader))
+  return byHeader ?? (plan.overrideCookie === null ? null : upstreamOf(facts.cookie(plan.overrideCookie)))
+}
+
+function upstreamOf(value: string): UpstreamName | null {
+  if (value === 'always') return 'B'
+  return value === 'never' ? 'A' : null
+}
+
+export function isMember(groups: ReadonlySet<string>, facts: Facts): boolean {
+  return facts.groups().some((group) => groups.has(group))
+}
+
+const COOKIE_MAX_AGE_S = 30 * 24 * 3600
+
+function cookieText(name: string, id: string, secure: boolean): string {
+  const attributes = `Path=/; Max-Age=${COOKIE_MAX_AGE_S}; HttpOnly; SameSite=Lax`
+  return `${name}=${id}; ${attributes}${secure ? '; Secure' : ''}`
+}

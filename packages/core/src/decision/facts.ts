@@ -1,0 +1,100 @@
+/**
+ * What a decision may want to know of a request. Each is asked for only where a rule needs it; the empty string
+ * means that the request has none. None of them throws.
+ */
+export interface Facts {
+  consumer(): string
+  groups(): readonly string[]
+  ip(): string
+  /** @param name in lower case */
+  header(name: string): string
+  cookie(name: string): string
+  /** Whether the client speaks TLS, so that a cookie may be `Secure`. */
+  secure(): boolean
+}
+
+/** A request described by hand, for {@link Release.decide} and {@link Release.explain}. All of it is optional. */
+export interface RequestDescription {
+  /** Who calls, as an authentication established it. */
+  readonly consumer?: string | number | undefined
+  readonly groups?: readonly string[] | undefined
+  /** The client's address. */
+  readonly ip?: string | undefined
+  /** Header names in any case. */
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined
+  readonly cookies?: Readonly<Record<string, string | undefined>> | undefined
+  /** True where the client speaks TLS. @default false */
+  readonly secure?: boolean | undefined
+}
+
+const NO_GROUPS: readonly string[] = []
+
+/** Facts from a description that may be anything at all: what cannot be read counts as missing. */
+export class DescribedFacts implements Facts {
+  readonly #request: RequestDescription
+
+  constructor(request: RequestDescription) {
+    this.#request = request
+  }
+
+  consumer(): string {
+    try {
+      return textOf(this.#request.consumer)
+    } catch {
+      return ''
+    }
+  }
+
+  groups(): readonly string[] {
+    try {
+      const { groups } = this.#request
+      return Array.isArray(groups) ? [...groups].filter((group) => typeof group === 'string') : NO_GROUPS
+    } catch {
+      return NO_GROUPS
+    }
+  }
+
+  ip(): string {
+    try {
+      return textOf(this.#request.ip)
+    } catch {
+      return ''
+    }
+  }
+
+  header(name: string): string {
+    try {
+      const { headers } = this.#request
+      if (headers === undefined || headers === null) return ''
+      if (Object.hasOwn(headers, name)) return textOf(headers[name])
+      for (const key of Object.keys(headers)) if (key.toLowerCase() === name) return textOf(headers[key])
+      return ''
+    } catch {
+      return ''
+    }
+  }
+
+  cookie(name: string): string {
+    try {
+      const { cookies } = this.#request
+      return cookies !== undefined && cookies !== null && Object.hasOwn(cookies, name) ? textOf(cookies[name]) : ''
+    } catch {
+      return ''
+    }
+  }
+
+  secure(): boolean {
+    try {
+      return this.#request.secure === true
+    } catch {
+      return false
+    }
+  }
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : ''
+  if (typeof value === 'bigint') return String(value)
+  return Array.isArray(value) && value.every((part) => typeof part === 'string') ? value.join(', ') : ''
+}

@@ -1,0 +1,70 @@
+import { compileSalt } from './bucket.js'
+import type { HashPrefix } from './murmur3.js'
+
+/** What an identity is. */
+export type Hash =
+  | 'consumer'
+  | 'ip'
+  | 'none'
+  | { readonly header: string }
+  | { readonly cookie: string }
+  | { readonly allow: readonly string[] }
+  | { readonly deny: readonly string[] }
+
+/** A {@link Hash}, compiled. */
+export type HashRule =
+  | { readonly by: 'consumer' | 'ip' | 'none' }
+  /** `name` is in lower case for a header. */
+  | { readonly by: 'header' | 'cookie'; readonly name: string }
+  | { readonly by: 'allow' | 'deny'; readonly groups: ReadonlySet<string> }
+
+/** What a release decides by: compiled when it is built or updated, read for each request. */
+export interface Plan {
+  readonly release: string
+  readonly steps: number
+  readonly salt: HashPrefix
+  readonly hash: HashRule
+  /** In lower case; `null` where there is none. */
+  readonly overrideHeader: string | null
+  readonly overrideCookie: string | null
+  readonly ipv6Prefix: number
+  readonly originA: string | null
+  readonly originB: string | null
+}
+
+/** The settings that a {@link Plan} is compiled from. */
+export interface PlanSettings {
+  readonly name: string
+  readonly salt: string
+  readonly steps: number
+  readonly hash: Hash
+  readonly override: { readonly header?: string | undefined; readonly cookie?: string | undefined }
+  readonly ipv6Prefix: number
+}
+
+export function compilePlan(settings: PlanSettings, originA: string | null, originB: string | null): Plan {
+  return {
+    release: settings.name,
+    steps: settings.steps,
+    salt: compileSalt(settings.salt),
+    hash: compileHash(settings.hash),
+    overrideHeader: settings.override.header?.toLowerCase() ?? null,
+    overrideCookie: settings.override.cookie ?? null,
+    ipv6Prefix: settings.ipv6Prefix,
+    originA,
+    originB,
+  }
+}
+
+function compileHash(hash: Hash): HashRule {
+  if (typeof hash === 'string') return { by: hash }
+  if ('header' in hash) return { by: 'header', name: hash.header.toLowerCase() }
+  if ('cookie' in hash) return { by: 'cookie', name: hash.cookie }
+  if ('allow' in hash) return { by: 'allow', groups: new Set(hash.allow) }
+  return { by: 'deny', groups: new Set(hash.deny) }
+}
+
+/** Whether requests of one identity stay together, so that they are not independent of each other. */
+export function isSticky(hash: Hash): boolean {
+  return hash !== 'none'
+}

@@ -1,0 +1,38 @@
+type Listener<Event> = (event: Event) => void
+
+/** Listeners by the name of their event. One that throws is reported and disturbs nobody else. */
+export class Listeners<Events extends object> {
+  #byName: { [Name in keyof Events]?: readonly Listener<Events[Name]>[] | undefined } = {}
+  readonly #report: (error: unknown) => void
+
+  constructor(report: (error: unknown) => void) {
+    this.#report = report
+  }
+
+  add<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
+    this.#byName[name] = [...(this.#byName[name] ?? []), listener]
+  }
+
+  remove<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
+    const rest = (this.#byName[name] ?? []).filter((known) => known !== listener)
+    this.#byName[name] = rest.length === 0 ? undefined : rest
+  }
+
+  has(name: keyof Events): boolean {
+    return this.#byName[name] !== undefined
+  }
+
+  emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
+    for (const listener of this.#byName[name] ?? []) {
+      try {
+        listener(event)
+      } catch (error) {
+        this.#report(error)
+      }
+    }
+  }
+
+  clear(): void {
+    this.#byName = {}
+  }
+}

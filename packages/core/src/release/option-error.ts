@@ -1,0 +1,162 @@
+import type { z } from 'zod'
+import { CanaryError } from '../errors.js'
+
+type Path = readonly PropertyKey[]
+
+/** The error of one bad option: the option, what was expected, what was given. */
+export function optionError(path: string, expectation: string, given: unknown): CanaryError {
+  return new CanaryError('ERR_CANARY_OPTION', `${path} ${expectation}, got ${show(path, given)}`)
+}
+
+/**
+ * Parses with a schema.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION that names the first bad option; `prefix` goes before its path
+ */
+export function parseOptions<Schema extends z.ZodType>(schema: Schema, input: unknown, prefix = ''): z.output<Schema> {
+  const result = schema.safeParse(input)
+  if (result.success) return result.data
+  const issue = deepest(result.error.issues, [])
+  if (issue === null) throw optionError(prefix || 'options', 'must be valid', input)
+  throw describe(schema, input, issue, prefix)
+}
+
+interface Found {
+  readonly issue: z.core.$ZodIssue
+  readonly path: Path
+}
+
+/** The first issue; inside a union the branch that came furthest, as that is the one that was meant. */
+function deepest(issues: readonly z.core.$ZodIssue[], base: Path): Found | null {
+  const [issue] = issues
+  if (issue === undefined) return null
+  const path = [...base, ...issue.path]
+  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
+    const inner = issue.errors.map((branch) => deepest(branch, path)).filter((found) => found !== null)
+    const furthest = inner.sort((a, b) => b.path.length - a.path.length)[0]
+    if (furthest !== undefined) return furthest
+  }
+  return { issue, path }
+}
+
+function describe(schema: z.ZodType, input: unknown, { issue, path }: Found, prefix: string): CanaryError {
+  if (issue.code === 'unrecognized_keys') {
+    const [key = ''] = issue.keys
+    const name = join(prefix, [...path, key])
+    const nearest = nearestName(key, knownNames(schema, path))
+    const hint = nearest === null ? '' : `: did you mean ${nearest}?`
+    return new CanaryError('ERR_CANARY_OPTION', `${name} is not an option${hint}`)
+  }
+  if (issue.message === 'is not an option') {
+    return new CanaryError('ERR_CANARY_OPTION', `${join(prefix, path)} is not an option`)
+  }
+  return optionError(join(prefix, path) || 'options', expectationOf(issue), valueAt(input, path))
+}
+
+function expectationOf(issue: z.core.$ZodIssue): string {
+  if (issue.message.startsWith('must ')) return issue.message
+  if (issue.code === 'invalid_type') return `must be ${article(issue.expected)}`
+  if (issue.code === 'too_small' || issue.code === 'too_big') {
+    const bound = issue.code === 'too_small' ? `at least ${issue.minimum}` : `at most ${issue.maximum}`
+    return `must be ${bound}`
+  }
+  if (issue.code === 'invalid_value')
+    return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`
+  return `must be valid (${issue.message})`
+}
+
+function article(type: string): string {
+  if (type === 'int') return 'a whole number'
+  return `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type}`
+}
+
+function join(prefix: string, path: Path): string {
+  return [...(prefix === '' ? [] : [prefix]), ...path.map(String)].join('.')
+}
+
+function valueAt(input: unknown, path: Path): unknown {
+  let value = input
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = Reflect.get(value, key)
+  }
+  return value
+}
+
+/** The names that the object at `path` of a schema knows. */
+function knownNames(schema: z.ZodType, path: Path): string[] {
+  let at: unknown = schema
+  for (const key of path) at = Reflect.get(shapeOf(at), key)
+  return Object.keys(shapeOf(at))
+}
+
+function shapeOf(schema: unknown): object {
+  let at: unknown = schema
+  for (let depth = 0; depth < 8 && typeof at === 'object' && at !== null; depth += 1) {
+    if ('shape' in at && typeof at.shape === 'object' && at.shape !== null) return at.shape
+    if ('options' in at && Array.isArray(at.options)) {
+      return Object.assign({}, ...at.options.map((option: unknown) => shapeOf(option)))
+    }
+    if ('unwrap' in at && typeof at.unwrap === 'function') at = at.unwrap()
+    else if ('in' in at) at = at.in
+    else break
+  }
+  return {}
+}
+
+/** The known name that is nearest to a misspelt one, where one is near. */
+export function nearestName(name: string, known: readonly string[]): string | null {
+  const wanted = name.slice(0, 64).toLowerCase()
+  let best: string | null = null
+  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  for (const candidate of known) {
+    const distance = editDistance(wanted, candidate.toLowerCase())
+    if (distance < least) {
+      least = distance
+      best = candidate
+    }
+  }
+  return best
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j += 1) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+const SECRET = /tls|key|cert|pass|token|secret|credential/i
+
+/** A value for a message: short, without credentials, and never what a secret option holds. */
+function show(path: string, value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (value === null) return 'null'
+  if (SECRET.test(path)) return `a ${typeof value} (not shown)`
+  if (typeof value === 'string') return JSON.stringify(shorten(redactUrl(value)))
+  if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (value instanceof URL) return redactUrl(value.href)
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
+  return Array.isArray(value)
+    ? `an array of ${value.length}`
+    : `${/^[aeiou]/.test(typeof value) ? 'an' : 'a'} ${typeof value}`
+}
+
+function shorten(text: string): string {
+  return text.length > 100 ? `${text.slice(0, 100)}…` : text
+}
+
+/** A URL without what stands before its `@`. */
+export function redactUrl(text: string): string {
+  const at = text.lastIndexOf('@')
+  const scheme = text.indexOf('://')
+  if (at === -1) return text
+  return scheme === -1 || scheme > at ? `***${text.slice(at)}` : `${text.slice(0, scheme + 3)}***${text.slice(at)}`
+}

@@ -1,0 +1,248 @@
+import { z } from 'zod'
+import { MAX_STEPS } from '../decision/bucket.js'
+import type { Hash } from '../decision/plan.js'
+import { type HealthOptions, type ProxyOptions, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
+import { epochSecondsOf, secondsOf } from './duration.js'
+import type { Logger } from './logger.js'
+import type { ReleaseRecord } from './lifecycle.js'
+import type { CheckedUpstream, UpstreamBOption, UpstreamOption } from './upstream-options.js'
+
+/** What a `consumer` function may return: anything else counts as nobody and is reported. */
+export type ConsumerValue = string | number | null | undefined
+
+/**
+ * The options of a mount: how its requests are read and sent on. A release written in code has them beside its own;
+ * a mount on a registry has only these, as the releases are records.
+ */
+export interface MountOptions<Request = never> {
+  /** `forward` proxies to the upstream's URL; `rewrite` sets `decision.origin` and the path, then calls the next handler. @default 'forward' */
+  readonly mode?: 'forward' | 'rewrite' | undefined
+  /** Who calls. @default `id`, `sub`, `username` or `_id` of what the framework's authentication left in `user` or `auth` */
+  readonly consumer?: ((request: Request) => ConsumerValue) | undefined
+  /** The caller's groups. @default `groups`, `roles` or `scope` of the same */
+  readonly groups?: ((request: Request) => readonly string[] | null | undefined) | undefined
+  /** Proxies in front of this one: addresses, CIDRs, `loopback`, `linklocal`, `uniquelocal`. @default the framework's own, or nobody */
+  readonly trustedIps?: readonly string[] | undefined
+  /** The header that a trusted proxy names the client in; `forwarded` is read as RFC 7239. @default 'x-forwarded-for' */
+  readonly realIpHeader?: string | undefined
+  /** Bits of an IPv6 address that make one client, 1 … 128. @default 64 */
+  readonly ipv6Prefix?: number | undefined
+  /** Active health checks of B. @default passive only */
+  readonly health?: HealthOptions | undefined
+  /** A response header that names the upstream; sets `Vary` too. @default none */
+  readonly exposeHeader?: string | undefined
+  readonly proxy?: ProxyOptions | undefined
+  /** @default console */
+  readonly logger?: Logger | undefined
+  /** Told of each kind of problem once: a `consumer` function that throws, a listener that throws … */
+  readonly onError?: ((error: unknown) => void) | undefined
+}
+
+/** The options of a release. Checked once, when it is built or updated. */
+export interface ReleaseOptions<
+  Request = never,
+  Handler = (...args: never[]) => unknown,
+> extends MountOptions<Request> {
+  /** In logs, decisions and metrics; 1 … 200 characters. */
+  readonly name: string
+  /** Makes buckets differ between releases, so that the same users are not always first. @default `name` */
+  readonly salt?: string | undefined
+  readonly upstreams: { readonly A: UpstreamOption<Handler>; readonly B: UpstreamBOption<Handler> }
+  /** B's share, 0 … 100, decimals allowed. Either this, or `start` with `duration`. */
+  readonly percentage?: number | undefined
+  /** When a linear release begins: Date, ISO date or epoch seconds; may lie in the past. */
+  readonly start?: Date | string | number | undefined
+  /** Length of a linear release: seconds, or `'90m'`. @default 3600 */
+  readonly duration?: number | string | undefined
+  /** Number of buckets, 1 … 2³². @default 1000 */
+  readonly steps?: number | undefined
+  /** @default 'consumer' */
+  readonly hash?: Hash | undefined
+  /** Request header and cookie whose value `always` means B, `never` A. @default none */
+  readonly override?: { readonly header?: string | undefined; readonly cookie?: string | undefined } | undefined
+  /** True sends B's requests to A while B cannot be reached. @default false */
+  readonly upstreamFallback?: boolean | undefined
+  /** Rolls the release back by itself where B is worse than A. @default false */
+  readonly guard?: boolean | undefined
+  /** False sends everything to A; in a registry the next scope applies. @default true */
+  readonly enabled?: boolean | undefined
+  /** What an earlier process knew: a `status()`, so that a rollback outlives a restart. */
+  readonly state?: Partial<ReleaseRecord> | undefined
+  /** Milliseconds since the epoch. @default Date.now */
+  readonly clock?: (() => number) | undefined
+  /** 0 ≤ n < 1. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
+const headerName = z.string().regex(HEADER_NAME, { error: 'must be a header name' })
+const cookieName = z.string().regex(HEADER_NAME, { error: 'must be a cookie name' })
+const groupNames = z.array(z.string().min(1)).min(1, { error: 'must name at least one group' })
+const isFunction = <T>(value: unknown): value is T => typeof value === 'function'
+const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
+
+const HASH = 'must be consumer, ip, none, { header }, { cookie }, { allow: groups } or { deny: groups }'
+const hashBranches = {
+  header: z.strictObject({ header: headerName }),
+  cookie: z.strictObject({ cookie: cookieName }),
+  allow: z.strictObject({ allow: groupNames }),
+  deny: z.strictObject({ deny: groupNames }),
+}
+const hashSchema = z.unknown().transform((value, context): Hash => pick(value, context, hashBranch(value)))
+
+function hashBranch(value: unknown): z.ZodType<Hash> {
+  if (isPlain(value)) {
+    if ('header' in value) return hashBranches.header
+    if ('cookie' in value) return hashBranches.cookie
+    if ('allow' in value) return hashBranches.allow
+    if ('deny' in value) return hashBranches.deny
+  }
+  return z.enum(['consumer', 'ip', 'none'], { error: HASH })
+}
+
+const tlsSchema = z.strictObject({
+  ca: z.any().optional(),
+  cert: z.any().optional(),
+  key: z.any().optional(),
+  passphrase: z.string().optional(),
+  pfx: z.any().optional(),
+  servername: z.string().optional(),
+  rejectUnauthorized: z.boolean().optional(),
+})
+const handlerSchema = z.custom<(...args: never[]) => unknown>(isFunction, {
+  error: 'must be a URL, { url } or a handler',
+})
+const urlSchema = z.union([z.string(), z.instanceof(URL)], { error: 'must be an http: or https: URL' })
+const locationSchema = z.strictObject({
+  url: urlSchema,
+  socketPath: z.string().min(1).optional(),
+  tls: tlsSchema.optional(),
+})
+const partsSchema = z.strictObject({
+  host: z
+    .string({ error: 'must be a host name or an address' })
+    .min(1, { error: 'must be a host name or an address' })
+    .optional(),
+  port: z
+    .number({ error: 'must be a port from 1 to 65535' })
+    .int({ error: 'must be a port from 1 to 65535' })
+    .min(1, { error: 'must be a port from 1 to 65535' })
+    .max(65_535, { error: 'must be a port from 1 to 65535' })
+    .optional(),
+  uri: z.string({ error: 'must be a path that begins with /' }).optional(),
+})
+const isPlain = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !(value instanceof URL)
+const urlOrHandler = z.union([z.string(), z.instanceof(URL), handlerSchema], {
+  error: 'must be a URL, { url } or a handler',
+})
+const upstreamA = z.unknown().transform((value, context) => pick(value, context, branchOfA(value)))
+const upstreamB = z.unknown().transform((value, context) => pick(value, context, branchOfB(value)))
+
+function branchOfA(value: unknown): z.ZodType<CheckedUpstream> {
+  return isPlain(value) ? locationSchema : urlOrHandler
+}
+
+function branchOfB(value: unknown): z.ZodType<CheckedUpstream> {
+  const isParts = isPlain(value) && !('url' in value || 'socketPath' in value || 'tls' in value)
+  return isParts ? partsSchema : branchOfA(value)
+}
+
+/** Goes on with the one branch that was meant, so that a wrong value gets that branch's message and no other's. */
+function pick<Output>(value: unknown, context: z.RefinementCtx, schema: z.ZodType<Output>): Output {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  for (const { path, message, ...issue } of result.error.issues) {
+    const keys = issue.code === 'unrecognized_keys' ? issue.keys : []
+    context.addIssue({
+      code: 'custom',
+      path: [...path, ...keys.slice(0, 1)],
+      message: keys.length > 0 ? 'is not an option' : message,
+    })
+  }
+  return z.NEVER
+}
+
+const PERCENTAGE = 'must be between 0 and 100'
+const STEPS = 'must be a whole number from 1 to 4294967296'
+const START = 'must be a Date, an ISO date or epoch seconds'
+const DURATION = "must be a number of seconds above 0, or a text such as '90m'"
+const NAME = 'must be a text of 1 to 200 characters'
+
+export const mountShape = {
+  mode: z.enum(['forward', 'rewrite']).default('forward'),
+  consumer: aFunction<(request: never) => unknown>().nullable().default(null),
+  groups: aFunction<(request: never) => unknown>().nullable().default(null),
+  trustedIps: z
+    .array(z.string({ error: 'must be an address, a CIDR or the name of a range' }))
+    .nullable()
+    .default(null),
+  realIpHeader: headerName.toLowerCase().default('x-forwarded-for'),
+  ipv6Prefix: z.number().int().min(1).max(128).default(64),
+  health: healthOptionsSchema.nullable().default(null),
+  exposeHeader: headerName.nullable().default(null),
+  proxy: proxyOptionsSchema.prefault({}),
+  logger: z
+    .custom<Logger>(
+      (value) => isPlain(value) && ['info', 'warn', 'error'].every((name) => isFunction(Reflect.get(value, name))),
+      { error: 'must have the functions info, warn and error' },
+    )
+    .default(() => console),
+  onError: aFunction<(error: unknown) => void>().nullable().default(null),
+}
+
+export const mountOptionsSchema = z.strictObject(mountShape)
+export type ResolvedMountOptions = Readonly<z.output<typeof mountOptionsSchema>>
+
+const secondsOrNull = z.number().nullable()
+
+export const releaseOptionsSchema = z.strictObject({
+  ...mountShape,
+  name: z.string({ error: NAME }).min(1, { error: NAME }).max(200, { error: NAME }),
+  salt: z.string().nullable().default(null),
+  upstreams: z.strictObject({ A: upstreamA, B: upstreamB }),
+  percentage: z
+    .number({ error: PERCENTAGE })
+    .min(0, { error: PERCENTAGE })
+    .max(100, { error: PERCENTAGE })
+    .nullable()
+    .default(null),
+  start: z
+    .union([z.date(), z.string(), z.number()], { error: START })
+    .transform(epochSecondsOf)
+    .refine(Number.isFinite, { error: START, abort: true })
+    .refine((seconds) => Math.abs(seconds) <= 1e11, { error: 'must be epoch seconds (are these milliseconds?)' })
+    .nullable()
+    .default(null),
+  duration: z
+    .union([z.string(), z.number()], { error: DURATION })
+    .transform(secondsOf)
+    .refine((seconds) => seconds >= 0.001 && seconds <= 1e10, { error: DURATION })
+    .nullable()
+    .default(null),
+  steps: z
+    .number({ error: STEPS })
+    .int({ error: STEPS })
+    .min(1, { error: STEPS })
+    .max(MAX_STEPS, { error: STEPS })
+    .default(1000),
+  hash: hashSchema.prefault('consumer'),
+  override: z.strictObject({ header: headerName.optional(), cookie: cookieName.optional() }).default({}),
+  upstreamFallback: z.boolean().default(false),
+  guard: z.boolean().default(false),
+  enabled: z.boolean().default(true),
+  state: z
+    .looseObject({
+      state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']).default('running'),
+      reason: z.string().nullable().default(null),
+      by: z.string().nullable().default(null),
+      at: secondsOrNull.default(null),
+      elapsed: secondsOrNull.default(null),
+    })
+    .nullable()
+    .default(null),
+  clock: aFunction<() => number>().default(() => Date.now),
+  random: aFunction<() => number>().default(() => Math.random),
+})
+
+export type CheckedOptions = Readonly<z.output<typeof releaseOptionsSchema>>

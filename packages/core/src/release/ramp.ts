@@ -1,0 +1,32 @@
+import { bucketsOfElapsed, elapsedUntil } from '../decision/schedule.js'
+import { type ReleaseRecord, elapsedAt } from './lifecycle.js'
+import type { ReleaseSettings } from './settings.js'
+
+/** Where a release's share comes from, compiled from its settings and record: one clock reading and one division a request. */
+export type Ramp =
+  | { readonly kind: 'fixed'; readonly bucketsOnB: number }
+  | { readonly kind: 'timed'; readonly startMs: number; readonly durationMs: number; readonly steps: number }
+
+/** The ramp of a release, or its frozen share while it is paused. */
+export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord): Ramp {
+  const { fixedBuckets, start, duration, steps } = settings
+  if (fixedBuckets !== null || start === null) return { kind: 'fixed', bucketsOnB: fixedBuckets ?? 0 }
+  const durationMs = Math.max(1, Math.round(duration * 1000))
+  if (record.state === 'paused') {
+    return { kind: 'fixed', bucketsOnB: bucketsOfElapsed(Math.round((record.elapsed ?? 0) * 1000), durationMs, steps) }
+  }
+  // The instant at which the ramp would have begun, had it never been paused.
+  const startMs = Math.round(-elapsedAt(record, start, 0) * 1000)
+  return { kind: 'timed', startMs, durationMs, steps }
+}
+
+export function bucketsOfRamp(ramp: Ramp, nowMs: number): number {
+  return ramp.kind === 'fixed'
+    ? ramp.bucketsOnB
+    : bucketsOfElapsed(Math.floor(nowMs) - ramp.startMs, ramp.durationMs, ramp.steps)
+}
+
+/** When a bucket goes over to B, in milliseconds since the epoch; `null` where time does not bring it there. */
+export function crossingOf(ramp: Ramp, bucket: number): number | null {
+  return ramp.kind === 'fixed' ? null : ramp.startMs + elapsedUntil(bucket, ramp.durationMs, ramp.steps)
+}

@@ -1,0 +1,84 @@
+import { bucketsOfPercentage, leastSteps } from '../decision/percentage.js'
+import { type Plan, compilePlan } from '../decision/plan.js'
+import { compileTrust } from '../request/trust.js'
+import { optionError, parseOptions } from './option-error.js'
+import { type CheckedOptions, type ReleaseOptions, releaseOptionsSchema } from './options.js'
+import type { Upstream } from './upstream.js'
+import { compileUpstream, compileUpstreamB } from './upstream-options.js'
+
+/** A release's options, checked whole and compiled: what runs. A new, frozen object after each change. */
+export interface ReleaseSettings extends Omit<CheckedOptions, 'upstreams' | 'duration' | 'salt'> {
+  readonly salt: string
+  readonly upstreams: { readonly A: Upstream; readonly B: Upstream }
+  /** Seconds. */
+  readonly duration: number
+  /** bucketsOnB of a fixed percentage; `null` for a timed release. */
+  readonly fixedBuckets: number | null
+  readonly plan: Plan
+}
+
+const DEFAULT_DURATION_S = 3600
+
+/**
+ * Checks and compiles a release's options.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION that names the option, what was expected and what was given
+ */
+export function compileSettings(input: ReleaseOptions): ReleaseSettings {
+  const options = parseOptions(releaseOptionsSchema, input)
+  checkTime(options)
+  const A = compileUpstream('A', options.upstreams.A)
+  const B = compileUpstreamB(options.upstreams.B, A)
+  // Compiled where requests are read; here only so that a bad entry is refused at once.
+  if (options.trustedIps !== null) compileTrust(options.trustedIps)
+  const salt = options.salt ?? options.name
+  const origin = (upstream: Upstream) => (upstream.kind === 'url' ? upstream.origin : null)
+  return Object.freeze({
+    ...options,
+    salt,
+    upstreams: Object.freeze({ A, B }),
+    duration: options.duration ?? DEFAULT_DURATION_S,
+    fixedBuckets: options.percentage === null ? null : bucketsOf(options.percentage, options.steps),
+    plan: compilePlan({ ...options, salt }, origin(A), origin(B)),
+  })
+}
+
+function checkTime({ percentage, start, duration }: CheckedOptions): void {
+  if (percentage !== null && start !== null) {
+    throw optionError('start', 'must not be given beside percentage: a release has a fixed share or a ramp', start)
+  }
+  if (percentage === null && start === null) {
+    throw optionError('percentage', 'must be given, or start for a linear release: neither is there', undefined)
+  }
+  if (percentage !== null && duration !== null) {
+    throw optionError('duration', 'must be given with start only, not beside percentage', duration)
+  }
+}
+
+function bucketsOf(percentage: number, steps: number): number {
+  const buckets = bucketsOfPercentage(percentage, steps)
+  if (percentage > 0 && buckets === 0) {
+    throw optionError(
+      'percentage',
+      `must reach at least one of ${steps} steps: with steps ${leastSteps(percentage)} or more it would`,
+      percentage,
+    )
+  }
+  return buckets
+}
+
+/**
+ * An earlier input with a partial one over it. What is `undefined` counts as not said; `percentage` and `start` remove
+ * each other.
+ */
+export function mergeOptions<Options extends ReleaseOptions>(input: Options, partial: Partial<Options>): Options {
+  const said = Object.fromEntries(Object.entries(partial).filter(([, value]) => value !== undefined))
+  const merged: Options = { ...input, ...said }
+  if ('percentage' in said && !('start' in said)) return { ...merged, start: undefined, ...without(said, 'duration') }
+  if ('start' in said && !('percentage' in said)) return { ...merged, percentage: undefined }
+  return merged
+}
+
+function without(said: object, name: string): object {
+  return name in said ? {} : { [name]: undefined }
+}
