@@ -46,6 +46,11 @@ export interface ForwardCall {
   /** Called once the upstream's headers are set on the response, just before its head goes out; may set more. */
   readonly beforeHead: ((response: RawResponse) => void) | null
   /**
+   * Called instead of `done` where the fallback goes to an upstream that is a handler of the framework. Without it, such
+   * a request fails as if there were no fallback.
+   */
+  readonly toHandler?: ((decision: Decision) => void) | undefined
+  /**
    * Called exactly once. An error: nothing was sent to the client, the framework's error handling must answer.
    * `null`: the response was sent or its connection destroyed; nothing is left to do.
    */
@@ -60,12 +65,14 @@ export interface Attempt {
   /** The path and query to send, already joined with the upstream's base and checked. */
   readonly path: string
   /** Clean request headers in the order received: `[name, value, name, value …]`, no hop-by-hop ones. */
-  readonly headers: readonly string[]
+  readonly headers: string[]
   /** A body that was read already and is sent again; `null`: the request's own stream, or none. */
   readonly body: Buffer | null
   readonly hasBody: boolean
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly settings: ResolvedProxyOptions
+  /** The decision in force for this attempt. */
+  readonly decision: Decision
   readonly beforeHead: ((response: RawResponse) => void) | null
 }
 

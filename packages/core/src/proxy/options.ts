@@ -23,9 +23,12 @@ export const proxyOptionsSchema = z.strictObject({
   decisionHeader: z.string().regex(HEADER_NAME).toLowerCase().nullable().default(null),
   /** Replaces the undici forwarder. */
   forwarder: z
-    .custom<Forwarder>((value) => typeof value === 'object' && value !== null && 'forward' in value && 'close' in value, {
-      error: 'expected a Forwarder',
-    })
+    .custom<Forwarder>(
+      (value) => typeof value === 'object' && value !== null && 'forward' in value && 'close' in value,
+      {
+        error: 'expected a Forwarder',
+      },
+    )
     .nullable()
     .default(null),
   onRequestHeaders: functionOf<RequestHeadersHook>('expected a function').nullable().default(null),

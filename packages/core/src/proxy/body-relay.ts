@@ -1,0 +1,74 @@
+import { EventEmitter } from 'node:events'
+import type { RawRequest } from './forwarder.js'
+
+/** Told by a relay who must act next; `null` once the body is whole. */
+export interface UploadObserver {
+  uploading(waitsFor: 'client' | 'upstream' | null): void
+}
+
+/**
+ * A request's body as a stream for undici, which destroys the stream it was given when something fails. Destroying the
+ * request itself would take the client's socket with it before an error could be answered.
+ *
+ * It buffers nothing: chunks are passed on as they arrive, and the request is paused while the upstream takes no more.
+ */
+export class BodyRelay extends EventEmitter {
+  readonly #request: RawRequest
+  readonly #observer: UploadObserver
+  #attached = false
+  destroyed = false
+  closed = false
+  errored: Error | null = null
+  readableEnded = false
+
+  constructor(request: RawRequest, observer: UploadObserver) {
+    super()
+    this.#request = request
+    this.#observer = observer
+  }
+
+  /** Undici takes for a stream what has `pipe` and `on`; it never calls it. */
+  pipe(): never {
+    throw new Error('a body relay cannot be piped')
+  }
+
+  pause(): this {
+    if (this.destroyed) return this
+    this.#request.pause()
+    this.#observer.uploading('upstream')
+    return this
+  }
+
+  resume(): this {
+    if (this.destroyed || this.readableEnded) return this
+    if (!this.#attached) {
+      this.#attached = true
+      this.#request.on('data', this.#onData).on('end', this.#onEnd)
+    }
+    this.#request.resume()
+    this.#observer.uploading('client')
+    return this
+  }
+
+  destroy(error?: Error): this {
+    if (this.destroyed) return this
+    this.destroyed = true
+    this.closed = true
+    this.errored = error ?? null
+    if (this.#attached) this.#request.off('data', this.#onData).off('end', this.#onEnd)
+    if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
+    this.emit('close')
+    return this
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#observer.uploading('client')
+    this.emit('data', chunk)
+  }
+
+  readonly #onEnd = (): void => {
+    this.readableEnded = true
+    this.#observer.uploading(null)
+    this.emit('end')
+  }
+}

@@ -1,0 +1,171 @@
+import type { OutgoingHttpHeaders } from 'node:http'
+import type { Decision } from '../decision/decision.js'
+import { CanaryError } from '../errors.js'
+import type { UrlUpstream } from '../release/upstream.js'
+import type { Attempt, AttemptResult, ForwardCall, Forwarder } from './forwarder.js'
+import { type Admission, type Health, healthOf } from './health.js'
+import { requestBody, type RequestBody } from './request-body.js'
+import { requestHeaders } from './request-headers.js'
+import { joinPath } from './request-path.js'
+import { upstreamError } from './upstream-error.js'
+
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/** One request on its way: to the upstream of its decision, and to A where the fallback says so. */
+export class Forwarding {
+  readonly #call: ForwardCall
+  readonly #forwarder: Forwarder
+  readonly #now: () => number
+  #decision: Decision
+  #body: RequestBody | null = null
+  #health: Health | null = null
+  #admission: Admission = 'in'
+  /** Milliseconds from the decision to the head. */
+  #latency = -1
+
+  constructor(call: ForwardCall, forwarder: Forwarder, now: () => number) {
+    this.#call = call
+    this.#forwarder = forwarder
+    this.#now = now
+    this.#decision = call.decision
+  }
+
+  start(): void {
+    const { release } = this.#call
+    if (this.#decision.upstream === 'A') return this.#attempt()
+    this.#health = healthOf(release, this.#now)
+    this.#admission = this.#health.admit()
+    if (this.#admission !== 'out') this.#attempt()
+    else if (release.options.upstreamFallback) this.#fallBack(null)
+    else this.#end(upstreamError('out', 'B'), null, false)
+  }
+
+  #attempt(): void {
+    const { options } = this.#call.release
+    const upstream = options.upstreams[this.#decision.upstream]
+    let attempt: Attempt
+    try {
+      if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is not to be forwarded to`)
+      attempt = this.#compile(upstream)
+    } catch (error) {
+      return this.#ended({ phase: 'connect', status: null, error: asCanaryError(error), aborted: false })
+    }
+    this.#forwarder.forward(attempt, this.#onHead, this.#onDone)
+  }
+
+  #compile(upstream: UrlUpstream): Attempt {
+    const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead } = this.#call
+    const settings = release.options.proxy
+    if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
+    const joined = joinPath(path, upstream)
+    const body = (this.#body ??= requestBody(request, parsedBody))
+    const headers = requestHeaders(request, {
+      host: upstream.host,
+      preserveHost: settings.preserveHost,
+      peerTrusted,
+      decisionHeader: settings.decisionHeader,
+      decision: this.#decision,
+      bodyUntouched: body.present && body.again === null,
+    })
+    if (upgrade !== null) addUpgrade(headers, request.headers.upgrade, body)
+    return {
+      request,
+      response,
+      upstream,
+      path: joined,
+      headers: settings.onRequestHeaders === null ? headers : this.#hooked(headers),
+      body: body.again,
+      hasBody: body.present,
+      upgrade,
+      settings,
+      decision: this.#decision,
+      beforeHead,
+    }
+  }
+
+  /** The user's hook gets an object, as Node's own `headers` are. */
+  #hooked(headers: readonly string[]): string[] {
+    const object: OutgoingHttpHeaders = Object.create(null)
+    for (let i = 0; i + 1 < headers.length; i += 2) {
+      const name = headers[i] ?? ''
+      const value = headers[i + 1] ?? ''
+      const before = object[name]
+      if (before === undefined) object[name] = value
+      else object[name] = Array.isArray(before) ? [...before, value] : [String(before), value]
+    }
+    this.#call.release.options.proxy.onRequestHeaders?.(object, this.#call.request, this.#decision)
+    return Object.entries(object).flatMap(([name, value]) => {
+      if (value === undefined) return []
+      return (Array.isArray(value) ? value : [String(value)]).flatMap((line) => [name.toLowerCase(), line])
+    })
+  }
+
+  readonly #onHead = (): void => {
+    this.#latency = performance.now() - this.#call.startedAt
+  }
+
+  readonly #onDone = (result: AttemptResult): void => {
+    this.#health?.report(this.#admission, connectedBy(result))
+    if (result.error !== null && this.#mayFallBack(result)) this.#fallBack(result.error)
+    else this.#ended(result)
+  }
+
+  #mayFallBack({ phase, aborted, error }: AttemptResult): boolean {
+    const { request, release } = this.#call
+    if (aborted || this.#decision.upstream !== 'B' || !release.options.upstreamFallback) return false
+    if (error?.code === 'ERR_CANARY_REQUEST' || error?.code === 'ERR_CANARY_CLOSED') return false
+    if (phase === 'connect') return true
+    return phase === 'head' && SAFE.has(request.method ?? '') && this.#body?.present === false
+  }
+
+  /** A serves what B was chosen for; `error` is what B did, where it was asked at all. */
+  #fallBack(error: CanaryError | null): void {
+    const { release, redecided, toHandler } = this.#call
+    const toA = release.options.upstreams.A
+    if (toA.kind === 'handler' && toHandler === undefined) {
+      return this.#end(error ?? upstreamError('out', 'B'), null, false)
+    }
+    if (error !== null) this.#record(error, null, false)
+    this.#health = null
+    this.#decision = release.fallback(this.#decision)
+    redecided(this.#decision)
+    if (toA.kind === 'handler') toHandler?.(this.#decision)
+    else this.#attempt()
+  }
+
+  #ended({ phase, status, error, aborted }: AttemptResult): void {
+    const sent = phase === 'body' || phase === 'done'
+    this.#record(error, status, aborted)
+    this.#call.done(sent || aborted ? null : error)
+  }
+
+  #end(error: CanaryError, status: number | null, aborted: boolean): void {
+    this.#record(error, status, aborted)
+    this.#call.done(error)
+  }
+
+  #record(error: CanaryError | null, status: number | null, aborted: boolean): void {
+    const durationMs = this.#latency === -1 ? performance.now() - this.#call.startedAt : this.#latency
+    this.#call.release.record({ decision: this.#decision, status, durationMs, error, aborted })
+  }
+}
+
+/** Whether the upstream could be connected to; `null` where that was not tried to its end. */
+function connectedBy({ phase, error, aborted }: AttemptResult): boolean | null {
+  if (phase !== 'connect') return true
+  if (aborted || error === null) return null
+  return error.code === 'ERR_CANARY_UPSTREAM_CONNECT' || error.code === 'ERR_CANARY_UPSTREAM_TIMEOUT' ? false : null
+}
+
+/** HTTP/2 by `Upgrade` would lead around everything the application checks for each request. */
+function addUpgrade(headers: string[], protocol: string | undefined, body: RequestBody): void {
+  if (protocol === undefined || body.present || /\bh2c?\b|\bhttp\b/i.test(protocol)) {
+    throw new CanaryError('ERR_CANARY_REQUEST', 'the request asks for an upgrade that is not forwarded')
+  }
+  headers.push('connection', 'Upgrade', 'upgrade', protocol)
+}
+
+function asCanaryError(error: unknown): CanaryError {
+  if (error instanceof CanaryError) return error
+  return new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error })
+}

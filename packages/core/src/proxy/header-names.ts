@@ -1,0 +1,105 @@
+/** What forwarding does with a header, by its name. */
+export type HeaderRole =
+  | 'pass'
+  /** Hop-by-hop, or answered by this server: never passed on. */
+  | 'drop'
+  | 'connection'
+  | 'host'
+  | 'forwarded'
+  | 'x-forwarded-for'
+  | 'x-forwarded-host'
+  | 'x-forwarded-port'
+  | 'x-forwarded-proto'
+  | 'content-length'
+  | 'content-encoding'
+  | 'cookie'
+  | 'set-cookie'
+  | 'trailer'
+  | 'vary'
+
+export interface HeaderName {
+  /** In lower case. */
+  readonly name: string
+  readonly role: HeaderRole
+}
+
+const HOP_BY_HOP = [
+  'connection',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+]
+
+const SPECIAL: readonly HeaderRole[] = [
+  'connection',
+  'host',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-proto',
+  'content-length',
+  'content-encoding',
+  'cookie',
+  'set-cookie',
+  'trailer',
+  'vary',
+]
+
+/** Names seen often, so that they are found in any spelling they usually have, without lowering them anew. */
+const COMMON = `Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges Access-Control-Allow-Credentials
+Access-Control-Allow-Headers Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers
+Access-Control-Max-Age Access-Control-Request-Headers Access-Control-Request-Method Age Allow Apikey Authorization
+Cache-Control Content-Disposition Content-Language Content-Location Content-Range Content-Security-Policy Content-Type
+Cross-Origin-Embedder-Policy Cross-Origin-Opener-Policy Cross-Origin-Resource-Policy DNT Date ETag Expires From
+Idempotency-Key If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Last-Modified Link Location Origin
+Permissions-Policy Pragma Priority Range Referer Referrer-Policy Retry-After Sec-CH-UA Sec-CH-UA-Mobile
+Sec-CH-UA-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-WebSocket-Accept
+Sec-WebSocket-Extensions Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Server-Timing
+Strict-Transport-Security Traceparent Tracestate Upgrade-Insecure-Requests User-Agent Via WWW-Authenticate X-Api-Key
+X-Content-Type-Options X-DNS-Prefetch-Control X-Frame-Options X-Powered-By X-RateLimit-Limit X-RateLimit-Remaining
+X-RateLimit-Reset X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection`
+
+const known = new Map<string, HeaderName>()
+
+function learn(name: string, role: HeaderRole): void {
+  const lower = name.toLowerCase()
+  const entry = { name: lower, role }
+  known.set(lower, entry)
+  known.set(name, entry)
+  known.set(
+    lower.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase()),
+    entry,
+  )
+}
+
+for (const name of COMMON.split(/\s+/)) learn(name, 'pass')
+for (const name of HOP_BY_HOP) learn(name, 'drop')
+for (const role of SPECIAL) learn(role, role)
+// This server has answered it already: Node sends the 100 by itself.
+learn('expect', 'drop')
+// What the decision's header is called by default: nobody but the gateway may say it.
+learn('x-canary-upstream', 'drop')
+
+/** Looks a header's name up, in whatever case it was sent. */
+export function headerName(sent: string): HeaderName {
+  return known.get(sent) ?? unusual(sent)
+}
+
+/**
+ * CGI and WSGI take `X_Forwarded_For` for `X-Forwarded-For`: a name that only its underscores tell from one the gateway
+ * answers for is dropped.
+ */
+function unusual(sent: string): HeaderName {
+  const name = sent.toLowerCase()
+  const entry = known.get(name)
+  if (entry !== undefined) return entry
+  if (!name.includes('_')) return { name, role: 'pass' }
+  const twin = known.get(name.replaceAll('_', '-'))
+  return { name, role: twin === undefined || twin.role === 'pass' ? 'pass' : 'drop' }
+}

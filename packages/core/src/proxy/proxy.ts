@@ -1,0 +1,47 @@
+import { CanaryError } from '../errors.js'
+import type { ForwardCall, ForwardedRelease, Forwarder } from './forwarder.js'
+import { Forwarding } from './forwarding.js'
+import { createUndiciForwarder } from './undici-forwarder.js'
+
+/** Forwards decided requests; one for each mount. */
+export interface Proxy {
+  /** Forwards one request and calls its `done` exactly once; it never throws. */
+  forward(call: ForwardCall): void
+  /** Starts, changes or stops the active health checks of a release, as its present options say. */
+  watch(release: ForwardedRelease): void
+  /** Lets running requests end within `graceMs`, then destroys what is left. @default 10000 */
+  close(graceMs?: number): Promise<void>
+}
+
+export function createProxy(now: () => number = () => performance.now()): Proxy {
+  const forwarders = new Set<Forwarder>()
+  let own: Forwarder | null = null
+  let closed: Promise<void> | null = null
+
+  function forwarderOf({ options }: ForwardedRelease): Forwarder {
+    const given = options.proxy.forwarder
+    if (given !== null) {
+      forwarders.add(given)
+      return given
+    }
+    return (own ??= createUndiciForwarder())
+  }
+
+  function forward(call: ForwardCall): void {
+    if (closed !== null) return call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
+    new Forwarding(call, forwarderOf(call.release), now).start()
+  }
+
+  function watch(_release: ForwardedRelease): void {}
+
+  async function closeAll(graceMs: number): Promise<void> {
+    if (own !== null) forwarders.add(own)
+    await Promise.all([...forwarders].map((forwarder) => forwarder.close(graceMs)))
+  }
+
+  return {
+    forward,
+    watch,
+    close: (graceMs = 10_000) => (closed ??= closeAll(graceMs)),
+  }
+}
