@@ -1,0 +1,131 @@
+import type { UpstreamName } from '../decision/decision.js'
+import { type Histogram, LATENCY_BUCKETS, addHistogram } from './latency.js'
+
+/** One number for each arm. */
+export interface Pair {
+  A: number
+  B: number
+}
+
+/** Latencies of each arm, clamped to the floor. */
+export interface Latencies {
+  readonly A: Histogram
+  readonly B: Histogram
+}
+
+/** What one tick saw of the requests that were decided under one nominal share. */
+export interface Cell {
+  readonly bucketsOnB: number
+  readonly steps: number
+  /** Requests decided in this tick. */
+  readonly decided: Pair
+  /** Requests that ended in this tick, and those of them that failed, whatever the unit. */
+  readonly ended: Pair
+  readonly failed: Pair
+  /** Failures in this tick, by the tick in which their request was decided. Unit `identity`: only of requests without one. */
+  readonly failures: Map<number, Pair>
+  /** Latencies of requests that ended in this tick. Unit `identity`: only of requests without one. */
+  latencies: Latencies | null
+  /** Unit `identity`: the identities with a failure in this tick. */
+  readonly failedIdentities: Map<number, UpstreamName>
+  /** Unit `identity`: the slowest request of each identity that ended one in this tick, packed. */
+  readonly identityLatencies: Map<number, number>
+}
+
+/**
+ * What one process saw in one tick of a run, as plain counts. Deltas of several processes for the same run and tick
+ * are merged and judged once; evidence is equal however the requests were spread over them.
+ */
+export interface Delta {
+  readonly run: number
+  readonly tick: number
+  /** By nominal share. */
+  readonly cells: Map<number, Cell>
+}
+
+export function createDelta(run: number, tick: number): Delta {
+  return { run, tick, cells: new Map() }
+}
+
+/** The cell of a share, made where it is missing. */
+export function cellOf(delta: Delta, bucketsOnB: number, steps: number): Cell {
+  const share = bucketsOnB / steps
+  const known = delta.cells.get(share)
+  if (known !== undefined) return known
+  const cell: Cell = {
+    bucketsOnB,
+    steps,
+    decided: { A: 0, B: 0 },
+    ended: { A: 0, B: 0 },
+    failed: { A: 0, B: 0 },
+    failures: new Map(),
+    latencies: null,
+    failedIdentities: new Map(),
+    identityLatencies: new Map(),
+  }
+  delta.cells.set(share, cell)
+  return cell
+}
+
+export function createLatencies(): Latencies {
+  return { A: new Uint32Array(LATENCY_BUCKETS), B: new Uint32Array(LATENCY_BUCKETS) }
+}
+
+/** Counts failures of requests that were decided in `tick`. */
+export function addFailures(cell: Cell, tick: number, kA: number, kB: number): void {
+  const known = cell.failures.get(tick)
+  if (known === undefined) cell.failures.set(tick, { A: kA, B: kB })
+  else addPair(known, { A: kA, B: kB })
+}
+
+/** One identity's arm and latency bucket in one number, which grows with the latency. */
+export function packLatency(arm: UpstreamName, bucket: number): number {
+  return bucket * 2 + (arm === 'B' ? 1 : 0)
+}
+
+export function unpackLatency(packed: number): { arm: UpstreamName; bucket: number } {
+  return { arm: packed % 2 === 1 ? 'B' : 'A', bucket: packed >> 1 }
+}
+
+/** Keeps an identity's slowest request, so that it does not matter which process saw which. */
+export function addIdentityLatency(cell: Cell, identity: number, packed: number): void {
+  const known = cell.identityLatencies.get(identity)
+  if (known === undefined || known < packed) cell.identityLatencies.set(identity, packed)
+}
+
+/**
+ * The sum of what several processes saw.
+ *
+ * @throws {RangeError} where they are of different runs or ticks
+ */
+export function mergeDeltas(deltas: readonly Delta[]): Delta {
+  const [first] = deltas
+  if (first === undefined) throw new RangeError('there must be at least one delta to merge')
+  const merged = createDelta(first.run, first.tick)
+  for (const { run, tick, cells } of deltas) {
+    if (run !== merged.run || tick !== merged.tick) {
+      throw new RangeError(`deltas must be of run ${merged.run} and tick ${merged.tick}, got ${run} and ${tick}`)
+    }
+    for (const cell of cells.values()) mergeCell(cellOf(merged, cell.bucketsOnB, cell.steps), cell)
+  }
+  return merged
+}
+
+function mergeCell(to: Cell, from: Cell): void {
+  addPair(to.decided, from.decided)
+  addPair(to.ended, from.ended)
+  addPair(to.failed, from.failed)
+  for (const [tick, { A, B }] of from.failures) addFailures(to, tick, A, B)
+  if (from.latencies !== null) {
+    to.latencies ??= createLatencies()
+    addHistogram(to.latencies.A, from.latencies.A)
+    addHistogram(to.latencies.B, from.latencies.B)
+  }
+  for (const [identity, arm] of from.failedIdentities) to.failedIdentities.set(identity, arm)
+  for (const [identity, packed] of from.identityLatencies) addIdentityLatency(to, identity, packed)
+}
+
+export function addPair(to: Pair, from: Readonly<Pair>): void {
+  to.A += from.A
+  to.B += from.B
+}

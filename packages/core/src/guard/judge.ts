@@ -1,0 +1,148 @@
+import { Blocks } from './block.js'
+import { type Delta, type Pair, addPair } from './delta.js'
+import { ErrorTest } from './error-test.js'
+import { HardLimit } from './hard-limit.js'
+import { LatencyTest, type SlowRequests } from './latency-test.js'
+import type { ResolvedGuardOptions } from './options.js'
+import type { ArmCount } from './report.js'
+
+/** What a judge looks at. */
+export type JudgeOptions = Pick<ResolvedGuardOptions, 'unit' | 'errors' | 'latency' | 'hardLimit' | 'needed'>
+
+/** Evidence, in natural logarithms. `latency` is `null` where it is not watched. */
+export interface LnEvidence {
+  readonly errors: number
+  readonly latency: number | null
+  readonly combined: number
+}
+
+/** What speaks against B, for people to read. */
+export type Finding =
+  | { readonly kind: 'errors'; readonly a: ArmCount; readonly b: ArmCount; readonly ticks: number | null }
+  | ({ readonly kind: 'latency' } & SlowRequests)
+  | { readonly kind: 'hard-limit'; readonly b: ArmCount; readonly failureRate: number }
+
+/** Judges a run of ticks, one after the other. Without clock or I/O: what it knows are the deltas. */
+export class Judge {
+  readonly #options: JudgeOptions
+  readonly #blocks = new Blocks()
+  readonly #errors: ErrorTest
+  readonly #latency: LatencyTest | null
+  readonly #hardLimit: HardLimit | null
+  readonly #decided: Pair = { A: 0, B: 0 }
+  readonly #failed: Pair = { A: 0, B: 0 }
+  /** The same since the evidence of errors began to grow. */
+  readonly #lately = { decided: { A: 0, B: 0 }, failed: { A: 0, B: 0 } }
+  /** The tick after which they count; `null`: the whole run. */
+  #since: number | null = null
+  #tick = 0
+  #lnHighest = 0
+
+  constructor(options: JudgeOptions) {
+    this.#options = options
+    this.#errors = new ErrorTest(options.errors)
+    this.#latency = options.latency === false ? null : new LatencyTest(options.latency)
+    this.#hardLimit = options.hardLimit === false ? null : new HardLimit(options.hardLimit)
+  }
+
+  /** Requests of A in the run that were decided, and that failed. */
+  get a(): ArmCount {
+    return { n: this.#decided.A, k: this.#failed.A }
+  }
+
+  get b(): ArmCount {
+    return { n: this.#decided.B, k: this.#failed.B }
+  }
+
+  /**
+   * Half of each test's evidence: a mean of e-processes is one. Of identities, whose requests tell of each other, the
+   * larger half alone: then each test keeps to its own half of α. Evidence of errors that must not be acted on yet
+   * counts as at most 1.
+   */
+  get ln(): LnEvidence {
+    const errors = this.#errors.ln
+    const usable = this.#errors.counts ? errors : Math.min(0, errors)
+    if (this.#latency === null) return { errors, latency: null, combined: usable }
+    const latency = this.#latency.ln
+    const high = Math.max(usable, latency)
+    const rest = this.#options.unit === 'identity' ? 0 : Math.log1p(Math.exp(Math.min(usable, latency) - high))
+    return { errors, latency, combined: high + rest - Math.LN2 }
+  }
+
+  /** Never falls: the anytime-valid p-value is its inverse. */
+  get lnHighest(): number {
+    return this.#lnHighest
+  }
+
+  /** Whether B was found worse than A, at this tick. */
+  get breach(): 'evidence' | 'hard-limit' | null {
+    if (this.ln.combined >= Math.log(this.#options.needed)) return 'evidence'
+    return this.#hardLimit?.reached === true ? 'hard-limit' : null
+  }
+
+  /** Whether the memory for identities that failed is spent, so that silence means nothing any more. */
+  get full(): boolean {
+    return this.#errors.full
+  }
+
+  get oddsRatio(): number | null {
+    const ratio = this.#errors.rateRatio
+    if (ratio === null) return null
+    const pA = (this.#failed.A + 0.5) / (this.#decided.A + 1)
+    const pB = Math.min(ratio * pA, 1 - 0.5 / (this.#decided.B + 1))
+    return pB / (1 - pB) / (pA / (1 - pA))
+  }
+
+  /** What speaks loudest against B. */
+  get finding(): Finding {
+    const { errors, latency } = this.ln
+    const { hardLimit, needed } = this.#options
+    if (this.ln.combined < Math.log(needed) && hardLimit !== false && this.#hardLimit?.reached === true) {
+      return { kind: 'hard-limit', b: this.#hardLimit.last, failureRate: hardLimit.failureRate }
+    }
+    const loud = this.#errors.counts ? errors : -Infinity
+    if (this.#latency !== null && latency !== null && latency > loud) return { kind: 'latency', ...this.#latency.slow }
+    const { decided, failed } = this.#lately
+    return {
+      kind: 'errors',
+      a: { n: decided.A, k: failed.A },
+      b: { n: decided.B, k: failed.B },
+      ticks: this.#since === null ? null : this.#tick - this.#since,
+    }
+  }
+
+  /** Takes the next tick. Ticks ascend; a delta is spent by it. */
+  tick(delta: Delta): void {
+    if (delta.cells.size === 0) return
+    this.#tick = delta.tick
+    this.#count(delta)
+    if (this.#options.unit === 'identity') {
+      this.#errors.scoreIdentities(delta)
+      this.#latency?.scoreIdentities(delta)
+    } else {
+      const strata = this.#blocks.take(delta)
+      this.#errors.scoreRequests(strata)
+      this.#latency?.scoreRequests(strata)
+    }
+    this.#forget()
+    this.#lnHighest = Math.max(this.#lnHighest, this.ln.combined)
+  }
+
+  #count(delta: Delta): void {
+    for (const { decided, failed, ended } of delta.cells.values()) {
+      addPair(this.#decided, decided)
+      addPair(this.#failed, failed)
+      addPair(this.#lately.decided, decided)
+      addPair(this.#lately.failed, failed)
+      this.#hardLimit?.add(ended, failed)
+    }
+  }
+
+  /** A regression after a long healthy time is told in its own figures, not in those of the whole run. */
+  #forget(): void {
+    if (!this.#errors.forgotten) return
+    const lately = this.#lately
+    for (const pair of [lately.decided, lately.failed]) pair.A = pair.B = 0
+    this.#since = this.#tick
+  }
+}

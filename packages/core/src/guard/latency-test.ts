@@ -1,0 +1,138 @@
+import type { Stratum } from './block.js'
+import { type Delta, type Latencies, createLatencies, unpackLatency } from './delta.js'
+import { Evidence } from './evidence.js'
+import { IdentityFilter } from './identity-filter.js'
+import {
+  LATENCY_BUCKETS,
+  addHistogram,
+  bucketEndMs,
+  countAbove,
+  latencyLevels,
+  quantileBuckets,
+  toleratedBuckets,
+} from './latency.js'
+
+/** Evidence below which what came before has nothing to do with a regression that may begin now. */
+const FORGOTTEN = Math.log(0.1)
+
+/** Ticks after which each identity may be sampled again. */
+const EPOCH = 300
+
+/** Slow requests of both arms, by one threshold, for people to read. */
+export interface SlowRequests {
+  readonly overMs: number
+  readonly a: { readonly n: number; readonly k: number }
+  readonly b: { readonly n: number; readonly k: number }
+}
+
+/**
+ * Whether B is slower than A: at each of A's quantiles, whether more of B's requests lie above it (and above what is
+ * tolerated) than its share.
+ */
+export class LatencyTest {
+  readonly #quantiles: readonly number[]
+  readonly #tolerated: number
+  readonly #histogramOfA = new Float64Array(LATENCY_BUCKETS)
+  readonly #sinceForgotten: Latencies = {
+    A: new Float64Array(LATENCY_BUCKETS),
+    B: new Float64Array(LATENCY_BUCKETS),
+  }
+  readonly #sampled = new IdentityFilter()
+  /** A's quantile buckets, from earlier blocks; −1 where there are too few latencies. */
+  #thresholds: readonly number[]
+  #evidence: Evidence
+  #lnWeight = 0
+  #epoch = 1
+  #epochEnds = -1
+
+  constructor({ quantiles, tolerate }: { readonly quantiles: readonly number[]; readonly tolerate: number }) {
+    this.#quantiles = quantiles
+    this.#tolerated = toleratedBuckets(tolerate)
+    this.#thresholds = quantiles.map(() => -1)
+    this.#evidence = new Evidence(latencyLevels(quantiles), 1)
+  }
+
+  /** ln of the evidence. */
+  get ln(): number {
+    return this.#lnWeight + this.#evidence.ln
+  }
+
+  /** What the loudest of the quantiles has to say about the time since the evidence began to grow. */
+  get slow(): SlowRequests {
+    const level = this.#quantiles
+      .map((_, i) => i)
+      .reduce((best, i) => (this.#evidence.lnOfLevel(i) > this.#evidence.lnOfLevel(best) ? i : best), 0)
+    const bucket = (this.#thresholds[level] ?? -1) + this.#tolerated
+    const { A, B } = this.#sinceForgotten
+    return {
+      overMs: bucketEndMs(bucket),
+      a: { n: countAbove(A, -1), k: countAbove(A, bucket) },
+      b: { n: countAbove(B, -1), k: countAbove(B, bucket) },
+    }
+  }
+
+  /** Scores the strata of a tick together. */
+  scoreRequests(strata: readonly Stratum[]): void {
+    let any = false
+    for (const { latencies } of strata) {
+      if (latencies === null) continue
+      any = true
+      this.#add(latencies, latencies.share)
+    }
+    if (!any) return
+    this.#evidence.close()
+    if (this.ln < FORGOTTEN) for (const histogram of Object.values(this.#sinceForgotten)) histogram.fill(0)
+    // Only now, so that a block is judged by what was known before it.
+    for (const { latencies } of strata) if (latencies !== null) addHistogram(this.#histogramOfA, latencies.A)
+    this.#thresholds = quantileBuckets(this.#histogramOfA, this.#quantiles)
+  }
+
+  /**
+   * Scores a tick by identities: a slow account is slow again and again, so one request of each is sampled in an epoch.
+   * The next epoch samples all of them anew, with evidence that begins anew and is worth less: the weights 1/(j(j+1))
+   * sum to 1, so that all epochs together cross a threshold with no more than its probability.
+   */
+  scoreIdentities(delta: Delta): void {
+    if (delta.tick >= this.#epochEnds) this.#beginEpoch(delta.tick)
+    const strata: Stratum[] = []
+    for (const [share, cell] of [...delta.cells].sort(([a], [b]) => a - b)) {
+      let latencies = cell.latencies
+      for (const [identity, packed] of cell.identityLatencies) {
+        if (!this.#sampled.add(identity)) continue
+        if (latencies === null || latencies === cell.latencies) latencies = copyOf(cell.latencies)
+        const { arm, bucket } = unpackLatency(packed)
+        latencies[arm][bucket] = (latencies[arm][bucket] ?? 0) + 1
+      }
+      if (latencies !== null) strata.push({ failures: { share, kA: 0, kB: 0 }, latencies: { share, ...latencies } })
+    }
+    this.scoreRequests(strata)
+  }
+
+  #beginEpoch(tick: number): void {
+    if (this.#epochEnds !== -1) {
+      this.#epoch += 1
+      this.#evidence = new Evidence(latencyLevels(this.#quantiles), 1)
+      this.#sampled.clear()
+    }
+    this.#epochEnds = tick + EPOCH
+    this.#lnWeight = -Math.log(this.#epoch) - Math.log(this.#epoch + 1)
+  }
+
+  #add({ A, B }: Latencies, share: number): void {
+    addHistogram(this.#sinceForgotten.A, A)
+    addHistogram(this.#sinceForgotten.B, B)
+    for (const [level, threshold] of this.#thresholds.entries()) {
+      if (threshold === -1) continue
+      this.#evidence.add(level, share, countAbove(A, threshold), countAbove(B, threshold + this.#tolerated))
+    }
+  }
+}
+
+function copyOf(latencies: Latencies | null): Latencies {
+  const copy = createLatencies()
+  if (latencies !== null) {
+    addHistogram(copy.A, latencies.A)
+    addHistogram(copy.B, latencies.B)
+  }
+  return copy
+}

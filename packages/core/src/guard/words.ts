@@ -1,0 +1,51 @@
+import type { Finding } from './judge.js'
+import type { ArmCount } from './report.js'
+
+/** A count with spaces between thousands: `5 890`. */
+export function countText(count: number): string {
+  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ' ')
+}
+
+/** A rate in per cent: `4.5 %`, `0.05 %`, `50 %`. */
+export function rateText(rate: number): string {
+  const percent = rate * 100
+  const text = percent >= 1 ? percent.toFixed(1) : percent >= 0.01 ? percent.toFixed(2) : percent.toPrecision(1)
+  return `${Number(text)} %`
+}
+
+/** A time as a person says it: `40 s`, `12 min`, `3 h`. */
+export function timeText(seconds: number): string {
+  if (seconds < 120) return `${Math.ceil(seconds)} s`
+  return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${countText(seconds / 3600)} h`
+}
+
+/** Evidence: `412`, and what is too large to mean anything as a power of ten. */
+export function evidenceText(ln: number): string {
+  if (ln < Math.log(1e9))
+    return Math.exp(ln) < 10 ? String(Number(Math.exp(ln).toPrecision(2))) : countText(Math.floor(Math.exp(ln)))
+  return `10^${Math.floor(ln / Math.LN10)}`
+}
+
+/** What speaks against B, as a clause: `B failed 14 of 310 requests (4.5 %), A 3 of 5 890 (0.05 %)`. */
+export function findingText(finding: Finding, tickMs: number): string {
+  switch (finding.kind) {
+    case 'errors': {
+      const since = finding.ticks === null ? '' : ` in the last ${timeText((finding.ticks * tickMs) / 1000)}`
+      return `B failed ${share(finding.b, 'requests ')}, A ${share(finding.a)}${since}`
+    }
+    case 'latency': {
+      const over = `${countText(finding.overMs)} ms`
+      return `B took longer than ${over} for ${share(finding.b, 'requests ')}, A for ${share(finding.a)}`
+    }
+    case 'hard-limit': {
+      const limit = rateText(finding.failureRate)
+      return `B failed ${countText(finding.b.k)} of its last ${countText(finding.b.n)} requests (${rateText(finding.b.k / finding.b.n)}), and the hard limit is ${limit}`
+    }
+  }
+}
+
+function share({ n, k }: ArmCount, what = ''): string {
+  // A late failure may be told after the request that it belongs to was forgotten.
+  const of = Math.max(n, k)
+  return `${countText(k)} of ${countText(of)} ${what}(${of === 0 ? '0 %' : rateText(k / of)})`
+}
