@@ -33,7 +33,10 @@ describe('forwarding', () => {
     const release = testRelease({ B: urlUpstream('B', upstream.port) })
     await using front = await gateway(release)
     const answer = await ask(front.port)
-    expect(answer).toMatchObject({ status: 502, body: 'ERR_CANARY_UPSTREAM_CONNECT: no connection to upstream B' })
+    expect(answer).toMatchObject({
+      status: 502,
+      body: 'ERR_CANARY_UPSTREAM_CONNECT: upstream B could not be connected to',
+    })
     expect(release.outcomes).toMatchObject([{ status: null, error: { code: 'ERR_CANARY_UPSTREAM_CONNECT' } }])
   })
 })

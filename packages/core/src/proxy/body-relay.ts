@@ -21,6 +21,11 @@ export class BodyRelay extends EventEmitter {
   errored: Error | null = null
   readableEnded = false
 
+  /** Whether it has begun: before that, the request can still be sent to another upstream. */
+  get started(): boolean {
+    return this.#attached
+  }
+
   constructor(request: RawRequest, observer: UploadObserver) {
     super()
     this.#request = request

@@ -1,6 +1,8 @@
 import { Http2ServerResponse, constants } from 'node:http2'
 import type { RawResponse } from './forwarder.js'
 
+// What the two kinds of response do differently, so that nobody else has to tell them apart.
+
 /** Whether nothing can be written to the client any more. */
 export function isGone(response: RawResponse): boolean {
   return response instanceof Http2ServerResponse ? response.stream.destroyed : response.destroyed
@@ -12,7 +14,22 @@ export function wasCutShort(response: RawResponse): boolean {
 }
 
 /** Cuts the client off, so that a response that is not whole does not look whole. */
-export function endClientResponse(response: RawResponse): void {
+export function cutOff(response: RawResponse): void {
   if (response instanceof Http2ServerResponse) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
   else response.destroy()
+}
+
+/** Writes a piece of the body; false where the client takes no more for now. */
+export function writeBody(response: RawResponse, chunk: Buffer): boolean {
+  return response instanceof Http2ServerResponse ? response.write(chunk) : response.write(chunk)
+}
+
+/** Sends a head that Node holds back until there is a body. HTTP/2 never does. */
+export function flushHead(response: RawResponse): void {
+  if (!(response instanceof Http2ServerResponse)) response.flushHeaders()
+}
+
+/** Makes this response the connection's last: what is left of the request would be taken for the next one. */
+export function closeAfter(response: RawResponse): void {
+  if (!(response instanceof Http2ServerResponse)) response.shouldKeepAlive = false
 }

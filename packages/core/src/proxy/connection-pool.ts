@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import { Client } from 'undici'
 import type { UrlUpstream } from '../release/upstream.js'
+import { skipContinue } from './continue-filter.js'
 import { createConnector, serverName } from './connector.js'
 
 /** One connection to an upstream: opened when it is first used, and again after the upstream closed it. */
@@ -8,6 +9,8 @@ export interface Connection {
   readonly client: Client
   /** Requests sent on its present socket. Above 0, that socket may be closing just as it is written to. */
   uses: number
+  /** A request was sent, and no byte of the answer has come. */
+  awaitsHead: boolean
   /** Ends the attempt to connect that is under way, if any. */
   cancel: (() => void) | null
 }
@@ -36,6 +39,7 @@ export class ConnectionPool {
   readonly servername: string
   /** Whether it was asked for a connection since somebody last looked and set it to false. */
   used = true
+  closed = false
 
   constructor(upstream: UrlUpstream, connectTimeoutMs: number) {
     this.#connect = createConnector(upstream)
@@ -94,6 +98,7 @@ export class ConnectionPool {
 
   /** Closes all connections at once, whatever they carry. */
   destroy(): void {
+    this.closed = true
     for (const connection of this.#all) end(connection)
     this.#all.clear()
     this.#free.length = 0
@@ -115,11 +120,12 @@ export class ConnectionPool {
         connection.uses = 0
         connection.cancel = this.#connect(this.connectTimeoutMs, (...result) => {
           connection.cancel = null
+          if (result[0] === null) skipContinue(result[1], () => connection.awaitsHead)
           callback(...result)
         })
       },
     })
-    const connection: Connection = { client, uses: 0, cancel: null }
+    const connection: Connection = { client, uses: 0, awaitsHead: false, cancel: null }
     // Undici reports here what a handler threw: it must not end the process.
     const events: EventEmitter = client
     events.on('error', ignore)

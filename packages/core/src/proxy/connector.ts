@@ -1,5 +1,5 @@
-import { isIP } from 'node:net'
-import type { ConnectionOptions } from 'node:tls'
+import { type Socket, connect as connectTcp, isIP } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { buildConnector } from 'undici'
 import type { UrlUpstream } from '../release/upstream.js'
 
@@ -57,6 +57,14 @@ export function createConnector(upstream: UrlUpstream): (timeoutMs: number, call
     const timer = setTimeout(() => giveUp(new ConnectError(`no connection in ${timeoutMs} ms`, true)), timeoutMs)
     return () => giveUp(new ConnectError('no longer needed', false))
   }
+}
+
+/** A socket of its own to an upstream, half-open where that can be; `connected` is called when it is ready. */
+export function openSocket(upstream: UrlUpstream, connected: () => void): Socket {
+  const { socketPath, hostname, port, scheme } = upstream
+  const target = socketPath === null ? { host: hostname, port } : { path: socketPath }
+  if (scheme === 'http') return connectTcp({ ...target, allowHalfOpen: true }, connected)
+  return connectTls({ ...tlsOptions(upstream), ...target, ALPNProtocols: ['http/1.1'] }, connected)
 }
 
 function hasDestroy(value: unknown): value is { destroy(error: Error): void } {

@@ -5,6 +5,8 @@ export interface Timed {
   /** Its place in the list, -1 while it is in none; only {@link Deadlines} writes it. */
   place: number
   expired(): void
+  /** Ends it at once, because the forwarder is being closed. */
+  giveUp(): void
 }
 
 const TICK_MS = 50
@@ -19,6 +21,7 @@ export class Deadlines {
   readonly #timed: Timed[] = []
   #tick = 1
   #timer: NodeJS.Timeout | null = null
+  #emptied: (() => void) | null = null
 
   /** The deadline that is `milliseconds` away. */
   after(milliseconds: number): number {
@@ -39,6 +42,19 @@ export class Deadlines {
       last.place = timed.place
     }
     timed.place = -1
+    if (this.#timed.length === 0) this.#emptied?.()
+  }
+
+  /** Resolves once nothing is under way; what is left after `graceMs` is given up. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#timed.length === 0) return
+    const timer = setTimeout(() => {
+      for (const timed of this.#timed.slice()) timed.giveUp()
+    }, graceMs)
+    await new Promise<void>((resolve) => {
+      this.#emptied = resolve
+    })
+    clearTimeout(timer)
   }
 
   readonly #sweep = (): void => {

@@ -7,7 +7,7 @@ import { type Admission, type Health, healthOf } from './health.js'
 import { requestBody, type RequestBody } from './request-body.js'
 import { requestHeaders } from './request-headers.js'
 import { joinPath } from './request-path.js'
-import { upstreamError } from './upstream-error.js'
+import { hookError, upstreamError } from './upstream-error.js'
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
@@ -20,6 +20,7 @@ export class Forwarding {
   #body: RequestBody | null = null
   #health: Health | null = null
   #admission: Admission = 'in'
+  #settled = false
   /** Milliseconds from the decision to the head. */
   #latency = -1
 
@@ -35,22 +36,23 @@ export class Forwarding {
     if (this.#decision.upstream === 'A') return this.#attempt()
     this.#health = healthOf(release, this.#now)
     this.#admission = this.#health.admit()
-    if (this.#admission !== 'out') this.#attempt()
-    else if (release.options.upstreamFallback) this.#fallBack(null)
-    else this.#end(upstreamError('out', 'B'), null, false)
+    if (this.#admission !== 'out') return this.#attempt()
+    const error = upstreamError('out', { upstream: { name: 'B' }, settings: release.options.proxy })
+    if (!release.options.upstreamFallback || !this.#fallBack(null)) {
+      this.#ended({ phase: 'connect', status: null, error, aborted: false })
+    }
   }
 
   #attempt(): void {
-    const { options } = this.#call.release
-    const upstream = options.upstreams[this.#decision.upstream]
-    let attempt: Attempt
     try {
-      if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is not to be forwarded to`)
-      attempt = this.#compile(upstream)
+      const upstream = this.#call.release.options.upstreams[this.#decision.upstream]
+      if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is no URL`)
+      this.#settled = false
+      this.#forwarder.forward(this.#compile(upstream), this.#onHead, this.#onDone)
     } catch (error) {
-      return this.#ended({ phase: 'connect', status: null, error: asCanaryError(error), aborted: false })
+      const known = error instanceof CanaryError ? error : hookError('the forwarder', error)
+      this.#onDone({ phase: 'connect', status: null, error: known, aborted: false })
     }
-    this.#forwarder.forward(attempt, this.#onHead, this.#onDone)
   }
 
   #compile(upstream: UrlUpstream): Attempt {
@@ -93,7 +95,11 @@ export class Forwarding {
       if (before === undefined) object[name] = value
       else object[name] = Array.isArray(before) ? [...before, value] : [String(before), value]
     }
-    this.#call.release.options.proxy.onRequestHeaders?.(object, this.#call.request, this.#decision)
+    try {
+      this.#call.release.options.proxy.onRequestHeaders?.(object, this.#call.request, this.#decision)
+    } catch (error) {
+      throw hookError('onRequestHeaders', error)
+    }
     return Object.entries(object).flatMap(([name, value]) => {
       if (value === undefined) return []
       return (Array.isArray(value) ? value : [String(value)]).flatMap((line) => [name.toLowerCase(), line])
@@ -105,49 +111,50 @@ export class Forwarding {
   }
 
   readonly #onDone = (result: AttemptResult): void => {
+    if (this.#settled) return
+    this.#settled = true
     this.#health?.report(this.#admission, connectedBy(result))
-    if (result.error !== null && this.#mayFallBack(result)) this.#fallBack(result.error)
-    else this.#ended(result)
+    this.#health = null
+    if (!this.#mayFallBack(result) || !this.#fallBack(result.error)) this.#ended(result)
   }
 
-  #mayFallBack({ phase, aborted, error }: AttemptResult): boolean {
+  #mayFallBack({ phase, error }: AttemptResult): boolean {
     const { request, release } = this.#call
-    if (aborted || this.#decision.upstream !== 'B' || !release.options.upstreamFallback) return false
-    if (error?.code === 'ERR_CANARY_REQUEST' || error?.code === 'ERR_CANARY_CLOSED') return false
+    if (!isUpstreamError(error) || this.#decision.upstream !== 'B' || !release.options.upstreamFallback) return false
     if (phase === 'connect') return true
     return phase === 'head' && SAFE.has(request.method ?? '') && this.#body?.present === false
   }
 
-  /** A serves what B was chosen for; `error` is what B did, where it was asked at all. */
-  #fallBack(error: CanaryError | null): void {
+  /** A serves what B was chosen for; `error` is what B did, where it was asked at all. False where A cannot. */
+  #fallBack(error: CanaryError | null): boolean {
     const { release, redecided, toHandler } = this.#call
-    const toA = release.options.upstreams.A
-    if (toA.kind === 'handler' && toHandler === undefined) {
-      return this.#end(error ?? upstreamError('out', 'B'), null, false)
-    }
-    if (error !== null) this.#record(error, null, false)
-    this.#health = null
+    const isHandler = release.options.upstreams.A.kind === 'handler'
+    if (isHandler && toHandler === undefined) return false
+    if (error !== null) this.#record({ status: null, error, aborted: false })
     this.#decision = release.fallback(this.#decision)
     redecided(this.#decision)
-    if (toA.kind === 'handler') toHandler?.(this.#decision)
+    if (isHandler) toHandler?.(this.#decision)
     else this.#attempt()
+    return true
   }
 
-  #ended({ phase, status, error, aborted }: AttemptResult): void {
-    const sent = phase === 'body' || phase === 'done'
-    this.#record(error, status, aborted)
-    this.#call.done(sent || aborted ? null : error)
+  #ended(result: AttemptResult): void {
+    const { phase, error, aborted } = result
+    this.#record(result)
+    this.#call.done(aborted || phase === 'body' || phase === 'done' ? null : error)
   }
 
-  #end(error: CanaryError, status: number | null, aborted: boolean): void {
-    this.#record(error, status, aborted)
-    this.#call.done(error)
-  }
-
-  #record(error: CanaryError | null, status: number | null, aborted: boolean): void {
+  #record({ status, error, aborted }: Pick<AttemptResult, 'status' | 'error' | 'aborted'>): void {
+    const failed = isUpstreamError(error)
+    // What was refused here says nothing about an upstream.
+    if (error !== null && !failed && status === null) return
     const durationMs = this.#latency === -1 ? performance.now() - this.#call.startedAt : this.#latency
-    this.#call.release.record({ decision: this.#decision, status, durationMs, error, aborted })
+    this.#call.release.record({ decision: this.#decision, status, durationMs, error: failed ? error : null, aborted })
   }
+}
+
+function isUpstreamError(error: CanaryError | null): boolean {
+  return error !== null && error.code.startsWith('ERR_CANARY_UPSTREAM_')
 }
 
 /** Whether the upstream could be connected to; `null` where that was not tried to its end. */
@@ -163,9 +170,4 @@ function addUpgrade(headers: string[], protocol: string | undefined, body: Reque
     throw new CanaryError('ERR_CANARY_REQUEST', 'the request asks for an upgrade that is not forwarded')
   }
   headers.push('connection', 'Upgrade', 'upgrade', protocol)
-}
-
-function asCanaryError(error: unknown): CanaryError {
-  if (error instanceof CanaryError) return error
-  return new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error })
 }

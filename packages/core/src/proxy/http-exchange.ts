@@ -1,33 +1,32 @@
-import { Http2ServerResponse } from 'node:http2'
 import type { Dispatcher } from 'undici'
 import { CanaryError } from '../errors.js'
 import { BodyRelay, type UploadObserver } from './body-relay.js'
-import { endClientResponse, isGone, wasCutShort } from './client-connection.js'
 import type { Connection, ConnectionPool, Waiter } from './connection-pool.js'
 import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
-import { addTrailers, writeEarlyHints, writeResponseHead } from './response-headers.js'
-import { upstreamError, type UpstreamFailure } from './upstream-error.js'
+import { writeEarlyHints } from './response-headers.js'
+import { ResponseWriter } from './response-writer.js'
+import { mayRepeat } from './retry.js'
+import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
 
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
+/** Who must act before the deadline. `upload`: the upstream must take more of the request. */
+type Waits = 'queue' | 'upload' | 'upstream' | 'client'
 
 /**
- * One attempt at one upstream over HTTP. It is undici's handler itself, and reads and writes raw bytes: one object and
- * no promise for each request, for this is the path that all of them take.
+ * One attempt at one upstream over HTTP. It is undici's handler itself and moves raw bytes: one object and no promise
+ * for each request, for this is the path that all of them take.
  */
-export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
-  readonly #attempt: Attempt
+export class HttpExchange extends ResponseWriter implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
   readonly #pool: ConnectionPool
   readonly #deadlines: Deadlines
   readonly #head: (status: number) => void
   readonly #done: (result: AttemptResult) => void
+  readonly #relay: BodyRelay | null
   #connection: Connection | null = null
-  #relay: BodyRelay | null = null
   #resume: (() => void) | null = null
   #phase: AttemptResult['phase'] = 'connect'
-  /** Who must act before the deadline. */
-  #waitsFor: 'queue' | 'upload' | 'upstream' | 'client' = 'queue'
+  #waitsFor: Waits = 'queue'
   #status: number | null = null
   #finished = false
   /** A byte of the answer has come. */
@@ -35,8 +34,6 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, 
   /** The socket had carried another request before. */
   #reused = false
   #retried = false
-  #drains = false
-  #sent = false
   deadline = 0
   place = -1
 
@@ -47,19 +44,18 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, 
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
   ) {
-    this.#attempt = attempt
+    super(attempt)
     this.#pool = pool
     this.#deadlines = deadlines
     this.#head = head
     this.#done = done
+    this.#relay = attempt.hasBody && attempt.body === null ? new BodyRelay(attempt.request, this) : null
   }
 
   start(): void {
-    const { response, settings, request, body, hasBody } = this.#attempt
-    if (body === null && hasBody) this.#relay = new BodyRelay(request, this)
-    response.on('close', this.#onClientClose)
+    const { settings } = this.attempt
     this.#deadlines.add(this)
-    if (isGone(response)) return this.#finish(null, true)
+    if (!this.openResponse()) return this.#finish(null, true)
     const connection = this.#pool.take(settings.connections)
     if (connection !== null) this.connected(connection)
     else if (this.#pool.wait(this, settings.queue)) this.#wait('queue', settings.connectTimeoutMs)
@@ -68,8 +64,9 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, 
 
   connected(connection: Connection): void {
     this.#connection = connection
+    // The connector has a timer of its own.
     this.deadline = 0
-    const { request, path, headers, body } = this.#attempt
+    const { request, path, headers, body } = this.attempt
     const options = {
       path,
       method: request.method ?? 'GET',
@@ -77,99 +74,84 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, 
       body: body ?? this.#relay,
       servername: this.#pool.servername,
     }
+    // Undici asks a body for no more than the relay has, and its types do not know `servername`.
     connection.client.dispatch(options as Dispatcher.DispatchOptions, this)
   }
 
   onConnect(): void {
-    this.#phase = 'head'
     const connection = this.#connection
-    if (connection !== null) {
-      this.#reused = connection.uses > 0
-      connection.uses += 1
-    }
-    if (this.#relay === null) this.#wait('upstream', this.#attempt.settings.headersTimeoutMs)
+    if (connection === null) return
+    this.#phase = 'head'
+    this.#reused = connection.uses > 0
+    connection.uses += 1
+    connection.awaitsHead = true
+    if (this.#relay === null) this.#wait('upstream', this.attempt.settings.headersTimeoutMs)
   }
 
   uploading(waitsFor: 'client' | 'upstream' | null): void {
-    if (this.#finished) return
-    const { bodyTimeoutMs, headersTimeoutMs } = this.#attempt.settings
+    if (this.#finished || this.#phase === 'done') return
+    const { bodyTimeoutMs, headersTimeoutMs } = this.attempt.settings
     if (waitsFor !== null) this.#wait(waitsFor === 'client' ? 'client' : 'upload', bodyTimeoutMs)
     else this.#wait('upstream', this.#phase === 'head' ? headersTimeoutMs : bodyTimeoutMs)
   }
 
   onResponseStarted(): void {
     this.#answered = true
+    if (this.#connection !== null) this.#connection.awaitsHead = false
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
     if (this.#finished) return false
-    const { response, settings } = this.#attempt
     if (status < 200) {
-      if (status === 103) writeEarlyHints(response, raw)
+      if (status === 103) writeEarlyHints(this.attempt.response, raw)
       return true
     }
     this.#resume = resume
     this.#status = status
-    this.#closeAfterResponse()
     try {
-      writeResponseHead(this.#attempt, status, reason, raw)
+      this.sendHead(status, reason, raw, this.#isUploading())
     } catch (error) {
-      this.#fail('broken-head', error)
+      if (error instanceof CanaryError) this.#finish(error, false)
+      else this.#fail('broken-head', error)
       return false
     }
     this.#phase = 'body'
     this.#head(status)
-    this.#wait('upstream', settings.bodyTimeoutMs)
-    // A head whose body is not in the same packet goes out alone; else both are one write.
-    process.nextTick(flushHead, this)
+    this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     return true
   }
 
   onData(chunk: Buffer): boolean {
-    const { response, settings } = this.#attempt
-    if (this.#finished || isGone(response)) return false
-    this.#sent = true
-    const more = response instanceof Http2ServerResponse ? response.write(chunk) : response.write(chunk)
-    this.#wait(more ? 'upstream' : 'client', settings.bodyTimeoutMs)
-    if (more || this.#drains) return more
-    this.#drains = true
-    response.on('drain', this.#onDrain)
-    return false
+    if (this.#finished) return false
+    const more = this.sendBody(chunk)
+    this.#wait(more ? 'upstream' : 'client', this.attempt.settings.bodyTimeoutMs)
+    return more
   }
 
   onComplete(trailers: readonly (Buffer | string)[] | null): void {
     if (this.#finished) return
-    const { response, settings } = this.#attempt
     this.#phase = 'done'
-    this.#sent = true
     this.#leaveUpstream()
-    if (isGone(response)) return
-    if (trailers !== null && trailers.length > 0) addTrailers(response, trailers)
-    // Done is what has reached the client: its 'close' comes when all is flushed.
-    this.#wait('client', settings.bodyTimeoutMs)
-    response.end()
+    this.#wait('client', this.attempt.settings.bodyTimeoutMs)
+    this.endResponse(trailers)
   }
 
   onError(error: Error): void {
     if (this.#finished || this.#phase === 'done') return
-    if (this.#phase === 'body') this.#fail('broken-body', error)
+    if (this.#pool.closed) this.giveUp()
+    else if (this.#phase === 'body') this.#fail('broken-body', error)
     else if (this.#phase === 'head') {
-      if (!this.#retry()) this.#fail('broken-head', error)
-    } else if (error instanceof ConnectError) {
-      this.#fail(error.timedOut ? 'connect-timeout' : 'refused', error)
-    } else if ('code' in error && (error.code === 'UND_ERR_INVALID_ARG' || error.code === 'UND_ERR_NOT_SUPPORTED')) {
-      this.#finish(new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }), false)
-    } else {
-      this.#finish(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed', { cause: error }), false)
-    }
+      if (!this.#retry(error)) this.#fail('broken-head', error)
+    } else if (error instanceof ConnectError) this.#fail(error.timedOut ? 'connect-timeout' : 'refused', error)
+    // Before a connection there is only undici's own check of what it shall send.
+    else this.#finish(new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }), false)
   }
 
   /** The upstream may have closed an idle connection just as it was used: that says nothing about the request. */
-  #retry(): boolean {
-    const { request, hasBody } = this.#attempt
+  #retry(error: Error): boolean {
     const connection = this.#connection
     if (this.#retried || this.#answered || !this.#reused || connection === null) return false
-    if (hasBody || !IDEMPOTENT.has(request.method ?? '')) return false
+    if (!mayRepeat(this.attempt, error)) return false
     this.#retried = true
     this.#phase = 'connect'
     this.connected(this.#pool.renew(connection))
@@ -178,55 +160,47 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, 
 
   expired(): void {
     if (this.#waitsFor === 'client') {
-      // It stalled, its upload or our response: it is cut off, and that is no failure of the upstream.
-      endClientResponse(this.#attempt.response)
+      // It stalled, in its upload or in reading: that is no failure of the upstream.
+      this.cutOff()
       this.#finish(null, true)
     } else if (this.#waitsFor === 'queue') this.#fail('busy')
     else if (this.#waitsFor === 'upload') this.#fail('upload-timeout')
     else this.#fail(this.#phase === 'head' ? 'head-timeout' : 'body-timeout')
   }
 
-  flush(): void {
-    const { response } = this.#attempt
-    // HTTP/2 has sent its head frame at once.
-    if (this.#sent || this.#finished || response instanceof Http2ServerResponse || response.destroyed) return
-    response.flushHeaders()
+  giveUp(): void {
+    if (this.#phase === 'body' || this.#phase === 'done') this.cutOff()
+    this.#finish(closedError(), false)
   }
 
-  #wait(waitsFor: 'queue' | 'upload' | 'upstream' | 'client', milliseconds: number): void {
+  protected override onDrain(): void {
+    if (this.#phase !== 'body' || this.#finished) return
+    this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
+    this.#resume?.()
+  }
+
+  protected override onClientClose(aborted: boolean): void {
+    this.#finish(null, aborted)
+  }
+
+  protected override isComplete(): boolean {
+    return this.#phase === 'done'
+  }
+
+  #wait(waitsFor: Waits, milliseconds: number): void {
     this.#waitsFor = waitsFor
     this.deadline = this.#deadlines.after(milliseconds)
   }
 
-  readonly #onDrain = (): void => {
-    if (this.#phase !== 'body' || this.#finished) return
-    this.#wait('upstream', this.#attempt.settings.bodyTimeoutMs)
-    this.#resume?.()
-  }
-
-  readonly #onClientClose = (): void => {
-    this.#finish(null, this.#phase !== 'done' || wasCutShort(this.#attempt.response))
-  }
-
   #fail(failure: UpstreamFailure, cause?: unknown): void {
-    const { upstream, response, settings } = this.#attempt
-    const limit =
-      failure === 'head-timeout'
-        ? settings.headersTimeoutMs
-        : failure === 'connect-timeout'
-          ? settings.connectTimeoutMs
-          : settings.bodyTimeoutMs
-    // A body cut short must not look whole.
-    if (this.#phase === 'body') endClientResponse(response)
-    this.#finish(upstreamError(failure, upstream.name, limit, cause), false)
+    if (this.#phase === 'body') this.cutOff()
+    this.#finish(upstreamError(failure, this.attempt, cause), false)
   }
 
   #finish(error: CanaryError | null, aborted: boolean): void {
     if (this.#finished) return
     this.#finished = true
-    const { response } = this.#attempt
-    response.off('close', this.#onClientClose)
-    if (this.#drains) response.off('drain', this.#onDrain)
+    this.releaseResponse()
     this.#deadlines.delete(this)
     if (this.#connection === null) this.#pool.leave(this)
     this.#leaveUpstream()
@@ -235,27 +209,19 @@ export class HttpExchange implements Dispatcher.DispatchHandler, Timed, Waiter, 
 
   /** Gives the connection back, or closes it where the exchange on it is not whole. */
   #leaveUpstream(): void {
+    const uploading = this.#isUploading()
+    if (uploading && this.#relay !== null) {
+      this.#relay.destroy()
+      if (this.#relay.started) this.dropRequest()
+    }
     const connection = this.#connection
     this.#connection = null
-    const whole = this.#phase === 'done' && (this.#relay === null || this.#relay.readableEnded)
-    if (!whole && this.#relay !== null) {
-      this.#relay.destroy()
-      this.#closeAfterResponse()
-      this.#attempt.request.resume()
-    }
     if (connection === null) return
-    if (whole) this.#pool.release(connection)
+    if (this.#phase === 'done' && !uploading) this.#pool.release(connection)
     else this.#pool.discard(connection)
   }
 
-  /** The rest of a request's body would be taken for the next request on its connection. */
-  #closeAfterResponse(): void {
-    const { response } = this.#attempt
-    if (this.#relay === null || this.#relay.readableEnded || response instanceof Http2ServerResponse) return
-    response.shouldKeepAlive = false
+  #isUploading(): boolean {
+    return this.#relay !== null && !this.#relay.readableEnded
   }
-}
-
-function flushHead(exchange: HttpExchange): void {
-  exchange.flush()
 }

@@ -18,14 +18,14 @@ export function joinPath(path: string, upstream: UrlUpstream): string {
   const own = originForm(path)
   if (FORBIDDEN.test(own)) throw refused('the request path holds a character that must not be forwarded')
   if (MAY_CLIMB.test(own) && climbs(own)) throw refused('the request path climbs above its base')
+  const first = own.charCodeAt(0)
+  const isPath = first === 0x2f
+  if (!isPath && first !== 0x3f && own !== '') throw refused('the request target is not a path')
   if (upstream.fixedPath !== null) {
     const query = own.indexOf('?')
     return query === -1 ? upstream.fixedPath : upstream.fixedPath + own.slice(query)
   }
-  const first = own.charCodeAt(0)
-  if (first === 0x2f) return upstream.basePath + own
-  if (own === '' || first === 0x3f) return (upstream.basePath || '/') + own
-  throw refused('the request target is not a path')
+  return (isPath ? upstream.basePath : upstream.basePath || '/') + own
 }
 
 /** Without scheme and authority where the client sent an absolute form, as to a forward proxy. */

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Http2ServerResponse } from 'node:http2'
 import type { Attempt, RawResponse } from './forwarder.js'
 import { headerName } from './header-names.js'
+import { hookError } from './upstream-error.js'
 
 /** Raw header lines as parsers hand them out: `[name, value, name, value …]`. */
 export type RawHeaders = readonly (Buffer | string)[]
@@ -124,7 +125,11 @@ function setHooked(attempt: Attempt, names: readonly string[], values: readonly 
     const value = values[i]
     if (name !== '' && value !== undefined) headers[name] = name === 'set-cookie' ? listOf(value) : value
   }
-  attempt.settings.onResponseHeaders?.(headers, attempt.request, attempt.decision)
+  try {
+    attempt.settings.onResponseHeaders?.(headers, attempt.request, attempt.decision)
+  } catch (error) {
+    throw hookError('onResponseHeaders', error)
+  }
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) setOne(attempt.response, name.toLowerCase(), value)
   }

@@ -1,33 +1,55 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
+/** What upgrades a forwarder has under way, each as the function that ends it. */
+export class Tunnels {
+  readonly #open = new Set<() => void>()
+  #emptied: (() => void) | null = null
+
+  add(end: () => void): void {
+    this.#open.add(end)
+  }
+
+  delete(end: () => void): void {
+    if (this.#open.delete(end) && this.#open.size === 0) this.#emptied?.()
+  }
+
+  /** Resolves once none is open; what is left after `graceMs` is ended. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#open.size === 0) return
+    const timer = setTimeout(() => {
+      for (const end of this.#open) end()
+    }, graceMs)
+    await new Promise<void>((resolve) => {
+      this.#emptied = resolve
+    })
+    clearTimeout(timer)
+  }
+}
+
 /**
- * Joins two sockets until both are closed. Each has an error handler from now to its end, and neither outlives the
- * other; an open tunnel may be silent for as long as it likes.
- *
- * `halfOpenMs` limits the silence once one side has said that it sends no more.
+ * Joins two sockets until both are closed: each has an error handler from now to its end, and neither outlives the
+ * other. An open tunnel may be silent for as long as it likes; once one side has said that it sends no more, the other
+ * may be silent for `halfOpenMs`.
  */
-export function joinSockets(client: Duplex, upstream: Duplex, halfOpenMs: number, closed: () => void): () => void {
-  let open = true
-  const destroy = (): void => {
-    if (!open) return
-    open = false
+export function joinSockets(client: Duplex, upstream: Duplex, halfOpenMs: number, tunnels: Tunnels): void {
+  const end = (): void => {
     client.destroy()
     upstream.destroy()
-    closed()
+    tunnels.delete(end)
   }
-  for (const [from, to] of [
-    [client, upstream],
-    [upstream, client],
-  ] as const) {
-    if (from instanceof Socket) from.setTimeout(0).setNoDelay(true).setKeepAlive(true, 60_000).on('timeout', destroy)
-    from.on('error', destroy).on('close', destroy)
-    from.on('end', () => {
-      if (to instanceof Socket) to.setTimeout(halfOpenMs)
-    })
-    from.pipe(to)
-  }
+  tunnels.add(end)
+  connectOneWay(client, upstream, halfOpenMs, end)
+  connectOneWay(upstream, client, halfOpenMs, end)
   // Either may have gone while nobody listened.
-  if (client.destroyed || upstream.destroyed) destroy()
-  return destroy
+  if (client.destroyed || upstream.destroyed) end()
+}
+
+function connectOneWay(from: Duplex, to: Duplex, halfOpenMs: number, end: () => void): void {
+  if (from instanceof Socket) from.setTimeout(0).setNoDelay(true).setKeepAlive(true, 60_000).on('timeout', end)
+  from.on('error', end).on('close', end)
+  from.on('end', () => {
+    if (to instanceof Socket) to.setTimeout(halfOpenMs)
+  })
+  from.pipe(to)
 }

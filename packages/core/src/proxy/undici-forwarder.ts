@@ -2,11 +2,11 @@ import { ConnectionPool } from './connection-pool.js'
 import { Deadlines } from './deadlines.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
 import { HttpExchange } from './http-exchange.js'
-import { Tunnels } from './upgrade.js'
+import { Tunnels } from './tunnel.js'
+import { Upgrade } from './upgrade.js'
 
 /** A pool nobody used for between one and two of these is closed: a registry may know thousands of upstreams. */
 const IDLE_MS = 30_000
-const CLOSE_POLL_MS = 20
 
 /** The forwarder that is used unless another is given: undici for HTTP, `node:http` for upgrades. */
 export function createUndiciForwarder(): Forwarder {
@@ -40,15 +40,12 @@ export function createUndiciForwarder(): Forwarder {
   }
 
   function forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void {
-    if (attempt.upgrade !== null) tunnels.open(attempt, attempt.upgrade, head, done)
+    if (attempt.upgrade !== null) new Upgrade(attempt, attempt.upgrade, tunnels, head, done).start()
     else new HttpExchange(attempt, poolOf(attempt), deadlines, head, done).start()
   }
 
   async function close(graceMs = 10_000): Promise<void> {
-    const end = performance.now() + graceMs
-    const busy = () => tunnels.size > 0 || [...pools.values()].some((pool) => pool.running > 0)
-    while (busy() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, CLOSE_POLL_MS))
-    tunnels.destroy()
+    await Promise.all([deadlines.drain(graceMs), tunnels.drain(graceMs)])
     for (const pool of pools.values()) pool.destroy()
     pools.clear()
     if (sweeper !== null) clearInterval(sweeper)

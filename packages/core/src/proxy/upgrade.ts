@@ -1,45 +1,24 @@
 import http, { type ClientRequest, type IncomingMessage, ServerResponse } from 'node:http'
-import { Socket, connect as connectTcp } from 'node:net'
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { connect as connectTls } from 'node:tls'
-import type { CanaryError } from '../errors.js'
-import type { UrlUpstream } from '../release/upstream.js'
-import { tlsOptions } from './connector.js'
+import { CanaryError } from '../errors.js'
+import { closeAfter, isGone } from './client-connection.js'
+import { openSocket } from './connector.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
 import { setResponseHeaders, writeResponseHead } from './response-headers.js'
-import { joinSockets } from './tunnel.js'
-import { upstreamError, type UpstreamFailure } from './upstream-error.js'
+import { joinSockets, type Tunnels } from './tunnel.js'
+import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
 
-type Head = (status: number) => void
-type Done = (result: AttemptResult) => void
-
-/** The upgrades of one forwarder: those under way and those that became tunnels. */
-export class Tunnels {
-  readonly #open = new Set<() => void>()
-
-  get size(): number {
-    return this.#open.size
-  }
-
-  open(attempt: Attempt, upgrade: { readonly socket: Duplex; readonly head: Buffer }, head: Head, done: Done): void {
-    new Handshake(attempt, upgrade, this.#open, head, done).start()
-  }
-
-  destroy(): void {
-    for (const close of this.#open) close()
-    this.#open.clear()
-  }
-}
+/** The client's side of an upgrade: its socket, and what it has sent already. */
+export type ClientSide = NonNullable<Attempt['upgrade']>
 
 /** An upgrade on its way: it becomes a tunnel, an ordinary response, or an error that the framework answers. */
-class Handshake {
+export class Upgrade {
   readonly #attempt: Attempt
-  readonly #client: Duplex
-  readonly #clientHead: Buffer
-  readonly #open: Set<() => void>
-  readonly #head: Head
-  readonly #done: Done
-  readonly #cancel = (): void => this.#finish(upstreamError('refused', this.#attempt.upstream.name), false)
+  readonly #client: ClientSide
+  readonly #tunnels: Tunnels
+  readonly #head: (status: number) => void
+  readonly #done: (result: AttemptResult) => void
   #request: ClientRequest | null = null
   #timer: NodeJS.Timeout | undefined
   #phase: AttemptResult['phase'] = 'connect'
@@ -48,37 +27,40 @@ class Handshake {
 
   constructor(
     attempt: Attempt,
-    upgrade: { readonly socket: Duplex; readonly head: Buffer },
-    open: Set<() => void>,
-    head: Head,
-    done: Done,
+    client: ClientSide,
+    tunnels: Tunnels,
+    head: (status: number) => void,
+    done: (result: AttemptResult) => void,
   ) {
     this.#attempt = attempt
-    this.#client = upgrade.socket
-    this.#clientHead = upgrade.head
-    this.#open = open
+    this.#client = client
+    this.#tunnels = tunnels
     this.#head = head
     this.#done = done
   }
 
   start(): void {
-    const { upstream, settings, request, path, headers } = this.#attempt
-    this.#open.add(this.#cancel)
-    // It stays for good: the socket goes back to the framework where an error is to be answered.
-    this.#client.on('error', ignore)
-    this.#client.on('close', this.#onClientClose)
-    if (this.#client.destroyed) return this.#finish(null, true)
-    this.#limit('connect-timeout', settings.connectTimeoutMs)
+    const { upstream, request, path, headers } = this.#attempt
+    const { socket } = this.#client
+    this.#tunnels.add(this.#giveUp)
+    // It stays for good: where an error is to be answered, the socket goes back to the framework.
+    socket.on('error', ignore)
+    socket.on('close', this.#onClientClose)
+    if (socket.destroyed) return this.#finish(null, true)
+    this.#limit('connect-timeout')
     try {
       this.#request = http.request({
         method: request.method ?? 'GET',
         path,
         headers,
         setHost: false,
-        createConnection: () => this.#connect(upstream),
+        createConnection: () => openSocket(upstream, this.#onConnect),
       })
     } catch (error) {
-      return this.#fail('refused', error)
+      return this.#finish(
+        new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }),
+        false,
+      )
     }
     this.#request
       .on('error', (error) => this.#fail(this.#phase === 'connect' ? 'refused' : 'broken-head', error))
@@ -87,57 +69,43 @@ class Handshake {
       .end()
   }
 
-  #connect(upstream: UrlUpstream): Socket {
-    const target =
-      upstream.socketPath === null ? { host: upstream.hostname, port: upstream.port } : { path: upstream.socketPath }
-    const socket =
-      upstream.scheme === 'https'
-        ? connectTls({ ...tlsOptions(upstream), ...target, ALPNProtocols: ['http/1.1'] })
-        : connectTcp({ ...target, allowHalfOpen: true })
-    socket.on('error', ignore)
-    socket.once(upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => {
-      this.#phase = 'head'
-      this.#limit('head-timeout', this.#attempt.settings.headersTimeoutMs)
-    })
-    return socket
+  readonly #onConnect = (): void => {
+    this.#phase = 'head'
+    this.#limit('head-timeout')
   }
 
-  #onUpgrade(response: IncomingMessage, upstream: Socket, head: Buffer): void {
+  #onUpgrade(response: IncomingMessage, upstream: Duplex, head: Buffer): void {
     upstream.on('error', ignore)
-    if (this.#finished || response.statusCode !== 101) {
-      upstream.destroy()
-      if (!this.#finished) this.#fail('broken-head')
-      return
-    }
-    const client = this.#client
+    if (this.#finished) return void upstream.destroy()
+    const { socket, head: clientHead } = this.#client
     try {
       const text = this.#switchingHead(response)
-      if (this.#attempt.response instanceof ServerResponse && client instanceof Socket) {
-        this.#attempt.response.detachSocket(client)
-      }
-      client.write(Buffer.from(text, 'latin1'))
+      const own = this.#attempt.response
+      if (own instanceof ServerResponse && socket instanceof Socket) own.detachSocket(socket)
+      socket.write(Buffer.from(text, 'latin1'))
     } catch (error) {
       upstream.destroy()
-      return this.#fail('broken-head', error)
+      if (error instanceof CanaryError) this.#finish(error, false)
+      else this.#fail('broken-head', error)
+      return
     }
-    if (head.length > 0) client.write(head)
-    if (this.#clientHead.length > 0) upstream.write(this.#clientHead)
-    const close = joinSockets(client, upstream, this.#attempt.settings.bodyTimeoutMs, () => this.#open.delete(close))
-    if (!client.destroyed) this.#open.add(close)
+    if (head.length > 0) socket.write(head)
+    if (clientHead.length > 0) upstream.write(clientHead)
     this.#phase = 'done'
     this.#status = 101
     this.#head(101)
+    // The socket is the tunnel's now, and destroying the request would destroy it.
     this.#request = null
     this.#finish(null, false)
+    joinSockets(socket, upstream, this.#attempt.settings.bodyTimeoutMs, this.#tunnels)
   }
 
   /** The 101 head as text: the upstream's headers, and those that the application had set. */
   #switchingHead(upgraded: IncomingMessage): string {
-    const { response } = this.#attempt
     setResponseHeaders(this.#attempt, 101, upgraded.rawHeaders)
-    let text = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n'
-    text += `Upgrade: ${upgraded.headers.upgrade ?? this.#attempt.request.headers.upgrade ?? 'websocket'}\r\n`
-    for (const [name, value] of Object.entries(response.getHeaders())) {
+    const protocol = upgraded.headers.upgrade ?? this.#attempt.request.headers.upgrade ?? 'websocket'
+    let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`
+    for (const [name, value] of Object.entries(this.#attempt.response.getHeaders())) {
       if (value === undefined || name === 'content-length' || name === 'connection' || name === 'upgrade') continue
       for (const line of Array.isArray(value) ? value : [value]) text += `${name}: ${line}\r\n`
     }
@@ -146,51 +114,65 @@ class Handshake {
 
   /** What is no 101 is an ordinary response, after which the connection ends. */
   #onRefusal(refusal: IncomingMessage): void {
-    const { response, settings } = this.#attempt
-    if (this.#finished) return void refusal.destroy()
+    const { response } = this.#attempt
+    refusal.on('error', ignore)
+    if (this.#finished || !(response instanceof ServerResponse)) return void refusal.destroy()
     const status = refusal.statusCode ?? 502
     try {
-      if (response instanceof ServerResponse) response.shouldKeepAlive = false
+      closeAfter(response)
       writeResponseHead(this.#attempt, status, refusal.statusMessage ?? '', refusal.rawHeaders)
     } catch (error) {
-      return this.#fail('broken-head', error)
+      if (error instanceof CanaryError) this.#finish(error, false)
+      else this.#fail('broken-head', error)
+      return
     }
     this.#phase = 'body'
     this.#status = status
     this.#head(status)
-    this.#limit('body-timeout', settings.bodyTimeoutMs)
-    refusal.on('data', () => this.#limit('body-timeout', settings.bodyTimeoutMs))
-    refusal.on('error', (error) => this.#fail('broken-body', error))
+    this.#limit('body-timeout')
+    refusal.on('data', () => this.#limit('body-timeout'))
     refusal.on('close', () => {
       if (!refusal.complete) this.#fail('broken-body')
     })
     response.on('finish', () => {
       this.#phase = 'done'
-      if (this.#client instanceof Socket) this.#client.destroySoon()
-      else this.#client.end()
+      const { socket } = this.#client
+      if (socket instanceof Socket) socket.destroySoon()
+      else socket.end()
       this.#finish(null, false)
     })
-    refusal.pipe(response as ServerResponse)
+    refusal.pipe(response)
   }
 
   readonly #onClientClose = (): void => this.#finish(null, true)
 
-  #limit(failure: UpstreamFailure, milliseconds: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#fail(failure, undefined, milliseconds), milliseconds)
+  readonly #giveUp = (): void => {
+    if (this.#phase === 'body') this.#client.socket.destroy()
+    this.#finish(closedError(), false)
   }
 
-  #fail(failure: UpstreamFailure, cause?: unknown, milliseconds = 0): void {
-    if (this.#phase === 'body') this.#client.destroy()
-    this.#finish(upstreamError(failure, this.#attempt.upstream.name, milliseconds, cause), false)
+  #limit(failure: 'connect-timeout' | 'head-timeout' | 'body-timeout'): void {
+    const { connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs } = this.#attempt.settings
+    const limits = {
+      'connect-timeout': connectTimeoutMs,
+      'head-timeout': headersTimeoutMs,
+      'body-timeout': bodyTimeoutMs,
+    }
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#fail(failure), limits[failure])
+  }
+
+  #fail(failure: UpstreamFailure, cause?: unknown): void {
+    if (this.#phase === 'body' && !this.#finished && !isGone(this.#attempt.response)) this.#client.socket.destroy()
+    this.#finish(upstreamError(failure, this.#attempt, cause), false)
   }
 
   #finish(error: CanaryError | null, aborted: boolean): void {
     if (this.#finished) return
     this.#finished = true
     clearTimeout(this.#timer)
-    this.#open.delete(this.#cancel)
-    this.#client.off('close', this.#onClientClose)
+    this.#client.socket.off('close', this.#onClientClose)
+    this.#tunnels.delete(this.#giveUp)
     this.#request?.destroy()
     this.#done({ phase: this.#phase, status: this.#status, error, aborted })
   }

@@ -1,5 +1,6 @@
-import type { UpstreamName } from '../decision/decision.js'
 import { CanaryError, type CanaryErrorCode } from '../errors.js'
+import type { Attempt } from './forwarder.js'
+import type { ResolvedProxyOptions } from './options.js'
 
 /** What can go wrong on the upstream's side. */
 export type UpstreamFailure =
@@ -13,37 +14,61 @@ export type UpstreamFailure =
   | 'broken-head'
   | 'broken-body'
 
-/** Texts that may be shown to anyone: no address, nothing the upstream said. */
-const FAILURES: Readonly<Record<UpstreamFailure, readonly [CanaryErrorCode, (name: string, time: string) => string]>> =
-  {
-    refused: ['ERR_CANARY_UPSTREAM_CONNECT', (name) => `no connection to upstream ${name}`],
-    'connect-timeout': ['ERR_CANARY_UPSTREAM_TIMEOUT', (name, time) => `no connection to upstream ${name} in ${time}`],
-    out: ['ERR_CANARY_UPSTREAM_CONNECT', (name) => `upstream ${name} is out of service`],
-    busy: ['ERR_CANARY_UPSTREAM_BUSY', (name) => `all connections to upstream ${name} are taken`],
-    'head-timeout': ['ERR_CANARY_UPSTREAM_TIMEOUT', (name, time) => `upstream ${name} did not answer in ${time}`],
-    'upload-timeout': [
-      'ERR_CANARY_UPSTREAM_TIMEOUT',
-      (name, time) => `upstream ${name} took no more of the body for ${time}`,
-    ],
-    'body-timeout': [
-      'ERR_CANARY_UPSTREAM_TIMEOUT',
-      (name, time) => `upstream ${name} stopped in its response for ${time}`,
-    ],
-    'broken-head': ['ERR_CANARY_UPSTREAM_RESPONSE', (name) => `upstream ${name} gave no valid response`],
-    'broken-body': ['ERR_CANARY_UPSTREAM_RESPONSE', (name) => `upstream ${name} broke off in its response`],
-  }
+type Limit = 'connectTimeoutMs' | 'headersTimeoutMs' | 'bodyTimeoutMs'
+
+interface Explained {
+  readonly code: CanaryErrorCode
+  /** After `upstream B`. May be shown to anyone: no address, nothing the upstream said. */
+  readonly says: string
+  /** The setting whose time was up, said after the rest. */
+  readonly limit?: Limit
+}
+
+const FAILURES: Readonly<Record<UpstreamFailure, Explained>> = {
+  refused: { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'could not be connected to' },
+  out: { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'is out of service' },
+  busy: { code: 'ERR_CANARY_UPSTREAM_BUSY', says: 'has no free connection' },
+  'connect-timeout': {
+    code: 'ERR_CANARY_UPSTREAM_TIMEOUT',
+    says: 'could not be connected to in',
+    limit: 'connectTimeoutMs',
+  },
+  'head-timeout': { code: 'ERR_CANARY_UPSTREAM_TIMEOUT', says: 'did not answer in', limit: 'headersTimeoutMs' },
+  'upload-timeout': {
+    code: 'ERR_CANARY_UPSTREAM_TIMEOUT',
+    says: 'took no more of the request for',
+    limit: 'bodyTimeoutMs',
+  },
+  'body-timeout': {
+    code: 'ERR_CANARY_UPSTREAM_TIMEOUT',
+    says: 'sent no more of its response for',
+    limit: 'bodyTimeoutMs',
+  },
+  'broken-head': { code: 'ERR_CANARY_UPSTREAM_RESPONSE', says: 'gave no valid response' },
+  'broken-body': { code: 'ERR_CANARY_UPSTREAM_RESPONSE', says: 'broke off in its response' },
+}
 
 /** The error for a failure; the address and what really happened are only in its `cause`. */
 export function upstreamError(
   failure: UpstreamFailure,
-  name: UpstreamName,
-  milliseconds = 0,
+  { upstream, settings }: { upstream: Pick<Attempt['upstream'], 'name'>; settings: ResolvedProxyOptions },
   cause?: unknown,
 ): CanaryError {
-  const [code, message] = FAILURES[failure]
-  return new CanaryError(code, message(name, seconds(milliseconds)), cause === undefined ? {} : { cause })
+  const { code, says, limit } = FAILURES[failure]
+  const message = `upstream ${upstream.name} ${says}${limit === undefined ? '' : ` ${duration(settings[limit])}`}`
+  return new CanaryError(code, message, cause === undefined ? {} : { cause })
 }
 
-function seconds(milliseconds: number): string {
+function duration(milliseconds: number): string {
   return milliseconds < 1000 ? `${milliseconds} ms` : `${milliseconds / 1000} s`
+}
+
+/** The error where the gateway itself is going down. */
+export function closedError(cause?: unknown): CanaryError {
+  return new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed', cause === undefined ? {} : { cause })
+}
+
+/** The error for a hook of the user's that threw: a fault of the gateway, not of the upstream. */
+export function hookError(name: string, cause: unknown): CanaryError {
+  return new CanaryError('ERR_CANARY_OPTION', `${name} threw`, { cause })
 }

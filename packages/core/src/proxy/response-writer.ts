@@ -1,0 +1,95 @@
+import { closeAfter, cutOff, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
+import type { Attempt } from './forwarder.js'
+import { type RawHeaders, addTrailers, writeResponseHead } from './response-headers.js'
+
+/**
+ * The client's side of an exchange: writes the response, and says when the client takes more or has gone. A base class
+ * and not an object of its own, because there is one for every request.
+ */
+export abstract class ResponseWriter {
+  protected readonly attempt: Attempt
+  /** The head has left, together with the body's first piece or alone. */
+  #headSent = false
+  #drains = false
+
+  constructor(attempt: Attempt) {
+    this.attempt = attempt
+  }
+
+  /** The client takes more of the body. */
+  protected abstract onDrain(): void
+  /** The response is over, or the client left before it was. */
+  protected abstract onClientClose(aborted: boolean): void
+  /** Whether everything was handed to {@link endResponse}. */
+  protected abstract isComplete(): boolean
+
+  /** False where the client has gone already. */
+  protected openResponse(): boolean {
+    const { response } = this.attempt
+    if (isGone(response)) return false
+    response.on('close', this.#onClose)
+    return true
+  }
+
+  protected sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {
+    if (last) closeAfter(this.attempt.response)
+    writeResponseHead(this.attempt, status, reason, raw)
+    // A head whose body is not in the same packet goes out alone; else both are one write.
+    process.nextTick(flushLater, this)
+  }
+
+  /** False where the client takes no more for now: {@link onDrain} follows. */
+  protected sendBody(chunk: Buffer): boolean {
+    const { response } = this.attempt
+    this.#headSent = true
+    const more = writeBody(response, chunk)
+    if (!more && !this.#drains) {
+      this.#drains = true
+      response.on('drain', this.#onDrain)
+    }
+    return more
+  }
+
+  /** {@link onClientClose} follows when the client has it all. */
+  protected endResponse(trailers: RawHeaders | null): void {
+    const { response } = this.attempt
+    if (isGone(response)) return
+    this.#headSent = true
+    if (trailers !== null && trailers.length > 0) addTrailers(response, trailers)
+    response.end()
+  }
+
+  protected releaseResponse(): void {
+    const { response } = this.attempt
+    response.off('close', this.#onClose)
+    if (this.#drains) response.off('drain', this.#onDrain)
+  }
+
+  protected cutOff(): void {
+    cutOff(this.attempt.response)
+  }
+
+  /** Reads what is left of a request whose answer does not wait for it, and closes the connection after that. */
+  protected dropRequest(): void {
+    closeAfter(this.attempt.response)
+    // Unread, it would make the system reset the connection, and the client lose the answer.
+    this.attempt.request.resume()
+  }
+
+  flush(): void {
+    const { response } = this.attempt
+    if (this.#headSent || isGone(response) || response.writableEnded) return
+    this.#headSent = true
+    flushHead(response)
+  }
+
+  readonly #onDrain = (): void => this.onDrain()
+
+  readonly #onClose = (): void => {
+    this.onClientClose(!this.isComplete() || wasCutShort(this.attempt.response))
+  }
+}
+
+function flushLater(writer: ResponseWriter): void {
+  writer.flush()
+}
