@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 
-const CONTINUE = /^HTTP\/1\.[01] 100[ \r][^]*?\r\n\r\n/
+const CONTINUE = /^(?:HTTP\/1\.[01] 100[ \r][^]*?\r\n\r\n)+/
 
 /**
  * Takes an upstream's `100 Continue` out of what undici reads, which holds it for a bad response: servers may send one
@@ -11,13 +11,12 @@ const CONTINUE = /^HTTP\/1\.[01] 100[ \r][^]*?\r\n\r\n/
 export function skipContinue(socket: Socket, expected: () => boolean): void {
   const read = socket.read.bind(socket)
   socket.read = (size?: number): unknown => {
-    const chunk: unknown = read(size)
-    if (!Buffer.isBuffer(chunk) || chunk[9] !== 0x31 || !expected()) return chunk
-    return withoutContinue(chunk) ?? read(size)
+    let chunk: unknown = read(size)
+    while (Buffer.isBuffer(chunk) && chunk[9] === 0x31 && expected()) {
+      const [heads] = CONTINUE.exec(chunk.toString('latin1', 0, 1024)) ?? ['']
+      if (heads.length < chunk.length) return heads === '' ? chunk : chunk.subarray(heads.length)
+      chunk = read(size)
+    }
+    return chunk
   }
-}
-
-function withoutContinue(chunk: Buffer): Buffer | null {
-  const [head] = CONTINUE.exec(chunk.toString('latin1', 0, 1024)) ?? ['']
-  return head.length === chunk.length ? null : chunk.subarray(head.length)
 }
