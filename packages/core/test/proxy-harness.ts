@@ -78,14 +78,14 @@ export interface Listening extends AsyncDisposable {
   readonly sockets: Set<Socket>
 }
 
-async function listening(server: net.Server): Promise<Listening> {
+async function listening(server: net.Server, at = 0): Promise<Listening> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => sockets.delete(socket))
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(at, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   return {
@@ -100,6 +100,13 @@ async function listening(server: net.Server): Promise<Listening> {
 }
 
 export const httpUpstream = (listener: RequestListener): Promise<Listening> => listening(http.createServer(listener))
+
+/** An upstream that comes back on a port it had. */
+export const httpUpstreamOn = (port: number, respond: (response: ServerResponse) => void): Promise<Listening> =>
+  listening(
+    http.createServer((_request, response) => respond(response)),
+    port,
+  )
 
 /** An upstream that speaks bytes. */
 export const rawUpstream = (onSocket: (socket: Socket) => void): Promise<Listening> =>

@@ -131,6 +131,8 @@ export class Forwarding {
     const isHandler = release.options.upstreams.A.kind === 'handler'
     if (isHandler && toHandler === undefined) return false
     if (error !== null) this.#record({ status: null, error, aborted: false })
+    // From here on it is A that is asked.
+    this.#health = null
     this.#decision = release.fallback(this.#decision)
     redecided(this.#decision)
     if (isHandler) toHandler?.(this.#decision)

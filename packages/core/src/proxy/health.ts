@@ -47,13 +47,15 @@ export class Health {
 }
 
 /** The health of each release's B, shared by all mounts of the release in this process. */
-const healthOfRelease = new WeakMap<ForwardedRelease, Health>()
+const known = new WeakMap<ForwardedRelease, { readonly of: string; readonly health: Health }>()
 
+/** The health of a release's present B: another upstream begins with none of the old one's failures. */
 export function healthOf(release: ForwardedRelease, now: () => number): Health {
-  let health = healthOfRelease.get(release)
-  if (health === undefined) {
-    health = new Health(now)
-    healthOfRelease.set(release, health)
-  }
+  const { B } = release.options.upstreams
+  const of = B.kind === 'url' ? B.poolKey : ''
+  const before = known.get(release)
+  if (before !== undefined && before.of === of) return before.health
+  const health = new Health(now)
+  known.set(release, { of, health })
   return health
 }

@@ -1,20 +1,24 @@
 import { CanaryError } from '../errors.js'
 import type { ForwardCall, ForwardedRelease, Forwarder } from './forwarder.js'
 import { Forwarding } from './forwarding.js'
+import { HealthChecks } from './health-checks.js'
 import { createUndiciForwarder } from './undici-forwarder.js'
 
 /** Forwards decided requests; one for each mount. */
 export interface Proxy {
   /** Forwards one request and calls its `done` exactly once; it never throws. */
   forward(call: ForwardCall): void
-  /** Starts, changes or stops the active health checks of a release, as its present options say. */
+  /** Starts, changes or stops the active health checks of a release, as its present options say; cheap to repeat. */
   watch(release: ForwardedRelease): void
+  /** Ends them, for a release that is no more. */
+  unwatch(release: ForwardedRelease): void
   /** Lets running requests end within `graceMs`, then destroys what is left. @default 10000 */
   close(graceMs?: number): Promise<void>
 }
 
 export function createProxy(now: () => number = () => performance.now()): Proxy {
   const forwarders = new Set<Forwarder>()
+  const watched = new Map<ForwardedRelease, HealthChecks>()
   let own: Forwarder | null = null
   let closed: Promise<void> | null = null
 
@@ -32,9 +36,24 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
     new Forwarding(call, forwarderOf(call.release), now).start()
   }
 
-  function watch(_release: ForwardedRelease): void {}
+  function watch(release: ForwardedRelease): void {
+    if (closed !== null) return
+    let checks = watched.get(release)
+    if (checks === undefined) {
+      if (release.options.health === null) return
+      checks = new HealthChecks(release, now)
+      watched.set(release, checks)
+    }
+    checks.refresh()
+  }
+
+  function unwatch(release: ForwardedRelease): void {
+    watched.get(release)?.stop()
+    watched.delete(release)
+  }
 
   async function closeAll(graceMs: number): Promise<void> {
+    for (const release of watched.keys()) unwatch(release)
     if (own !== null) forwarders.add(own)
     await Promise.all([...forwarders].map((forwarder) => forwarder.close(graceMs)))
   }
@@ -42,6 +61,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   return {
     forward,
     watch,
+    unwatch,
     close: (graceMs = 10_000) => (closed ??= closeAll(graceMs)),
   }
 }
