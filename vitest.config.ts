@@ -8,6 +8,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^@canary-release\/core\/registry$/, replacement: source('core/src/registry/index.ts') },
+      { find: /^@canary-release\/core\/guard$/, replacement: source('core/src/guard/index.ts') },
       { find: /^@canary-release\/core\/http-proxy$/, replacement: source('core/src/proxy/http-proxy.ts') },
       { find: /^@canary-release\/core\/(.+)$/, replacement: source('core/src/$1.ts') },
       { find: /^@canary-release\/([^/]+)$/, replacement: source('$1/src/index.ts') },

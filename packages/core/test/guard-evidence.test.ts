@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CAP, ERROR_RATIOS, Evidence, errorLevels, lnRatioOfBlock } from '../src/guard/evidence.js'
 import { latencyBucket, latencyLevels } from '../src/guard/latency.js'

@@ -1,5 +1,5 @@
 import { type Cell, type Delta, type Latencies, type Pair, addPair, createLatencies } from './delta.js'
-import { addHistogram, countAbove } from './latency.js'
+import { addHistogram } from './latency.js'
 
 /**
  * Requests that are scored together: a block that is whole, by the share that B really had of it, or those that were
@@ -94,6 +94,7 @@ class Block {
   readonly #first: number
   readonly #decided: Pair = { A: 0, B: 0 }
   readonly #failed: Pair = { A: 0, B: 0 }
+  readonly #ended: Pair = { A: 0, B: 0 }
   #latencies: Latencies | null = null
   #copied = false
 
@@ -119,19 +120,20 @@ class Block {
       else addPair(this.#failed, failures)
     }
     if (someLate) strata.push(late(cell, this.#first))
-    if (cell.latencies !== null) this.#addLatencies(cell.latencies)
+    if (cell.latencies === null) return
+    addPair(this.#ended, cell.ended)
+    this.#addLatencies(cell.latencies)
   }
 
   /** A block cut short by a change of the share is scored by the nominal one: its arms may be empty. */
   end(): Stratum {
-    const { A: nA, B: nB } = this.#decided
     const nominal = shareOf(this)
     const whole = this.isWhole()
-    const share = whole ? nB / (nA + nB) : nominal
+    const share = whole ? realised(this.#decided) : nominal
     const latencies = this.#latencies
     return {
       failures: { share, kA: this.#failed.A, kB: this.#failed.B },
-      latencies: latencies === null ? null : { ...latencies, share: whole ? realised(latencies) : nominal },
+      latencies: latencies === null ? null : { ...latencies, share: whole ? realised(this.#ended) : nominal },
     }
   }
 
@@ -153,8 +155,6 @@ class Block {
   }
 }
 
-function realised({ A, B }: Latencies): number {
-  const nA = countAbove(A, -1)
-  const nB = countAbove(B, -1)
-  return nB === 0 ? 0 : nB / (nA + nB)
+function realised({ A, B }: Pair): number {
+  return B === 0 ? 0 : B / (A + B)
 }

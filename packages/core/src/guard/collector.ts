@@ -97,9 +97,10 @@ export class Collector {
 
   #countFailure(cell: Cell, ticket: Ticket): void {
     ticket.failed = true
-    cell.failed[ticket.arm] += 1
-    if (!this.#byIdentity || ticket.identity === null) {
-      addFailures(cell, ticket.tick, ticket.arm === 'A' ? 1 : 0, ticket.arm === 'B' ? 1 : 0)
+    addFailures(cell, ticket.tick, ticket.arm === 'A' ? 1 : 0, ticket.arm === 'B' ? 1 : 0)
+    if (!this.#byIdentity) return
+    if (ticket.identity === null) {
+      cell.unnamedFailures[ticket.arm] += 1
     } else if (cell.failedIdentities.size < MOST_IDENTITIES) {
       cell.failedIdentities.set(hashIdentity(ticket.identity), ticket.arm)
     }

@@ -1,5 +1,5 @@
 import type { UpstreamName } from '../decision/decision.js'
-import { type Histogram, LATENCY_BUCKETS, addHistogram } from './latency.js'
+import { type Histogram, addHistogram, createHistogram } from './latency.js'
 
 /** One number for each arm. */
 export interface Pair {
@@ -19,11 +19,12 @@ export interface Cell {
   readonly steps: number
   /** Requests decided in this tick. */
   readonly decided: Pair
-  /** Requests that ended in this tick, and those of them that failed, whatever the unit. */
+  /** Requests that ended in this tick. */
   readonly ended: Pair
-  readonly failed: Pair
-  /** Failures in this tick, by the tick in which their request was decided. Unit `identity`: only of requests without one. */
+  /** Requests that failed in this tick, by the tick in which they were decided. */
   readonly failures: Map<number, Pair>
+  /** Unit `identity`: those of them that had none. */
+  readonly unnamedFailures: Pair
   /** Latencies of requests that ended in this tick. Unit `identity`: only of requests without one. */
   latencies: Latencies | null
   /** Unit `identity`: the identities with a failure in this tick. */
@@ -57,8 +58,8 @@ export function cellOf(delta: Delta, bucketsOnB: number, steps: number): Cell {
     steps,
     decided: { A: 0, B: 0 },
     ended: { A: 0, B: 0 },
-    failed: { A: 0, B: 0 },
     failures: new Map(),
+    unnamedFailures: { A: 0, B: 0 },
     latencies: null,
     failedIdentities: new Map(),
     identityLatencies: new Map(),
@@ -68,7 +69,7 @@ export function cellOf(delta: Delta, bucketsOnB: number, steps: number): Cell {
 }
 
 export function createLatencies(): Latencies {
-  return { A: new Uint32Array(LATENCY_BUCKETS), B: new Uint32Array(LATENCY_BUCKETS) }
+  return { A: createHistogram(), B: createHistogram() }
 }
 
 /** Counts failures of requests that were decided in `tick`. */
@@ -114,7 +115,7 @@ export function mergeDeltas(deltas: readonly Delta[]): Delta {
 function mergeCell(to: Cell, from: Cell): void {
   addPair(to.decided, from.decided)
   addPair(to.ended, from.ended)
-  addPair(to.failed, from.failed)
+  addPair(to.unnamedFailures, from.unnamedFailures)
   for (const [tick, { A, B }] of from.failures) addFailures(to, tick, A, B)
   if (from.latencies !== null) {
     to.latencies ??= createLatencies()
@@ -128,4 +129,11 @@ function mergeCell(to: Cell, from: Cell): void {
 export function addPair(to: Pair, from: Readonly<Pair>): void {
   to.A += from.A
   to.B += from.B
+}
+
+/** How many requests of a cell failed in its tick. */
+export function failedOf(cell: Cell): Pair {
+  const sum: Pair = { A: 0, B: 0 }
+  for (const pair of cell.failures.values()) addPair(sum, pair)
+  return sum
 }

@@ -69,7 +69,7 @@ export class ErrorTest {
   scoreIdentities(delta: Delta): void {
     const firsts: FirstFailure[] = []
     for (const [share, cell] of delta.cells) {
-      for (const { A, B } of cell.failures.values()) this.#add(share, A, B)
+      this.#add(share, cell.unnamedFailures.A, cell.unnamedFailures.B)
       for (const [identity, arm] of cell.failedIdentities) firsts.push({ identity, share, arm })
     }
     this.#close()

@@ -61,7 +61,8 @@ export class Evidence {
   readonly #tolerated: number
   readonly #cap: number
   readonly #starts: readonly number[]
-  readonly #lnWeights: Float64Array
+  readonly #weights: Float64Array
+  readonly #lnOverTolerated: Float64Array
   readonly #products: Float64Array
   readonly #restarts: Float64Array
   readonly #step: Float64Array
@@ -76,8 +77,10 @@ export class Evidence {
     this.#tolerated = tolerated
     this.#cap = cap
     this.#starts = levels.map((_, i) => levels.slice(0, i).reduce((sum, { ratios }) => sum + ratios.length, 0))
-    const weights = levels.flatMap((level) => level.ratios.map(() => Math.log(level.weight / level.ratios.length / 2)))
-    this.#lnWeights = Float64Array.from(weights)
+    this.#weights = Float64Array.from(
+      levels.flatMap((level) => level.ratios.map(() => level.weight / level.ratios.length / 2)),
+    )
+    this.#lnOverTolerated = Float64Array.from(ratios, (ratio) => Math.log(ratio / tolerated))
     this.#products = new Float64Array(ratios.length)
     this.#restarts = new Float64Array(ratios.length).fill(-Infinity)
     this.#step = new Float64Array(ratios.length)
@@ -99,8 +102,12 @@ export class Evidence {
     if (chosen === undefined || start === undefined) return
     if (kA + kB === 0 || share <= 0 || share >= 1) return
     this.#informed = true
+    const atTolerated = Math.log1p(share * (this.#tolerated - 1))
     for (const [i, ratio] of chosen.ratios.entries()) {
-      this.#step[start + i] = (this.#step[start + i] ?? 0) + lnRatio(share, kA, kB, ratio, this.#tolerated)
+      // lnRatio, without what is the same for all blocks or all ratios.
+      const expected = Math.log1p(share * (ratio - 1)) - atTolerated
+      const ln = kB * (this.#lnOverTolerated[start + i] ?? 0) - (kA + kB) * expected
+      this.#step[start + i] = (this.#step[start + i] ?? 0) + ln
     }
   }
 
@@ -110,29 +117,32 @@ export class Evidence {
     this.#informed = false
     this.#blocks += 1
     const fresh = -Math.log(this.#blocks) - Math.log(this.#blocks + 1)
-    // What is not yet spent on restarts stands beside the sum, so that the whole is a martingale.
-    let ln = -Math.LN2 - Math.log(this.#blocks + 1)
     for (let i = 0; i < this.#step.length; i += 1) {
       const step = Math.min(this.#cap, this.#step[i] ?? 0)
       this.#step[i] = 0
-      const product = (this.#products[i] ?? 0) + step
-      const restarts = lnSum(this.#restarts[i] ?? -Infinity, fresh) + step
-      this.#products[i] = product
-      this.#restarts[i] = restarts
-      ln = lnSum(ln, (this.#lnWeights[i] ?? 0) + lnSum(product, restarts))
+      this.#products[i] = (this.#products[i] ?? 0) + step
+      this.#restarts[i] = lnSum(this.#restarts[i] ?? -Infinity, fresh) + step
     }
-    this.#ln = ln
+    // What is not yet spent on restarts stands beside the sum, so that the whole is a martingale.
+    this.#ln = lnSum(this.#lnOf(0, this.#step.length), -Math.LN2 - Math.log(this.#blocks + 1))
     return true
   }
 
   /** How much `level` contributes at present, in logarithms: to say which one speaks loudest. */
   lnOfLevel(level: number): number {
-    const start = this.#starts[level] ?? 0
-    const end = this.#starts[level + 1] ?? this.#products.length
-    let ln = -Infinity
+    return this.#lnOf(this.#starts[level] ?? 0, this.#starts[level + 1] ?? this.#step.length)
+  }
+
+  #lnOf(start: number, end: number): number {
+    let high = -Infinity
     for (let i = start; i < end; i += 1) {
-      ln = lnSum(ln, (this.#lnWeights[i] ?? 0) + lnSum(this.#products[i] ?? 0, this.#restarts[i] ?? -Infinity))
+      high = Math.max(high, this.#products[i] ?? 0, this.#restarts[i] ?? -Infinity)
     }
-    return ln
+    let sum = 0
+    for (let i = start; i < end; i += 1) {
+      const both = Math.exp((this.#products[i] ?? 0) - high) + Math.exp((this.#restarts[i] ?? -Infinity) - high)
+      sum += (this.#weights[i] ?? 0) * both
+    }
+    return high + Math.log(sum)
   }
 }

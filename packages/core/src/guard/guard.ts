@@ -47,8 +47,8 @@ export interface Guard {
   /** Begins anew: other upstreams, or a release that restarts. Requests under way count no more. */
   reset(): void
   report(): GuardReport
-  /** False: a ramp must stay where it is, and that time does not count (option `hold`). */
-  mayAdvance(): boolean
+  /** False: a ramp must stay at this share, and that time does not count (option `hold`). Does not ask the host. */
+  mayAdvance(bucketsOnB: number, steps: number): boolean
   /** Why the ramp is held and for about how long; `null` where it may advance. */
   holding(): string | null
   /** Ticks on a timer that keeps no process alive. */

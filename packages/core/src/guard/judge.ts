@@ -1,5 +1,5 @@
 import { Blocks } from './block.js'
-import { type Delta, type Pair, addPair } from './delta.js'
+import { type Delta, type Pair, addPair, failedOf } from './delta.js'
 import { ErrorTest } from './error-test.js'
 import { HardLimit } from './hard-limit.js'
 import { LatencyTest, type SlowRequests } from './latency-test.js'
@@ -77,7 +77,7 @@ export class Judge {
   /** Whether B was found worse than A, at this tick. */
   get breach(): 'evidence' | 'hard-limit' | null {
     if (this.ln.combined >= Math.log(this.#options.needed)) return 'evidence'
-    return this.#hardLimit?.reached === true ? 'hard-limit' : null
+    return (this.#hardLimit?.reached ?? null) === null ? null : 'hard-limit'
   }
 
   /** Whether the memory for identities that failed is spent, so that silence means nothing any more. */
@@ -97,8 +97,9 @@ export class Judge {
   get finding(): Finding {
     const { errors, latency } = this.ln
     const { hardLimit, needed } = this.#options
-    if (this.ln.combined < Math.log(needed) && hardLimit !== false && this.#hardLimit?.reached === true) {
-      return { kind: 'hard-limit', b: this.#hardLimit.last, failureRate: hardLimit.failureRate }
+    const limit = this.#hardLimit?.reached ?? null
+    if (this.ln.combined < Math.log(needed) && hardLimit !== false && limit !== null) {
+      return { kind: 'hard-limit', b: limit, failureRate: hardLimit.failureRate }
     }
     const loud = this.#errors.counts ? errors : -Infinity
     if (this.#latency !== null && latency !== null && latency > loud) return { kind: 'latency', ...this.#latency.slow }
@@ -129,13 +130,14 @@ export class Judge {
   }
 
   #count(delta: Delta): void {
-    for (const { decided, failed, ended } of delta.cells.values()) {
-      addPair(this.#decided, decided)
+    for (const cell of delta.cells.values()) {
+      const failed = failedOf(cell)
+      addPair(this.#decided, cell.decided)
       addPair(this.#failed, failed)
-      addPair(this.#lately.decided, decided)
+      addPair(this.#lately.decided, cell.decided)
       addPair(this.#lately.failed, failed)
-      this.#hardLimit?.add(ended, failed)
     }
+    this.#hardLimit?.tick(delta)
   }
 
   /** A regression after a long healthy time is told in its own figures, not in those of the whole run. */

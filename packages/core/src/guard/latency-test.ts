@@ -3,12 +3,14 @@ import { type Delta, type Latencies, createLatencies, unpackLatency } from './de
 import { Evidence } from './evidence.js'
 import { IdentityFilter } from './identity-filter.js'
 import {
-  LATENCY_BUCKETS,
+  type Histogram,
   addHistogram,
   bucketEndMs,
-  countAbove,
+  countsAbove,
+  createHistogram,
   latencyLevels,
   quantileBuckets,
+  sumOf,
   toleratedBuckets,
 } from './latency.js'
 
@@ -32,11 +34,10 @@ export interface SlowRequests {
 export class LatencyTest {
   readonly #quantiles: readonly number[]
   readonly #tolerated: number
-  readonly #histogramOfA = new Float64Array(LATENCY_BUCKETS)
-  readonly #sinceForgotten: Latencies = {
-    A: new Float64Array(LATENCY_BUCKETS),
-    B: new Float64Array(LATENCY_BUCKETS),
-  }
+  readonly #histogramOfA = createHistogram()
+  #totalOfA = 0
+  readonly #sinceForgotten = createLatencies()
+  #forgotten = false
   readonly #sampled = new IdentityFilter()
   /** A's quantile buckets, from earlier blocks; −1 where there are too few latencies. */
   #thresholds: readonly number[]
@@ -66,25 +67,21 @@ export class LatencyTest {
     const { A, B } = this.#sinceForgotten
     return {
       overMs: bucketEndMs(bucket),
-      a: { n: countAbove(A, -1), k: countAbove(A, bucket) },
-      b: { n: countAbove(B, -1), k: countAbove(B, bucket) },
+      a: { n: sumOf(A), k: countsAbove(A, [bucket], 0)[0] ?? 0 },
+      b: { n: sumOf(B), k: countsAbove(B, [bucket], 0)[0] ?? 0 },
     }
   }
 
   /** Scores the strata of a tick together. */
   scoreRequests(strata: readonly Stratum[]): void {
-    let any = false
-    for (const { latencies } of strata) {
-      if (latencies === null) continue
-      any = true
-      this.#add(latencies, latencies.share)
-    }
-    if (!any) return
+    const timed = strata.flatMap(({ latencies }) => (latencies === null ? [] : [latencies]))
+    if (timed.length === 0) return
+    for (const { A, B, share } of timed) this.#add(share, A, B)
     this.#evidence.close()
-    if (this.ln < FORGOTTEN) for (const histogram of Object.values(this.#sinceForgotten)) histogram.fill(0)
+    this.#remember(timed)
     // Only now, so that a block is judged by what was known before it.
-    for (const { latencies } of strata) if (latencies !== null) addHistogram(this.#histogramOfA, latencies.A)
-    this.#thresholds = quantileBuckets(this.#histogramOfA, this.#quantiles)
+    for (const { A } of timed) this.#totalOfA += addHistogram(this.#histogramOfA, A)
+    this.#thresholds = quantileBuckets(this.#histogramOfA, this.#totalOfA, this.#quantiles)
   }
 
   /**
@@ -118,12 +115,26 @@ export class LatencyTest {
     this.#lnWeight = -Math.log(this.#epoch) - Math.log(this.#epoch + 1)
   }
 
-  #add({ A, B }: Latencies, share: number): void {
-    addHistogram(this.#sinceForgotten.A, A)
-    addHistogram(this.#sinceForgotten.B, B)
-    for (const [level, threshold] of this.#thresholds.entries()) {
-      if (threshold === -1) continue
-      this.#evidence.add(level, share, countAbove(A, threshold), countAbove(B, threshold + this.#tolerated))
+  #add(share: number, A: Histogram, B: Histogram): void {
+    const slowOfA = countsAbove(A, this.#thresholds, 0)
+    const slowOfB = countsAbove(B, this.#thresholds, this.#tolerated)
+    for (const [level, kA] of slowOfA.entries()) this.#evidence.add(level, share, kA, slowOfB[level] ?? 0)
+  }
+
+  /** Keeps what is told of a regression, and nothing from before it. */
+  #remember(timed: readonly Latencies[]): void {
+    const { A, B } = this.#sinceForgotten
+    if (this.ln < FORGOTTEN) {
+      if (this.#forgotten) return
+      this.#forgotten = true
+      A.fill(0)
+      B.fill(0)
+      return
+    }
+    this.#forgotten = false
+    for (const latencies of timed) {
+      addHistogram(A, latencies.A)
+      addHistogram(B, latencies.B)
     }
   }
 }

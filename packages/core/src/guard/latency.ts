@@ -4,7 +4,14 @@ import type { Level } from './evidence.js'
 export const LATENCY_BUCKETS = 288
 const PER_OCTAVE = 16
 
-export type Histogram = Uint32Array | Float64Array
+/** Counts by histogram bucket. */
+export type Histogram = number[]
+
+const ZEROS = Array.from({ length: LATENCY_BUCKETS }, () => 0)
+
+export function createHistogram(): Histogram {
+  return ZEROS.slice()
+}
 
 /** The histogram bucket of a latency: ⌊16·log₂(ms)⌋ + 16, and the first or last one for what lies beyond. */
 export function latencyBucket(ms: number): number {
@@ -41,30 +48,52 @@ export function samplesNeeded(quantile: number): number {
 }
 
 /**
- * A's quantile buckets, ascending with `quantiles`; −1 where A has too few latencies for one.
+ * A's quantile buckets, for quantiles that ascend; −1 where A has too few latencies for one.
  * A request is slow above them, in B by the tolerated buckets more.
  */
-export function quantileBuckets(histogram: Histogram, quantiles: readonly number[]): number[] {
-  const total = countAbove(histogram, -1)
-  return quantiles.map((quantile) => {
-    if (total < samplesNeeded(quantile)) return -1
-    let below = 0
-    for (let bucket = 0; bucket < histogram.length; bucket += 1) {
+export function quantileBuckets(histogram: Histogram, total: number, quantiles: readonly number[]): number[] {
+  const buckets = quantiles.map(() => -1)
+  let bucket = -1
+  let below = 0
+  for (const [i, quantile] of quantiles.entries()) {
+    if (total < samplesNeeded(quantile)) break
+    while (below < quantile * total && bucket < LATENCY_BUCKETS - 1) {
+      bucket += 1
       below += histogram[bucket] ?? 0
-      if (below >= quantile * total) return bucket
     }
-    return histogram.length - 1
-  })
+    buckets[i] = bucket
+  }
+  return buckets
 }
 
-/** How many latencies lie above a bucket. */
-export function countAbove(histogram: Histogram, bucket: number): number {
-  let count = 0
-  for (let i = bucket + 1; i < histogram.length; i += 1) count += histogram[i] ?? 0
-  return count
+/** How many latencies lie above each of some buckets that ascend; 0 for those below 0. */
+export function countsAbove(histogram: Histogram, buckets: readonly number[], further: number): number[] {
+  const counts = buckets.map(() => 0)
+  let above = 0
+  let at = LATENCY_BUCKETS - 1
+  for (let i = buckets.length - 1; i >= 0; i -= 1) {
+    const bucket = buckets[i] ?? -1
+    if (bucket < 0) continue
+    for (; at > bucket + further; at -= 1) above += histogram[at] ?? 0
+    counts[i] = above
+  }
+  return counts
 }
 
-/** Adds the counts of one histogram to another. */
-export function addHistogram(to: Histogram, from: Histogram): void {
-  for (let i = 0; i < to.length; i += 1) to[i] = (to[i] ?? 0) + (from[i] ?? 0)
+/** Adds the counts of one histogram to another; says how many they were. */
+export function addHistogram(to: Histogram, from: Histogram): number {
+  let sum = 0
+  for (let i = 0; i < LATENCY_BUCKETS; i += 1) {
+    const count = from[i] ?? 0
+    if (count === 0) continue
+    to[i] = (to[i] ?? 0) + count
+    sum += count
+  }
+  return sum
+}
+
+export function sumOf(histogram: Histogram): number {
+  let sum = 0
+  for (let i = 0; i < LATENCY_BUCKETS; i += 1) sum += histogram[i] ?? 0
+  return sum
 }

@@ -10,9 +10,9 @@ export class Sight {
   #lastOfB = -Infinity
 
   tick(delta: Delta): void {
-    for (const { ended, failed } of delta.cells.values()) {
-      if (ended.A + failed.A > 0) this.#lastOfA = delta.tick
-      if (ended.B + failed.B > 0) this.#lastOfB = delta.tick
+    for (const { ended } of delta.cells.values()) {
+      if (ended.A > 0) this.#lastOfA = delta.tick
+      if (ended.B > 0) this.#lastOfB = delta.tick
     }
   }
 

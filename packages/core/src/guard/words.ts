@@ -39,7 +39,7 @@ export function findingText(finding: Finding, tickMs: number): string {
     }
     case 'hard-limit': {
       const limit = rateText(finding.failureRate)
-      return `B failed ${countText(finding.b.k)} of its last ${countText(finding.b.n)} requests (${rateText(finding.b.k / finding.b.n)}), and the hard limit is ${limit}`
+      return `B failed ${countText(finding.b.k)} of ${countText(finding.b.n)} requests in a row (${rateText(finding.b.k / finding.b.n)}), and the hard limit is ${limit}`
     }
   }
 }

@@ -1,0 +1,141 @@
+import type { Delta } from './delta.js'
+import type { GuardHost, Standing } from './guard.js'
+import { Hold } from './hold.js'
+import { Judge } from './judge.js'
+import type { ResolvedGuardOptions } from './options.js'
+import type { GuardReport } from './report.js'
+import { Sight, verdictOf } from './verdict.js'
+import { evidenceText, findingText } from './words.js'
+
+/**
+ * One run of a guard: from a start, or a change of the upstreams, to the next. Knows the evidence and what was done
+ * about it.
+ */
+export class GuardRun {
+  readonly #options: ResolvedGuardOptions
+  readonly #host: GuardHost
+  readonly #judge: Judge
+  readonly #sight = new Sight()
+  readonly hold: Hold
+  #breached = false
+  /** What the guard paused the release for. */
+  #paused: 'evidence' | 'breach' | null = null
+  /** A person resumed in spite of the evidence. */
+  #overruled = false
+  #reason: string | null = null
+
+  constructor(options: ResolvedGuardOptions, host: GuardHost) {
+    const { needed, tickMs, latency } = options
+    this.#options = options
+    this.#host = host
+    this.#judge = new Judge(options)
+    // Where latency is watched too, half of α is left for errors.
+    this.hold = new Hold(1 / (latency === false ? needed : 2 * needed), tickMs)
+  }
+
+  /** True after a person resumed a release that was paused for a breach: what was judged is not judged again. */
+  isOver({ state }: Standing): boolean {
+    return this.#paused === 'breach' && (state === 'running' || state === 'complete')
+  }
+
+  score(delta: Delta): void {
+    this.#judge.tick(delta)
+    this.#sight.tick(delta)
+    this.hold.tick(this.#judge.a, this.#judge.b)
+  }
+
+  /** Acts on the evidence as it is now. */
+  act(standing: Standing, report: () => GuardReport): void {
+    const { state } = standing
+    if (this.#breached || state === 'rolled-back' || state === 'promoted') return
+    const { breach } = this.#judge
+    if (breach === null) this.#pauseOrResume(standing)
+    else this.#breach(breach, state, report)
+  }
+
+  report(tick: number, { state, bucketsOnB, steps }: Standing): Omit<GuardReport, 'hold' | 'lastFailure'> {
+    const { errors, latency, combined } = this.#judge.ln
+    const { needed, judges, unit } = this.#options
+    return {
+      verdict: verdictOf({
+        breach: this.#breached,
+        paused: this.#paused !== null && state === 'paused',
+        blind: this.#judge.full || this.#sight.blindAt(tick, bucketsOnB / steps),
+      }),
+      evidence: {
+        errors: numberOf(errors),
+        latency: latency === null ? null : numberOf(latency),
+        combined: numberOf(combined),
+      },
+      needed,
+      pValue: Math.min(1, judges * Math.exp(-this.#judge.lnHighest)),
+      a: this.#judge.a,
+      b: this.#judge.b,
+      oddsRatio: this.#judge.oddsRatio,
+      unit,
+      reason: this.#reason,
+    }
+  }
+
+  #breach(kind: 'evidence' | 'hard-limit', state: Standing['state'], report: () => GuardReport): void {
+    const { onBreach, needed } = this.#options
+    const evidence = `; evidence ${evidenceText(this.#judge.ln.combined)} against the ${evidenceText(Math.log(needed))} needed`
+    const words = `${this.#finding()}${kind === 'evidence' ? evidence : ''}`
+    this.#breached = true
+    if (onBreach === 'rollback') {
+      this.#host.rollback(this.#because(`rolled back: ${words}`))
+    } else if (onBreach === 'pause') {
+      this.#pauseForBreach(this.#because(`paused: ${words}`), state)
+    } else {
+      this.#host.log(this.#because(`breach: ${words}`))
+      const returned: unknown = onBreach(report())
+      if (returned instanceof Promise) returned.catch((error: unknown) => this.#host.onError(error))
+    }
+  }
+
+  #pauseForBreach(reason: string, state: Standing['state']): void {
+    // A release whose ramp has ended has nothing to pause: a person is told.
+    if (state === 'complete') {
+      this.#host.log(reason)
+      return
+    }
+    if (state !== 'paused') this.#host.pause(reason)
+    this.#paused = 'breach'
+  }
+
+  /** A pause on evidence is lifted by the guard or by a person; what a person lifted, the guard leaves alone. */
+  #pauseOrResume({ state, ramping }: Standing): void {
+    const { pauseEvidence, needed } = this.#options
+    const { combined } = this.#judge.ln
+    const high = combined >= Math.log(pauseEvidence)
+    if (this.#paused === 'evidence' && state !== 'paused') {
+      this.#paused = null
+      this.#overruled = true
+    }
+    if (!high) this.#overruled = false
+    if (high && this.#paused === null && !this.#overruled && ramping && state === 'running') {
+      const limits = `the ${evidenceText(Math.log(pauseEvidence))} that pause and the ${evidenceText(Math.log(needed))} that roll back`
+      this.#paused = 'evidence'
+      this.#host.pause(
+        this.#because(`paused: ${this.#finding()}; evidence ${evidenceText(combined)} against ${limits}`),
+      )
+    } else if (!high && this.#paused === 'evidence') {
+      this.#paused = null
+      this.#host.resume(this.#because(`resumed: the evidence against B fell to ${evidenceText(combined)}`))
+    }
+  }
+
+  #because(reason: string): string {
+    this.#reason = reason
+    return reason
+  }
+
+  #finding(): string {
+    return findingText(this.#judge.finding, this.#options.tickMs)
+  }
+}
+
+/** Evidence for JSON, which has no infinity. */
+function numberOf(ln: number): number {
+  return Math.min(Number.MAX_VALUE, Math.exp(ln))
+}
