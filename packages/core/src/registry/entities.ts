@@ -1,0 +1,149 @@
+import { z } from 'zod'
+import {
+  between,
+  flag,
+  listOf,
+  name,
+  number,
+  oneOf,
+  orDefault,
+  orNull,
+  path,
+  ref,
+  seconds,
+  tags,
+  text,
+  uuid,
+  whole,
+} from './fields.js'
+import { canaryConfigSchema } from './plugin-schema.js'
+
+/** What every entity has. Times are whole seconds since the epoch. */
+const stamped = { id: uuid, created_at: seconds, updated_at: seconds, tags }
+
+const milliseconds = between(whole, 1, 2_147_483_646)
+const protocol = oneOf(['http', 'https'])
+const routeProtocol = oneOf(['http', 'https', 'grpc', 'grpcs', 'ws', 'wss'])
+const pluginProtocol = oneOf(['grpc', 'grpcs', 'http', 'https', 'ws', 'wss', 'tcp', 'tls', 'tls_passthrough', 'udp'])
+const method = text.regex(/^[A-Z]+$/, { error: 'expected an HTTP method in upper case' })
+const routePath = text.refine((value) => /^[/~]/.test(value), {
+  error: 'should start with: / (fixed path) or ~/ (regex path)',
+})
+
+/** Location A. Retries and timeouts are stored and returned; the mount's own apply. */
+export const serviceSchema = z.strictObject({
+  ...stamped,
+  name: orNull(name),
+  protocol: orDefault(protocol, 'http'),
+  host: text,
+  port: between(whole, 1, 65_535),
+  path: orNull(path),
+  retries: orDefault(between(whole, 0, 32_767), 5),
+  connect_timeout: orDefault(milliseconds, 60_000),
+  write_timeout: orDefault(milliseconds, 60_000),
+  read_timeout: orDefault(milliseconds, 60_000),
+  /** False: mounts of it answer as if it were not known. */
+  enabled: orDefault(flag, true),
+})
+
+/** Stored and returned, never matched: a mount says which route it is. */
+export const routeSchema = z.strictObject({
+  ...stamped,
+  name: orNull(name),
+  service: orNull(ref),
+  protocols: orDefault(listOf(routeProtocol), ['http', 'https']),
+  methods: orNull(listOf(method)),
+  hosts: orNull(listOf(text)),
+  paths: orNull(listOf(routePath)),
+  headers: orNull(z.record(text, listOf(text), { error: 'expected a map' })),
+  snis: orNull(listOf(text)),
+  https_redirect_status_code: orDefault(between(whole, 301, 426), 426),
+  regex_priority: orDefault(whole, 0),
+  strip_path: orDefault(flag, true),
+  path_handling: orDefault(oneOf(['v0', 'v1']), 'v0'),
+  preserve_host: orDefault(flag, false),
+  request_buffering: orDefault(flag, true),
+  response_buffering: orDefault(flag, true),
+})
+
+/** At least one of `username` and `custom_id`. */
+export const consumerSchema = z.strictObject({ ...stamped, username: orNull(name), custom_id: orNull(name) })
+
+/** A legacy api: service and route in one. */
+export const apiSchema = z.strictObject({
+  ...stamped,
+  name,
+  upstream_url: text,
+  uris: orNull(listOf(routePath)),
+  hosts: orNull(listOf(text)),
+  methods: orNull(listOf(method)),
+  strip_uri: orDefault(flag, true),
+  preserve_host: orDefault(flag, false),
+  retries: orDefault(between(whole, 0, 32_767), 5),
+  upstream_connect_timeout: orDefault(milliseconds, 60_000),
+  upstream_send_timeout: orDefault(milliseconds, 60_000),
+  upstream_read_timeout: orDefault(milliseconds, 60_000),
+  https_only: orDefault(flag, false),
+  http_if_terminated: orDefault(flag, false),
+})
+
+/** A canary and its scope; without one it is global. */
+export const pluginSchema = z.strictObject({
+  ...stamped,
+  name: z.literal('canary'),
+  instance_name: orNull(name),
+  service: orNull(ref),
+  route: orNull(ref),
+  consumer: orNull(ref),
+  /** A legacy api; Kong's newer plugins do not have the field: leave it out of an answer where it is null. */
+  api: orNull(ref),
+  config: canaryConfigSchema,
+  protocols: orDefault(listOf(pluginProtocol), ['grpc', 'grpcs', 'http', 'https']),
+  enabled: orDefault(flag, true),
+})
+
+/** A consumer's key. Never in lists, logs or the audit trail. */
+export const keyauthSchema = z.strictObject({
+  ...stamped,
+  key: text,
+  consumer: ref,
+  /** Stored and returned only. */
+  ttl: orNull(between(number, 0, 100_000_000)),
+})
+
+/** A consumer's membership in a group. */
+export const aclSchema = z.strictObject({ ...stamped, group: text, consumer: ref })
+
+/** The schemas by kind; what they give out is what is stored and returned, in Kong's JSON. */
+export const entitySchemas = {
+  services: serviceSchema,
+  routes: routeSchema,
+  consumers: consumerSchema,
+  apis: apiSchema,
+  plugins: pluginSchema,
+  keyauth_credentials: keyauthSchema,
+  acls: aclSchema,
+}
+
+export type EntityKind = keyof typeof entitySchemas
+export type EntityOf<Kind extends EntityKind> = Readonly<z.output<(typeof entitySchemas)[Kind]>>
+
+/** In the order in which they may be written: what is referred to comes first. */
+export const ENTITY_KINDS = [
+  'services',
+  'routes',
+  'consumers',
+  'apis',
+  'keyauth_credentials',
+  'acls',
+  'plugins',
+] as const satisfies readonly EntityKind[]
+
+export type Ref = Readonly<z.output<typeof ref>>
+export type Service = EntityOf<'services'>
+export type Route = EntityOf<'routes'>
+export type Consumer = EntityOf<'consumers'>
+export type Api = EntityOf<'apis'>
+export type Plugin = EntityOf<'plugins'>
+export type KeyauthCredential = EntityOf<'keyauth_credentials'>
+export type Acl = EntityOf<'acls'>

@@ -1,0 +1,20 @@
+export type { Declarative } from './declarative.js'
+export type { Draft, Parent } from './draft.js'
+export * from './entities.js'
+export { type CanaryConfig, canaryConfigSchema } from './plugin-schema.js'
+export type { KnownConsumer } from './known-consumers.js'
+export type { Mount, MountScope, Place, Resolution } from './mount.js'
+export type { ListQuery, Page, Registry, RegistryChange, RegistryOptions } from './registry.js'
+export {
+  AUDIT_LIMIT,
+  type AnyRow,
+  type AuditEntry,
+  type AuditedChange,
+  type Commit,
+  type Row,
+  type RowChange,
+  type Store,
+  type StoreEvent,
+  type StoredState,
+} from './store.js'
+export { type FieldMessages, type Violation, ViolationError, schemaViolation } from './violation.js'

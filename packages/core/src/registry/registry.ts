@@ -1,0 +1,103 @@
+import type { Explanation } from '../decision/explain.js'
+import type { RequestDescription } from '../decision/facts.js'
+import type { Move } from '../release/lifecycle.js'
+import type { Logger } from '../release/logger.js'
+import type { Release } from '../release/release.js'
+import type { Declarative } from './declarative.js'
+import type { Draft, Parent } from './draft.js'
+import type { EntityKind } from './entities.js'
+import type { Mount, MountScope } from './mount.js'
+import type { KnownConsumer } from './known-consumers.js'
+import type { AuditEntry, Row, Store, StoredState } from './store.js'
+
+export interface RegistryOptions {
+  readonly store: Store
+  /** What the registry begins with where the store holds nothing yet. @default empty */
+  readonly initial?: Declarative | undefined
+  /** Guards every release. @default false */
+  readonly guard?: boolean | undefined
+  /** @default console */
+  readonly logger?: Logger | undefined
+  /** Told of problems that no caller waits for: a store that stopped, a file that cannot be taken. @default the logger */
+  readonly onError?: ((error: unknown) => void) | undefined
+  /** Milliseconds since the epoch. @default Date.now */
+  readonly clock?: (() => number) | undefined
+  /** 0 ≤ n < 1. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+export interface ListQuery {
+  /** 1 … 1000. @default 100 */
+  readonly size?: number | undefined
+  /** `next` of the page before. */
+  readonly offset?: string | null | undefined
+  /** Only those that belong to this one: routes and plugins of a service, credentials of a consumer … */
+  readonly of?: Parent | undefined
+}
+
+/** A page of a list, in the order of ids. */
+export interface Page<Kind extends EntityKind> {
+  readonly rows: readonly Row<Kind>[]
+  /** The `offset` of the next page; `null` after the last one. */
+  readonly next: string | null
+}
+
+/** What the registry tells listeners after each change that is in force. */
+export interface RegistryChange {
+  readonly version: number
+  /** Who made it; `null` where the store brought it. */
+  readonly by: string | null
+}
+
+/**
+ * Releases as records: services, routes, consumers, legacy apis and the canary plugins on them, kept in a store.
+ *
+ * What is read is always one whole version. A change is in force, here, when its promise resolves; in other processes
+ * on the same store as soon as their watch brings it.
+ */
+export interface Registry {
+  /** Grows with each change. */
+  readonly version: number
+  /** By id or name; `null` where there is none. */
+  get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
+  /**
+   * One page; `null` where `of` is unknown.
+   *
+   * @throws {ViolationError} for a size or offset that is none
+   */
+  list<Kind extends EntityKind>(kind: Kind, query?: ListQuery): Page<Kind> | null
+  /**
+   * One atomic change. `work` may run again, on a newer version, where another process was faster: it must have no
+   * effect but on the draft. What it throws is what this rejects with; nothing has changed then.
+   *
+   * @param by who makes it, for the audit trail
+   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE where it could not be stored, ERR_CANARY_CLOSED
+   */
+  change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
+  /** A change that is one move; `null` where there is no such plugin. See {@link Draft.move}. */
+  move(plugin: string, move: Move, reason: string | null, by: string): Promise<Row<'plugins'> | null>
+  /** A change that finalizes one plugin; `null` where there is no such plugin. See {@link Draft.finalize}. */
+  finalize(plugin: string, by: string): Promise<Row<'services'> | Row<'apis'> | null>
+  /**
+   * What a mount asks for each of its requests.
+   *
+   * @throws {CanaryError} ERR_CANARY_OPTION where the scope names nothing
+   */
+  mount(scope: MountScope): Mount
+  /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
+  findConsumer(text: string): KnownConsumer | null
+  /** The live release of a plugin, with its status and counts; `null` where there is no such plugin. */
+  release(plugin: string): Release | null
+  /**
+   * Explains a request at the plugin's release, as if it reached it. A consumer may be given by whatever
+   * {@link findConsumer} finds. `decision.origin` is `null` where the plugin has no single location.
+   */
+  explain(plugin: string, request: RequestDescription): Explanation | null
+  /** The newest entries first. */
+  audit(query?: { readonly limit?: number | undefined }): readonly AuditEntry[]
+  /** All that is stored now. */
+  snapshot(): StoredState
+  on(name: 'change', listener: (change: RegistryChange) => void): () => void
+  /** Ends watching, closes releases and store. What mounts find stays as it was. */
+  close(): Promise<void>
+}

@@ -1,0 +1,100 @@
+/** Messages by the name of their field, nested as the fields are; `@entity` holds what concerns several fields. */
+export interface FieldMessages {
+  readonly [field: string]: string | number | null | readonly string[] | FieldMessages
+}
+
+/** Why a change was refused: the body that Kong answers with. */
+export interface Violation {
+  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size. */
+  readonly code: 2 | 4 | 5 | 7 | 10
+  readonly name:
+    | 'schema violation'
+    | 'foreign key violation'
+    | 'unique constraint violation'
+    | 'invalid offset'
+    | 'invalid size'
+  readonly message: string
+  readonly fields: FieldMessages
+}
+
+/** A change that the registry refuses; nothing has changed. */
+export class ViolationError extends Error {
+  override readonly name = 'ViolationError'
+  readonly violation: Violation
+
+  constructor(violation: Violation) {
+    super(violation.message)
+    this.violation = violation
+  }
+}
+
+/** The error of fields that do not fit their schema: `2 schema violations (a: …; b.c: …)`, sorted by name. */
+export function schemaViolation(fields: FieldMessages): ViolationError {
+  const messages = messagesOf(fields, '')
+  const count = messages.length === 1 ? 'schema violation' : `${messages.length} schema violations`
+  return new ViolationError({
+    code: 2,
+    name: 'schema violation',
+    message: `${count} (${messages.join('; ')})`,
+    fields,
+  })
+}
+
+function messagesOf(fields: FieldMessages, prefix: string): string[] {
+  return Object.keys(fields)
+    .toSorted()
+    .flatMap((name) => {
+      const message = fields[name]
+      if (name === '@entity' && Array.isArray(message)) return message.map(String)
+      const path = `${prefix}${name}`
+      return isNested(message) ? messagesOf(message, `${path}.`) : [`${path}: ${String(message)}`]
+    })
+}
+
+function isNested(message: FieldMessages[string] | undefined): message is FieldMessages {
+  return typeof message === 'object' && message !== null && !Array.isArray(message)
+}
+
+/** The error of a reference to nothing. */
+export function danglingReference(field: string, key: Readonly<Record<string, string>>, kind: string): ViolationError {
+  return new ViolationError({
+    code: 4,
+    name: 'foreign key violation',
+    message: `the foreign key '${keyText(key)}' does not reference an existing '${kind}' entity.`,
+    fields: { [field]: { ...key } },
+  })
+}
+
+/** The error of deleting what others still refer to. */
+export function stillReferenced(kind: string, by: string): ViolationError {
+  return new ViolationError({
+    code: 4,
+    name: 'foreign key violation',
+    message: `an existing '${by}' entity references this '${kind}' entity`,
+    fields: { '@referenced_by': by },
+  })
+}
+
+export type UniqueKey = Readonly<Record<string, string | null | { readonly id: string }>>
+
+/** The error of a second entity with the same key. */
+export function uniqueViolation(key: UniqueKey): ViolationError {
+  return new ViolationError({
+    code: 5,
+    name: 'unique constraint violation',
+    message: `UNIQUE violation detected on '${keyText(key)}'`,
+    fields: key,
+  })
+}
+
+/** `{name="orders",service={id="…"}}` as Kong prints it. */
+function keyText(key: UniqueKey): string {
+  const parts = Object.keys(key)
+    .toSorted()
+    .map((name) => {
+      const value = key[name]
+      if (value === null || value === undefined) return `${name}=null`
+      return typeof value === 'string' ? `${name}=${JSON.stringify(value)}` : `${name}=${keyText({ id: value.id })}`
+    })
+  return `{${parts.join(',')}}`
+}
