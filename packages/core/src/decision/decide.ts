@@ -19,16 +19,18 @@ export interface Draw {
 
 /** A {@link Decision} that also knows, unseen, which identity it hashed. */
 export class DrawnDecision implements Decision {
+  // Only declared: fields would be defined first and assigned again, for each request.
   declare readonly setCookie?: string
-  readonly upstream: UpstreamName
-  readonly reason: Reason
-  readonly hashedBy: HashedBy | null
-  readonly bucket: number | null
-  readonly bucketsOnB: number
-  readonly steps: number
-  readonly release: string
-  readonly origin: string | null
+  declare readonly upstream: UpstreamName
+  declare readonly reason: Reason
+  declare readonly hashedBy: HashedBy | null
+  declare readonly bucket: number | null
+  declare readonly bucketsOnB: number
+  declare readonly steps: number
+  declare readonly release: string
+  declare readonly origin: string | null
   readonly #identity: string | null
+  #ticket: unknown = null
 
   constructor(
     plan: Plan,
@@ -53,6 +55,15 @@ export class DrawnDecision implements Decision {
   /** The identity that was hashed; `null` where there was none. */
   static identityOf(decision: Decision): string | null {
     return #identity in decision ? decision.#identity : null
+  }
+
+  /** What the guard gave for this decision; `null` where it does not count. */
+  static ticketOf(decision: Decision): unknown {
+    return #ticket in decision ? decision.#ticket : null
+  }
+
+  static giveTicket(decision: DrawnDecision, ticket: unknown): void {
+    decision.#ticket = ticket
   }
 }
 

@@ -1,7 +1,9 @@
 /** Reads addresses as text: no lookups, no sockets. */
 
 const IPV4 = /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/
-const GROUP = /^[0-9a-f]{1,4}$/i
+const ZONE = /^%[0-9a-z.:-]{1,32}$/i
+const COLON = 58
+const DOT = 46
 
 export function isIpv4(text: string): boolean {
   return text.length <= 15 && IPV4.test(text)
@@ -9,35 +11,58 @@ export function isIpv4(text: string): boolean {
 
 /** The eight 16-bit groups of an IPv6 address without its zone, or `null` where the text is none. */
 export function parseIpv6(text: string): number[] | null {
-  if (text.length < 2 || text.length > 64) return null
+  if (text.length < 2 || text.length > 78) return null
   const zone = text.indexOf('%')
-  const bare = zone === -1 ? text : text.slice(0, zone)
-  const halves = bare.split('::')
-  if (halves.length > 2) return null
-  const head = parseGroups(halves[0] ?? '', halves.length === 1)
-  const tail = halves.length === 2 ? parseGroups(halves[1] ?? '', true) : []
-  if (head === null || tail === null) return null
-  const missing = 8 - head.length - tail.length
-  if (halves.length === 1 ? missing !== 0 : missing < 1) return null
-  return [...head, ...Array.from({ length: missing }, () => 0), ...tail]
-}
-
-function parseGroups(text: string, last: boolean): number[] | null {
-  if (text === '') return []
+  if (zone !== -1 && !ZONE.test(text.slice(zone))) return null
+  const end = zone === -1 ? text.length : zone
   const groups: number[] = []
-  const parts = text.split(':')
-  for (const [i, part] of parts.entries()) {
-    if (last && i === parts.length - 1 && part.includes('.')) {
-      if (!isIpv4(part)) return null
-      const [a = 0, b = 0, c = 0, d = 0] = part.split('.').map(Number)
-      groups.push((a << 8) | b, (c << 8) | d)
-    } else if (GROUP.test(part)) {
-      groups.push(Number.parseInt(part, 16))
-    } else {
-      return null
+  let gap = text.startsWith('::') ? 0 : -1
+  let i = gap === 0 ? 2 : 0
+  while (i < end) {
+    const from = i
+    let group = 0
+    for (let digit = hexDigit(text.charCodeAt(i)); digit !== -1 && i < end; digit = hexDigit(text.charCodeAt(i))) {
+      group = (group << 4) | digit
+      i += 1
+      if (i - from > 4) return null
+    }
+    if (i === from) return null
+    if (i < end && text.charCodeAt(i) === DOT) return spread(groups, gap, ipv4Groups(text.slice(from, end)))
+    groups.push(group)
+    if (i === end) break
+    if (text.charCodeAt(i) !== COLON) return null
+    i += 1
+    if (i === end) return null
+    if (text.charCodeAt(i) === COLON) {
+      if (gap !== -1) return null
+      gap = groups.length
+      i += 1
     }
   }
+  return spread(groups, gap, [])
+}
+
+/** All eight groups, with zeros where the gap `::` was (−1: nowhere). */
+function spread(groups: number[], gap: number, last: readonly number[] | null): number[] | null {
+  if (last === null) return null
+  groups.push(...last)
+  const missing = 8 - groups.length
+  if (gap === -1) return missing === 0 ? groups : null
+  if (missing < 1) return null
+  for (let n = 0; n < missing; n += 1) groups.splice(gap, 0, 0)
   return groups
+}
+
+function hexDigit(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48
+  const lower = code | 32
+  return lower >= 97 && lower <= 102 ? lower - 87 : -1
+}
+
+function ipv4Groups(text: string): number[] | null {
+  if (!isIpv4(text)) return null
+  const [a = 0, b = 0, c = 0, d = 0] = text.split('.').map(Number)
+  return [(a << 8) | b, (c << 8) | d]
 }
 
 /** The IPv4 address inside an IPv4-mapped IPv6 address (`::ffff:203.0.113.9`), or `null`. */
@@ -60,12 +85,17 @@ function formatIpv6(groups: readonly number[]): string {
     }
     i = j === i ? i + 1 : j
   }
-  const text = (from: number, to: number) =>
-    groups
-      .slice(from, to)
-      .map((group) => group.toString(16))
-      .join(':')
-  return bestStart === -1 ? text(0, 8) : `${text(0, bestStart)}::${text(bestStart + bestLength, 8)}`
+  let text = ''
+  for (let i = 0; i < 8; i += 1) {
+    if (i === bestStart) {
+      text += '::'
+      i += bestLength - 1
+    } else {
+      const first = i === 0 || (bestStart !== -1 && i === bestStart + bestLength)
+      text += (first ? '' : ':') + (groups[i] ?? 0).toString(16)
+    }
+  }
+  return text
 }
 
 /** The one spelling of an address (IPv4-mapped IPv6 as IPv4, no zone), or `null` where the text is no address. */
@@ -85,9 +115,9 @@ export function ipIdentity(text: string, ipv6Prefix: number): string {
   if (groups === null) return text
   const mapped = mappedIpv4(groups)
   if (mapped !== null) return mapped
-  const network = groups.map((group, i) => {
-    const bits = Math.min(16, Math.max(0, ipv6Prefix - 16 * i))
-    return group & (0xffff << (16 - bits)) & 0xffff
-  })
-  return `${formatIpv6(network)}/${ipv6Prefix}`
+  for (let i = 7; i >= 0 && 16 * i + 16 > ipv6Prefix; i -= 1) {
+    const kept = Math.max(0, ipv6Prefix - 16 * i)
+    groups[i] = (groups[i] ?? 0) & (0xffff << (16 - kept))
+  }
+  return `${formatIpv6(groups)}/${ipv6Prefix}`
 }
