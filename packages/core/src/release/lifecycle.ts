@@ -76,3 +76,20 @@ export function afterMove(record: ReleaseRecord, move: Move, context: MoveContex
       return { state: 'promoted', reason, by, at: now, elapsed: passed }
   }
 }
+
+/** The record of an earlier process. What follows from the options and the clock is worked out anew. */
+export function restored(state: ReleaseRecord | null, start: number | null): ReleaseRecord {
+  if (state === null) return UNTOUCHED
+  const { reason, by, at } = state
+  // Time that passed since an unknown instant says nothing; a ramp paused at a known one had come as far as that.
+  const running = at === null && state.state !== 'paused'
+  const reached = start === null ? null : Math.max(0, (at ?? start) - start)
+  const elapsed = running ? null : (state.elapsed ?? (state.state === 'paused' ? reached : null))
+  return { state: state.state, reason, by, at, elapsed }
+}
+
+/** The record after a new `percentage` or `start`: a pause stays, all else begins anew. */
+export function restarted(record: ReleaseRecord, start: number | null, now: number): ReleaseRecord {
+  if (record.state !== 'paused') return UNTOUCHED
+  return { ...record, elapsed: start === null ? null : Math.max(0, now - start) }
+}

@@ -1,6 +1,6 @@
 type Listener<Event> = (event: Event) => void
 
-/** Listeners by the name of their event. One that throws is reported and disturbs nobody else. */
+/** Listeners by the name of their event. One that throws or rejects is reported and disturbs nobody else. */
 export class Listeners<Events extends object> {
   #byName: { [Name in keyof Events]?: readonly Listener<Events[Name]>[] | undefined } = {}
   readonly #report: (error: unknown) => void
@@ -25,7 +25,9 @@ export class Listeners<Events extends object> {
   emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
     for (const listener of this.#byName[name] ?? []) {
       try {
-        listener(event)
+        const result: unknown = listener(event)
+        // An async listener's rejection would end the process.
+        if (result instanceof Promise) result.catch(this.#report)
       } catch (error) {
         this.#report(error)
       }
@@ -35,4 +37,12 @@ export class Listeners<Events extends object> {
   clear(): void {
     this.#byName = {}
   }
+}
+
+/** Calls what the application gave: a logger or a reporter that fails has nobody left to report to. */
+export function attempt(call: () => unknown): void {
+  try {
+    const result = call()
+    if (result instanceof Promise) result.catch(() => {})
+  } catch {}
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { MAX_STEPS } from '../decision/bucket.js'
 import type { Hash } from '../decision/plan.js'
+import { type GuardOptions, guardOptionsSchema } from '../guard/index.js'
 import { type HealthOptions, type ProxyOptions, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from './logger.js'
@@ -63,7 +64,7 @@ export interface ReleaseOptions<
   /** True sends B's requests to A while B cannot be reached. @default false */
   readonly upstreamFallback?: boolean | undefined
   /** Rolls the release back by itself where B is worse than A. @default false */
-  readonly guard?: boolean | undefined
+  readonly guard?: boolean | GuardOptions | undefined
   /** False sends everything to A; in a registry the next scope applies. @default true */
   readonly enabled?: boolean | undefined
   /** What an earlier process knew: a `status()`, so that a rollback outlives a restart. */
@@ -163,6 +164,10 @@ function pick<Output>(value: unknown, context: z.RefinementCtx, schema: z.ZodTyp
   return z.NEVER
 }
 
+function guardBranch(value: unknown): z.ZodType<boolean | GuardOptions> {
+  return isPlain(value) ? guardOptionsSchema : z.boolean({ error: 'must be true, false or the options of a guard' })
+}
+
 const PERCENTAGE = 'must be between 0 and 100'
 const STEPS = 'must be a whole number from 1 to 4294967296'
 const START = 'must be a Date, an ISO date or epoch seconds'
@@ -229,7 +234,7 @@ export const releaseOptionsSchema = z.strictObject({
   hash: hashSchema.prefault('consumer'),
   override: z.strictObject({ header: headerName.optional(), cookie: cookieName.optional() }).default({}),
   upstreamFallback: z.boolean().default(false),
-  guard: z.boolean().default(false),
+  guard: z.unknown().transform((value, context) => pick(value, context, guardBranch(value))).prefault(false),
   enabled: z.boolean().default(true),
   state: z
     .looseObject({

@@ -1,3 +1,4 @@
+import type { Standing } from '../decision/decide.js'
 import { bucketsOfElapsed, elapsedUntil } from '../decision/schedule.js'
 import { type ReleaseRecord, elapsedAt } from './lifecycle.js'
 import type { ReleaseSettings } from './settings.js'
@@ -26,7 +27,20 @@ export function bucketsOfRamp(ramp: Ramp, nowMs: number): number {
     : bucketsOfElapsed(Math.floor(nowMs) - ramp.startMs, ramp.durationMs, ramp.steps)
 }
 
-/** When a bucket goes over to B, in milliseconds since the epoch; `null` where time does not bring it there. */
-export function crossingOf(ramp: Ramp, bucket: number): number | null {
-  return ramp.kind === 'fixed' ? null : ramp.startMs + elapsedUntil(bucket, ramp.durationMs, ramp.steps)
+/** Whether the rules are asked at all. */
+export function standingOf(settings: ReleaseSettings, record: ReleaseRecord): Standing {
+  if (!settings.enabled) return 'disabled'
+  return record.state === 'rolled-back' || record.state === 'promoted' ? record.state : 'open'
+}
+
+/** Where a release's share comes from while it stands like that. */
+export function shareOf(ramp: Ramp, standing: Standing, steps: number): Ramp {
+  return standing === 'open' ? ramp : { kind: 'fixed', bucketsOnB: standing === 'promoted' ? steps : 0 }
+}
+
+/** When a bucket goes over to B, an ISO date; `null` where time does not bring it there. */
+export function crossingOf(ramp: Ramp, bucket: number): string | null {
+  if (ramp.kind === 'fixed') return null
+  const milliseconds = ramp.startMs + elapsedUntil(bucket, ramp.durationMs, ramp.steps)
+  return Math.abs(milliseconds) <= 8.64e15 ? new Date(milliseconds).toISOString() : null
 }

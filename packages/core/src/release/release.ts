@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { type Draw, DrawnDecision, type Standing, decide } from '../decision/decide.js'
+import { isDeepStrictEqual } from 'node:util'
+import { type Draw, DrawnDecision, decide } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { type Explanation, explain } from '../decision/explain.js'
 import { DescribedFacts, type Facts, type RequestDescription } from '../decision/facts.js'
 import { Rotation } from '../decision/rotation.js'
+import { elapsedUntil } from '../decision/schedule.js'
 import { CanaryError } from '../errors.js'
-import { type Move, type ReleaseRecord, type ReleaseState, UNTOUCHED, afterMove } from './lifecycle.js'
-import { Listeners } from './listeners.js'
+import type { Guard, GuardReport, Ticket } from '../guard/index.js'
+import { type Move, type ReleaseRecord, type ReleaseState, afterMove, restarted, restored } from './lifecycle.js'
+import { Listeners, attempt } from './listeners.js'
 import { optionError } from './option-error.js'
 import type { ReleaseOptions } from './options.js'
-import { type Ramp, bucketsOfRamp, compileRamp, crossingOf } from './ramp.js'
+import { type Ramp, bucketsOfRamp, compileRamp, crossingOf, shareOf, standingOf } from './ramp.js'
 import { type ReleaseSettings, compileSettings, mergeOptions } from './settings.js'
 import { Counts, type ReleaseStatus } from './status.js'
+import { guardOf } from './watched.js'
 
 /** What changed a release: a person's or the guard's move, an update, or time that ran out. */
 export interface ReleaseChange {
@@ -38,29 +42,50 @@ export class Release {
   #settings: ReleaseSettings
   #record: ReleaseRecord
   #ramp: Ramp
-  /** bucketsOnB never falls while a ramp runs, also when the clock steps back. */
-  #highest = 0
+  /** What decides: the ramp, or all or nothing where the rules are not asked. */
+  #share: Ramp
+  /** The latest time decided by: bucketsOnB never falls while a ramp runs, also when the clock steps back. */
+  #latest = Number.NEGATIVE_INFINITY
+  #completed = false
   readonly #rotation: Rotation
   readonly #counts = new Counts()
   readonly #listeners = new Listeners<ReleaseEvents>((error) => this.reportOnce('listener', error))
   readonly #reported = new Set<string>()
+  /** Decisions that were counted as failed, so that none counts twice. */
+  readonly #failed = new WeakSet<Decision>()
+  #guard: Guard | null
   #closed = false
+  readonly #host = {
+    now: () => this.#settings.clock(),
+    standing: () => {
+      const { state, bucketsOnB, steps } = this.status()
+      return { state, bucketsOnB, steps, ramping: this.#settings.start !== null }
+    },
+    pause: (reason: string) => this.#move('pause', reason, 'guard'),
+    resume: (reason: string) => this.#move('resume', reason, 'guard'),
+    rollback: (reason: string) => this.#move('rollback', reason, 'guard'),
+    log: (message: string) => this.#settings.logger.warn(`canary release ${this.name}: ${message}`),
+    onError: (error: unknown) => this.reportOnce('guard', error),
+  }
   readonly #draw: { -readonly [Key in keyof Draw]: Draw[Key] }
 
   /** @throws {CanaryError} ERR_CANARY_OPTION */
   constructor(options: AnyOptions) {
     this.#input = options
     this.#settings = compileSettings(options)
-    this.#record = restored(this.#settings)
+    this.#record = restored(this.#settings.state, this.#settings.start)
     this.#ramp = compileRamp(this.#settings, this.#record)
+    const standing = standingOf(this.#settings, this.#record)
     const { steps, random } = this.#settings
+    this.#share = shareOf(this.#ramp, standing, steps)
     this.#rotation = new Rotation(steps, random())
     this.#draw = {
-      standing: standingOf(this.#settings, this.#record),
+      standing,
       bucketsOnB: 0,
       nextBucket: (bucketsOnB) => this.#rotation.next(bucketsOnB),
       newId: randomUUID,
     }
+    this.#guard = guardOf(this.#settings, this.#host)
   }
 
   get name(): string {
@@ -80,10 +105,13 @@ export class Release {
   /** Decides by facts that are read only as far as a rule needs them. */
   decideBy(facts: Facts): Decision {
     const draw = this.#draw
-    draw.bucketsOnB = this.#currentBuckets()
+    draw.bucketsOnB = this.#advance()
     const decision = decide(this.#settings.plan, draw, facts)
     if (decision.upstream === 'A') this.#counts.requestsA += 1
     else this.#counts.requestsB += 1
+    if (this.#guard !== null) {
+      DrawnDecision.giveTicket(decision, this.#guard.admit(decision, DrawnDecision.identityOf(decision)))
+    }
     if (this.#listeners.has('decision')) this.#listeners.emit('decision', decision)
     return decision
   }
@@ -94,12 +122,10 @@ export class Release {
   }
 
   explainBy(facts: Facts): Explanation {
-    const draw = { ...this.#draw, bucketsOnB: this.#bucketsAt(), nextBucket: (on: number) => this.#rotation.peek(on) }
+    const bucketsOnB = bucketsOfRamp(this.#share, this.#now())
+    const draw = { ...this.#draw, bucketsOnB, nextBucket: (on: number) => this.#rotation.peek(on) }
     const { plan } = this.#settings
-    return explain(plan, draw, facts, (bucket) => {
-      const crossing = draw.standing === 'open' ? crossingOf(this.#ramp, bucket) : null
-      return crossing === null ? null : isoDate(crossing)
-    })
+    return explain(plan, draw, facts, (bucket) => crossingOf(this.#share, bucket))
   }
 
   /**
@@ -110,18 +136,23 @@ export class Release {
    */
   update(partial: Partial<AnyOptions>): void {
     this.#refuseClosed()
-    for (const name of ['name', 'state'] as const) {
-      if (partial[name] !== undefined)
-        throw optionError(name, 'must stay as it was when the release was built', partial[name])
+    if (typeof partial !== 'object' || partial === null) throw optionError('options', 'must be an object', partial)
+    if (partial.name !== undefined && partial.name !== this.name) {
+      throw optionError('name', 'must stay as it was when the release was built', partial.name)
+    }
+    if (partial.state !== undefined) {
+      throw optionError('state', 'must be given when the release is built, not in an update', partial.state)
     }
     const input = mergeOptions(this.#input, partial)
     const settings = compileSettings({ ...input, state: undefined })
     const restarts = partial.percentage !== undefined || partial.start !== undefined
-    const moved = restarts || partial.duration !== undefined || partial.steps !== undefined
-    if (moved) this.#highest = 0
+    if (restarts) this.#latest = Number.NEGATIVE_INFINITY
     this.#rotation.rescale(settings.steps)
+    const before = this.#settings
     this.#input = input
-    this.#put(settings, restarts ? restarted(this.#record, settings) : this.#record)
+    this.#put(settings, restarts ? restarted(this.#record, settings.start, settings.clock() / 1000) : this.#record)
+    this.#completed &&= this.#state() === 'complete'
+    this.#reguard(before)
     this.#changed('update')
   }
 
@@ -160,19 +191,16 @@ export class Release {
   /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
     const { name, percentage, steps, start, duration } = this.#settings
-    const ramp = this.#ramp
-    const standing = this.#draw.standing
-    const buckets = this.#bucketsAt()
-    const bucketsOnB = standing === 'open' ? buckets : standing === 'promoted' ? steps : 0
+    const share = this.#share
     return {
       name,
-      state: this.#stateAt(),
+      state: this.#state(),
       percentage,
-      bucketsOnB,
+      bucketsOnB: bucketsOfRamp(share, this.#now()),
       steps,
       start,
       duration: start === null ? null : duration,
-      endsAt: ramp.kind === 'timed' && standing === 'open' ? (ramp.startMs + ramp.durationMs) / 1000 : null,
+      endsAt: share.kind === 'timed' ? (share.startMs + share.durationMs) / 1000 : null,
       counts: this.#counts.snapshot(),
       reason: this.#record.reason,
       by: this.#record.by,
@@ -194,16 +222,27 @@ export class Release {
   /** Counts how a decided request ended. Adapters call it; an application that forwards by itself may too. */
   record(outcome: Outcome): void {
     const failed = !outcome.aborted && (outcome.error !== null || (outcome.status !== null && outcome.status >= 500))
-    if (failed) {
-      if (outcome.decision.upstream === 'A') this.#counts.failuresA += 1
-      else this.#counts.failuresB += 1
-    }
+    if (failed) this.#countFailure(outcome.decision)
+    this.#guard?.observe(ticketOf(outcome.decision), outcome)
     if (this.#listeners.has('outcome')) this.#listeners.emit('outcome', outcome)
+  }
+
+  /** Counts a decided request as failed although its status does not say so: the application knows better. */
+  fail(decision: Decision, reason: string): void {
+    this.#countFailure(decision)
+    this.#guard?.fail(ticketOf(decision), reason)
+  }
+
+  /** What watches the release; `null` where the option `guard` is off. */
+  get guard(): { report(): GuardReport } | null {
+    return this.#guard
   }
 
   /** The decision instead of one for B that A must serve. */
   fallback(decision: Decision): Decision {
     this.#counts.fallback += 1
+    // Without effect where B was tried: that counts as B's.
+    this.#guard?.withdraw(ticketOf(decision))
     return new DrawnDecision(
       this.#settings.plan,
       decision.bucketsOnB,
@@ -220,33 +259,31 @@ export class Release {
     if (this.#reported.has(kind)) return
     this.#reported.add(kind)
     const { onError, logger, name } = this.#settings
-    try {
-      if (onError === null) logger.error(`canary release ${name}: ${kind}: ${String(error)}`)
-      else onError(error)
-    } catch {
-      // A reporter that throws has nobody left to report to.
-    }
+    attempt(() => {
+      if (onError === null) return logger.error(`canary release ${name}: ${kind}: ${String(error)}`)
+      return onError(error)
+    })
   }
 
   /** Ends what the release runs by itself. It still decides; changing it is refused. */
   close(): void {
     this.#closed = true
+    this.#guard?.close()
     this.#listeners.clear()
   }
 
   #move(move: Move, reason: string | undefined, by: string): void {
     this.#refuseClosed()
     const context = {
-      state: this.#stateAt(),
-      now: this.#settings.clock() / 1000,
+      state: this.#state(),
+      now: this.#now() / 1000,
       start: this.#settings.start,
       reason: reason ?? null,
       by,
     }
     this.#put(this.#settings, afterMove(this.#record, move, context))
-    this.#settings.logger.info(
-      `canary release ${this.name}: ${move} by ${by}${reason === undefined ? '' : `: ${reason}`}`,
-    )
+    const why = reason === undefined ? '' : `: ${reason}`
+    attempt(() => this.#settings.logger.info(`canary release ${this.name}: ${move} by ${by}${why}`))
     this.#changed(move)
   }
 
@@ -255,60 +292,62 @@ export class Release {
     this.#record = record
     this.#ramp = compileRamp(settings, record)
     this.#draw.standing = standingOf(settings, record)
+    this.#share = shareOf(this.#ramp, this.#draw.standing, settings.steps)
+  }
+
+  /** Another guard where its options changed; new evidence where what it judged is no more. */
+  #reguard(before: ReleaseSettings): void {
+    const { guard, hash, upstreams } = this.#settings
+    if (!isDeepStrictEqual(before.guard, guard) || !isDeepStrictEqual(before.hash, hash)) {
+      this.#guard?.close()
+      this.#guard = guardOf(this.#settings, this.#host)
+    } else if (!isDeepStrictEqual(before.upstreams, upstreams)) {
+      this.#guard?.reset()
+    }
+  }
+
+  #countFailure(decision: Decision): void {
+    if (this.#failed.has(decision)) return
+    this.#failed.add(decision)
+    if (decision.upstream === 'A') this.#counts.failuresA += 1
+    else this.#counts.failuresB += 1
   }
 
   #changed(change: ReleaseChange['change']): void {
     if (this.#listeners.has('change')) this.#listeners.emit('change', { change, status: this.status() })
   }
 
-  #bucketsAt(): number {
-    const ramp = this.#ramp
-    const buckets = ramp.kind === 'fixed' ? ramp.bucketsOnB : bucketsOfRamp(ramp, this.#settings.clock())
-    return this.#settings.fixedBuckets === null && buckets < this.#highest ? this.#highest : buckets
-  }
-
-  #currentBuckets(): number {
-    const buckets = this.#bucketsAt()
-    if (buckets > this.#highest) {
-      this.#highest = buckets
-      if (buckets === this.#settings.steps && this.#ramp.kind === 'timed') this.#changed('complete')
+  /** The present number of buckets on B, for a request: time goes on. */
+  #advance(): number {
+    const share = this.#share
+    if (share.kind === 'fixed') return share.bucketsOnB
+    this.#latest = this.#now()
+    const buckets = bucketsOfRamp(share, this.#latest)
+    if (buckets === share.steps && !this.#completed) {
+      this.#completed = true
+      this.#changed('complete')
     }
     return buckets
   }
 
-  #stateAt(): ReleaseState {
+  /** Milliseconds: the clock, but never before a time already decided by. */
+  #now(): number {
+    const now = this.#settings.clock()
+    return now > this.#latest ? now : this.#latest
+  }
+
+  #state(): ReleaseState {
     const { state } = this.#record
     if (state === 'paused' || state === 'rolled-back' || state === 'promoted') return state
-    if (this.#bucketsAt() === this.#settings.steps) return 'complete'
     const ramp = this.#ramp
-    return ramp.kind === 'timed' && this.#settings.clock() < ramp.startMs ? 'scheduled' : 'running'
+    const now = this.#now()
+    if (bucketsOfRamp(ramp, now) === this.#settings.steps) return 'complete'
+    return ramp.kind === 'timed' && now < ramp.startMs ? 'scheduled' : 'running'
   }
 
   #refuseClosed(): void {
     if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', `release ${this.name} is closed`)
   }
-}
-
-function standingOf(settings: ReleaseSettings, record: ReleaseRecord): Standing {
-  if (!settings.enabled) return 'disabled'
-  return record.state === 'rolled-back' || record.state === 'promoted' ? record.state : 'open'
-}
-
-/** The record of an earlier process. What follows from the options and the clock is worked out anew. */
-function restored({ state }: ReleaseSettings): ReleaseRecord {
-  if (state === null) return UNTOUCHED
-  const { reason, by, at, elapsed } = state
-  return { state: state.state, reason, by, at, elapsed }
-}
-
-/** The record after a new `percentage` or `start`: a pause stays, all else begins anew. */
-function restarted(record: ReleaseRecord, { start, clock }: ReleaseSettings): ReleaseRecord {
-  if (record.state !== 'paused') return UNTOUCHED
-  return { ...record, elapsed: start === null ? null : Math.max(0, clock() / 1000 - start) }
-}
-
-function isoDate(milliseconds: number): string | null {
-  return Math.abs(milliseconds) <= 8.64e15 ? new Date(milliseconds).toISOString() : null
 }
 
 /**
