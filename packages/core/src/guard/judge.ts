@@ -56,17 +56,12 @@ export class Judge {
 
   /**
    * Half of each test's evidence: a mean of e-processes is one. Of identities, whose requests tell of each other, the
-   * larger half alone: then each test keeps to its own half of α. Evidence of errors that must not be acted on yet
-   * counts as at most 1.
+   * larger half alone: then each test keeps to its own half of α.
    */
   get ln(): LnEvidence {
     const errors = this.#errors.ln
-    const usable = this.#errors.counts ? errors : Math.min(0, errors)
-    if (this.#latency === null) return { errors, latency: null, combined: usable }
-    const latency = this.#latency.ln
-    const high = Math.max(usable, latency)
-    const rest = this.#options.unit === 'identity' ? 0 : Math.log1p(Math.exp(Math.min(usable, latency) - high))
-    return { errors, latency, combined: high + rest - Math.LN2 }
+    const latency = this.#latency?.ln ?? null
+    return { errors, latency, combined: this.#combine(errors, latency) }
   }
 
   /** Never falls: the anytime-valid p-value is its inverse. */
@@ -76,7 +71,7 @@ export class Judge {
 
   /** Whether B was found worse than A, at this tick. */
   get breach(): 'evidence' | 'hard-limit' | null {
-    if (this.ln.combined >= Math.log(this.#options.needed)) return 'evidence'
+    if (this.#isConclusive()) return 'evidence'
     return (this.#hardLimit?.reached ?? null) === null ? null : 'hard-limit'
   }
 
@@ -96,13 +91,13 @@ export class Judge {
   /** What speaks loudest against B. */
   get finding(): Finding {
     const { errors, latency } = this.ln
-    const { hardLimit, needed } = this.#options
+    const { hardLimit } = this.#options
     const limit = this.#hardLimit?.reached ?? null
-    if (this.ln.combined < Math.log(needed) && hardLimit !== false && limit !== null) {
+    if (!this.#isConclusive() && hardLimit !== false && limit !== null) {
       return { kind: 'hard-limit', b: limit, failureRate: hardLimit.failureRate }
     }
-    const loud = this.#errors.counts ? errors : -Infinity
-    if (this.#latency !== null && latency !== null && latency > loud) return { kind: 'latency', ...this.#latency.slow }
+    if (this.#latency !== null && latency !== null && latency > errors)
+      return { kind: 'latency', ...this.#latency.slow }
     const { decided, failed } = this.#lately
     return {
       kind: 'errors',
@@ -127,6 +122,20 @@ export class Judge {
     }
     this.#forget()
     this.#lnHighest = Math.max(this.#lnHighest, this.ln.combined)
+  }
+
+  /** Few failures, or no more than B's share of them, conclude nothing: evidence of errors then counts as none. */
+  #isConclusive(): boolean {
+    const { errors, latency } = this.ln
+    const usable = this.#errors.counts ? errors : Math.min(0, errors)
+    return this.#combine(usable, latency) >= Math.log(this.#options.needed)
+  }
+
+  #combine(errors: number, latency: number | null): number {
+    if (latency === null) return errors
+    const high = Math.max(errors, latency)
+    const rest = this.#options.unit === 'identity' ? 0 : Math.log1p(Math.exp(Math.min(errors, latency) - high))
+    return high + rest - Math.LN2
   }
 
   #count(delta: Delta): void {

@@ -19,11 +19,12 @@ export function requestsNeeded(pA: number, pB: number, s: number, alpha = 0.01):
 
 /**
  * The requests B must have had before a ramp may leave the share `s`: enough to find that it fails with five times the
- * odds of A. What A itself does is estimated from its `n` requests with `k` failures, and taken for at least 0.1 %.
+ * odds of A. What A itself does is estimated from its `n` requests with `k` failures, beginning with 0.1 %, which it is
+ * always taken for at least.
  */
 export function requestsToJudge(a: { readonly n: number; readonly k: number }, s: number, alpha: number): number {
   if (s <= 0 || s >= 1) return 0
-  const pA = Math.min(0.5, Math.max(0.001, (a.k + 0.5) / (a.n + 1)))
+  const pA = Math.min(0.5, Math.max(0.001, (a.k + 0.5) / (a.n + 500)))
   const odds = (WORTH_FINDING * pA) / (1 - pA)
   return Math.ceil(requestsNeeded(pA, odds / (1 + odds), s, alpha))
 }

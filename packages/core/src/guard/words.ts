@@ -19,11 +19,12 @@ export function timeText(seconds: number): string {
   return seconds < 7200 ? `${Math.round(seconds / 60)} min` : `${countText(seconds / 3600)} h`
 }
 
-/** Evidence: `412`, and what is too large to mean anything as a power of ten. */
+/** Evidence: `412`, and what is too large to mean anything as a power of ten. Rounded down: `100` is at least 100. */
 export function evidenceText(ln: number): string {
-  if (ln < Math.log(1e9))
-    return Math.exp(ln) < 10 ? String(Number(Math.exp(ln).toPrecision(2))) : countText(Math.floor(Math.exp(ln)))
-  return `10^${Math.floor(ln / Math.LN10)}`
+  // A logarithm and back may lose the last digit.
+  const evidence = Math.exp(ln) * (1 + 1e-12)
+  if (evidence < 10) return String(Number(evidence.toPrecision(2)))
+  return evidence < 1e9 ? countText(Math.floor(evidence)) : `10^${Math.floor(ln / Math.LN10 + 1e-9)}`
 }
 
 /** What speaks against B, as a clause: `B failed 14 of 310 requests (4.5 %), A 3 of 5 890 (0.05 %)`. */
