@@ -93,3 +93,12 @@ export function restarted(record: ReleaseRecord, start: number | null, now: numb
   if (record.state !== 'paused') return UNTOUCHED
   return { ...record, elapsed: start === null ? null : Math.max(0, now - start) }
 }
+
+/** The move that lies between two records of a release; `update` where none does. */
+export function moveBetween(before: ReleaseRecord, after: ReleaseRecord): Move | 'update' {
+  if (before.at === after.at && before.state === after.state) return 'update'
+  if (after.state === 'paused') return 'pause'
+  if (after.state === 'rolled-back') return 'rollback'
+  if (after.state === 'promoted') return 'promote'
+  return before.state === 'paused' && after.at !== null ? 'resume' : 'update'
+}

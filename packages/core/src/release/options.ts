@@ -234,7 +234,10 @@ export const releaseOptionsSchema = z.strictObject({
   hash: hashSchema.prefault('consumer'),
   override: z.strictObject({ header: headerName.optional(), cookie: cookieName.optional() }).default({}),
   upstreamFallback: z.boolean().default(false),
-  guard: z.unknown().transform((value, context) => pick(value, context, guardBranch(value))).prefault(false),
+  guard: z
+    .unknown()
+    .transform((value, context) => pick(value, context, guardBranch(value)))
+    .prefault(false),
   enabled: z.boolean().default(true),
   state: z
     .looseObject({

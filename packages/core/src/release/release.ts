@@ -4,11 +4,20 @@ import { type Draw, DrawnDecision, decide } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { type Explanation, explain } from '../decision/explain.js'
 import { DescribedFacts, type Facts, type RequestDescription } from '../decision/facts.js'
+import type { Plan } from '../decision/plan.js'
 import { Rotation } from '../decision/rotation.js'
 import { elapsedUntil } from '../decision/schedule.js'
 import { CanaryError } from '../errors.js'
 import type { Guard, GuardReport, Ticket } from '../guard/index.js'
-import { type Move, type ReleaseRecord, type ReleaseState, afterMove, restarted, restored } from './lifecycle.js'
+import {
+  type Move,
+  type ReleaseRecord,
+  type ReleaseState,
+  afterMove,
+  moveBetween,
+  restarted,
+  restored,
+} from './lifecycle.js'
 import { Listeners, attempt } from './listeners.js'
 import { optionError } from './option-error.js'
 import type { ReleaseOptions } from './options.js'
@@ -46,6 +55,8 @@ export class Release {
   #share: Ramp
   /** The latest time decided by: bucketsOnB never falls while a ramp runs, also when the clock steps back. */
   #latest = Number.NEGATIVE_INFINITY
+  /** bucketsOnB of the ramp's last decision. */
+  #reached = 0
   #completed = false
   readonly #rotation: Rotation
   readonly #counts = new Counts()
@@ -102,11 +113,14 @@ export class Release {
     return this.decideBy(new DescribedFacts(request))
   }
 
-  /** Decides by facts that are read only as far as a rule needs them. */
-  decideBy(facts: Facts): Decision {
+  /**
+   * Decides by facts that are read only as far as a rule needs them. A registry's release may stand at several places:
+   * `plan` is this release's with the origins of one of them.
+   */
+  decideBy(facts: Facts, plan: Plan = this.#settings.plan): Decision {
     const draw = this.#draw
     draw.bucketsOnB = this.#advance()
-    const decision = decide(this.#settings.plan, draw, facts)
+    const decision = decide(plan, draw, facts)
     if (decision.upstream === 'A') this.#counts.requestsA += 1
     else this.#counts.requestsB += 1
     if (this.#guard !== null) {
@@ -121,10 +135,9 @@ export class Release {
     return this.explainBy(new DescribedFacts(request))
   }
 
-  explainBy(facts: Facts): Explanation {
+  explainBy(facts: Facts, plan: Plan = this.#settings.plan): Explanation {
     const bucketsOnB = bucketsOfRamp(this.#share, this.#now())
     const draw = { ...this.#draw, bucketsOnB, nextBucket: (on: number) => this.#rotation.peek(on) }
-    const { plan } = this.#settings
     return explain(plan, draw, facts, (bucket) => crossingOf(this.#share, bucket))
   }
 
@@ -147,6 +160,7 @@ export class Release {
     const settings = compileSettings({ ...input, state: undefined })
     const restarts = partial.percentage !== undefined || partial.start !== undefined
     if (restarts) this.#latest = Number.NEGATIVE_INFINITY
+    this.#reached = 0
     this.#rotation.rescale(settings.steps)
     const before = this.#settings
     this.#input = input
@@ -154,6 +168,29 @@ export class Release {
     this.#completed &&= this.#state() === 'complete'
     this.#reguard(before)
     this.#changed('update')
+  }
+
+  /**
+   * Takes options and `state` whole, as a registry stores them, where {@link update} takes a part. Counts, the order of
+   * `hash: 'none'` and listeners stay.
+   *
+   * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
+   */
+  adopt(options: AnyOptions): void {
+    this.#refuseClosed()
+    const settings = compileSettings(options)
+    const before = this.#settings
+    const record = restored(settings.state, settings.start)
+    const move = moveBetween(this.#record, record)
+    const restarts = before.percentage !== settings.percentage || before.start !== settings.start
+    if (restarts) this.#latest = Number.NEGATIVE_INFINITY
+    this.#rotation.rescale(settings.steps)
+    this.#input = options
+    this.#put(settings, record)
+    this.#completed &&= this.#state() === 'complete'
+    this.#reguard(before)
+    if (move !== 'update') this.#log(move)
+    this.#changed(move)
   }
 
   /** All requests to A. Legal in every state. */
@@ -239,12 +276,12 @@ export class Release {
   }
 
   /** The decision instead of one for B that A must serve. */
-  fallback(decision: Decision): Decision {
+  fallback(decision: Decision, plan: Plan = this.#settings.plan): Decision {
     this.#counts.fallback += 1
     // Without effect where B was tried: that counts as B's.
     this.#guard?.withdraw(ticketOf(decision))
     return new DrawnDecision(
-      this.#settings.plan,
+      plan,
       decision.bucketsOnB,
       'A',
       'fallback',
@@ -282,8 +319,13 @@ export class Release {
       by,
     }
     this.#put(this.#settings, afterMove(this.#record, move, context))
+    const { logger } = this.#settings
     const why = reason === undefined ? '' : `: ${reason}`
-    attempt(() => this.#settings.logger.info(`canary release ${this.name}: ${move} by ${by}${why}`))
+    attempt(() => {
+      // A guard's reason is a whole sentence, and somebody is woken for it.
+      if (by === 'guard') logger.warn(`canary release ${this.name}: ${reason}`)
+      else logger.info(`canary release ${this.name}: ${move} by ${by}${why}`)
+    })
     this.#changed(move)
   }
 
@@ -321,13 +363,27 @@ export class Release {
   #advance(): number {
     const share = this.#share
     if (share.kind === 'fixed') return share.bucketsOnB
-    this.#latest = this.#now()
-    const buckets = bucketsOfRamp(share, this.#latest)
+    const now = this.#now()
+    const buckets = bucketsOfRamp(share, now)
+    if (buckets > this.#reached && this.#reached > 0 && this.#guard !== null) {
+      if (!this.#guard.mayAdvance(this.#reached, share.steps)) return this.#hold(now)
+    }
+    this.#latest = now
+    this.#reached = buckets
     if (buckets === share.steps && !this.#completed) {
       this.#completed = true
       this.#changed('complete')
     }
     return buckets
+  }
+
+  /** Keeps a ramp at the share it has reached: the time until it may go on does not count. */
+  #hold(now: number): number {
+    const { steps, duration } = this.#settings
+    const elapsedMs = elapsedUntil(this.#reached, Math.round(duration * 1000), steps) - 1
+    this.#put(this.#settings, { ...this.#record, elapsed: elapsedMs / 1000, at: now / 1000 })
+    this.#latest = now
+    return this.#reached
   }
 
   /** Milliseconds: the clock, but never before a time already decided by. */
@@ -348,6 +404,11 @@ export class Release {
   #refuseClosed(): void {
     if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', `release ${this.name} is closed`)
   }
+}
+
+function ticketOf(decision: Decision): Ticket | null {
+  // Nobody but a release's guard gives tickets, and no other release asks for them.
+  return DrawnDecision.ticketOf(decision) as Ticket | null
 }
 
 /**
