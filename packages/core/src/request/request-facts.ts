@@ -1,0 +1,108 @@
+import type { Facts } from '../decision/facts.js'
+import type { RawRequest } from '../proxy/forwarder.js'
+import { clientIp } from './client-ip.js'
+import { consumerOfUser, consumerText, groupList, groupsOfUser } from './consumer.js'
+import { readCookie } from './cookies.js'
+import type { Trust } from './trust.js'
+
+/** How the requests of a mount are read: its options, compiled. */
+export interface RequestReading<Context> {
+  readonly consumer: ((context: Context) => unknown) | null
+  readonly groups: ((context: Context) => unknown) | null
+  readonly user: (context: Context) => unknown
+  /** Which peers are trusted; asked for each request, as a framework may keep it on the application. */
+  readonly trust: (context: Context) => Trust
+  readonly address: ((context: Context) => { readonly ip: string; readonly peerTrusted: boolean }) | null
+  readonly realIpHeader: string
+  /** Tells of a problem that each request would repeat; the receiver keeps the first of each kind. */
+  readonly report: (kind: string, error: unknown) => void
+  readonly warn: (kind: string, message: string) => void
+}
+
+/** The facts of one request, each read when it is asked for. */
+export class RequestFacts<Context> implements Facts {
+  readonly #context: Context
+  readonly #raw: RawRequest
+  readonly #reading: RequestReading<Context>
+
+  constructor(context: Context, raw: RawRequest, reading: RequestReading<Context>) {
+    this.#context = context
+    this.#raw = raw
+    this.#reading = reading
+  }
+
+  consumer(): string {
+    const { consumer, report } = this.#reading
+    try {
+      if (consumer === null) return consumerOfUser(this.#reading.user(this.#context))
+      const value = consumer(this.#context)
+      const text = consumerText(value)
+      if (text !== null) return text
+      if (value instanceof Promise) value.catch(() => {})
+      report(
+        'consumer returned no text',
+        new TypeError(`consumer must return a text, a number or nothing, got ${kindOf(value)}`),
+      )
+    } catch (error) {
+      report('consumer threw', error)
+    }
+    return ''
+  }
+
+  groups(): readonly string[] {
+    const { groups, report } = this.#reading
+    try {
+      if (groups === null) return groupsOfUser(this.#reading.user(this.#context))
+      const value = groups(this.#context)
+      if (value === undefined || value === null) return []
+      const list = groupList(value)
+      if (list !== null) return list
+      if (value instanceof Promise) value.catch(() => {})
+      report('groups returned no list', new TypeError(`groups must return a list of texts, got ${kindOf(value)}`))
+    } catch (error) {
+      report('groups threw', error)
+    }
+    return []
+  }
+
+  ip(): string {
+    const { address, trust, realIpHeader, warn } = this.#reading
+    if (address !== null) return address(this.#context).ip
+    const peer = this.#raw.socket?.remoteAddress ?? ''
+    const trusts = trust(this.#context)
+    const { headers } = this.#raw
+    if (headers[realIpHeader] !== undefined && peer !== '' && !trusts(peer, 0)) {
+      warn(
+        'untrusted forwarding header',
+        `${realIpHeader} came from ${peer}, which is not in trustedIps: it is not believed, and all clients behind that peer share one bucket`,
+      )
+    }
+    return clientIp(peer, headers, trusts, realIpHeader)
+  }
+
+  /** Whether the socket's peer may say who the client is. */
+  peerTrusted(): boolean {
+    const { address, trust } = this.#reading
+    if (address !== null) return address(this.#context).peerTrusted
+    const peer = this.#raw.socket?.remoteAddress ?? ''
+    return peer !== '' && trust(this.#context)(peer, 0)
+  }
+
+  header(name: string): string {
+    const value = this.#raw.headers[name]
+    if (value === undefined) return ''
+    return typeof value === 'string' ? value : value.join(', ')
+  }
+
+  cookie(name: string): string {
+    return readCookie(this.#raw.headers.cookie, name)
+  }
+
+  secure(): boolean {
+    return 'encrypted' in this.#raw.socket && this.#raw.socket.encrypted === true
+  }
+}
+
+function kindOf(value: unknown): string {
+  return value instanceof Promise ? 'a Promise (an async function?)' : `a value of type ${typeof value}`
+}
