@@ -319,14 +319,18 @@ export class Release {
       by,
     }
     this.#put(this.#settings, afterMove(this.#record, move, context))
+    this.#log(move)
+    this.#changed(move)
+  }
+
+  #log(move: Move): void {
+    const { by, reason } = this.#record
     const { logger } = this.#settings
-    const why = reason === undefined ? '' : `: ${reason}`
     attempt(() => {
       // A guard's reason is a whole sentence, and somebody is woken for it.
       if (by === 'guard') logger.warn(`canary release ${this.name}: ${reason}`)
-      else logger.info(`canary release ${this.name}: ${move} by ${by}${why}`)
+      else logger.info(`canary release ${this.name}: ${move} by ${by}${reason === null ? '' : `: ${reason}`}`)
     })
-    this.#changed(move)
   }
 
   #put(settings: ReleaseSettings, record: ReleaseRecord): void {
