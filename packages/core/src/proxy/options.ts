@@ -20,19 +20,24 @@ export const proxyOptionsSchema = z.strictObject({
   /** True sends the client's `Host` instead of the upstream's. */
   preserveHost: z.boolean().default(false),
   /** Name of a request header that tells the upstream the decision (`A` or `B`); a client's own is always removed. */
-  decisionHeader: z.string().regex(HEADER_NAME).toLowerCase().nullable().default(null),
+  decisionHeader: z
+    .string()
+    .regex(HEADER_NAME, { error: 'must be a header name' })
+    .toLowerCase()
+    .nullable()
+    .default(null),
   /** Replaces the undici forwarder. */
   forwarder: z
     .custom<Forwarder>(
       (value) => typeof value === 'object' && value !== null && 'forward' in value && 'close' in value,
       {
-        error: 'expected a Forwarder',
+        error: 'must be a Forwarder',
       },
     )
     .nullable()
     .default(null),
-  onRequestHeaders: functionOf<RequestHeadersHook>('expected a function').nullable().default(null),
-  onResponseHeaders: functionOf<ResponseHeadersHook>('expected a function').nullable().default(null),
+  onRequestHeaders: functionOf<RequestHeadersHook>('must be a function').nullable().default(null),
+  onResponseHeaders: functionOf<ResponseHeadersHook>('must be a function').nullable().default(null),
 })
 
 export type ProxyOptions = z.input<typeof proxyOptionsSchema>
@@ -41,7 +46,7 @@ export type ResolvedProxyOptions = Readonly<z.output<typeof proxyOptionsSchema>>
 /** The checked form of `health`: passive where it is not given. */
 export const healthOptionsSchema = z.strictObject({
   /** Path asked for on B, with a GET; 2xx and 3xx are healthy. */
-  path: z.string().regex(/^\/[\u0021-\u007e]*$/),
+  path: z.string().regex(/^\/[\u0021-\u007e]*$/, { error: 'must be a path that begins with /' }),
   intervalMs: milliseconds.default(5000),
   timeoutMs: milliseconds.default(2000),
   /** Good answers in a row that bring B back. */

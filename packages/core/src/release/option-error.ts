@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import { CanaryError } from '../errors.js'
 
 type Path = readonly PropertyKey[]
@@ -21,14 +21,26 @@ export function parseOptions<Schema extends z.ZodType>(schema: Schema, input: un
   throw describe(schema, input, issue, prefix)
 }
 
+/** For a transform: goes on with the one branch that was meant, so that a wrong value gets its message and no other's. */
+export function parseBranch<Output>(value: unknown, context: z.RefinementCtx, schema: z.ZodType<Output>): Output {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const found = deepest(result.error.issues, [])
+  const [key = ''] = found?.issue.code === 'unrecognized_keys' ? found.issue.keys : []
+  const base = [...(found?.path ?? [])]
+  const message = key === '' ? expectationOf(found) : unknownOption(key, knownNames(schema, base))
+  context.addIssue({ code: 'custom', path: key === '' ? base : [...base, key], message })
+  return z.NEVER
+}
+
 interface Found {
   readonly issue: z.core.$ZodIssue
   readonly path: Path
 }
 
-/** The first issue; inside a union the branch that came furthest, as that is the one that was meant. */
+/** A misspelt name, else the first issue; inside a union the branch that came furthest: that is the one that was meant. */
 function deepest(issues: readonly z.core.$ZodIssue[], base: Path): Found | null {
-  const [issue] = issues
+  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
   if (issue === undefined) return null
   const path = [...base, ...issue.path]
   if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
@@ -39,29 +51,35 @@ function deepest(issues: readonly z.core.$ZodIssue[], base: Path): Found | null 
   return { issue, path }
 }
 
+const NO_OPTION = 'is not an option'
+
+function unknownOption(name: string, known: readonly string[]): string {
+  const nearest = nearestName(name, known)
+  return nearest === null ? `${NO_OPTION}: known are ${known.join(', ')}` : `${NO_OPTION}: did you mean ${nearest}?`
+}
+
 function describe(schema: z.ZodType, input: unknown, { issue, path }: Found, prefix: string): CanaryError {
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys
-    const name = join(prefix, [...path, key])
-    const nearest = nearestName(key, knownNames(schema, path))
-    const hint = nearest === null ? '' : `: did you mean ${nearest}?`
-    return new CanaryError('ERR_CANARY_OPTION', `${name} is not an option${hint}`)
+    const unknown = unknownOption(key, knownNames(schema, path))
+    return new CanaryError('ERR_CANARY_OPTION', `${join(prefix, [...path, key])} ${unknown}`)
   }
-  if (issue.message === 'is not an option') {
-    return new CanaryError('ERR_CANARY_OPTION', `${join(prefix, path)} is not an option`)
-  }
-  return optionError(join(prefix, path) || 'options', expectationOf(issue), valueAt(input, path))
+  const name = join(prefix, path)
+  if (issue.message.startsWith(NO_OPTION)) return new CanaryError('ERR_CANARY_OPTION', `${name} ${issue.message}`)
+  return optionError(name || 'options', expectationOf({ issue, path }), valueAt(input, path))
 }
 
-function expectationOf(issue: z.core.$ZodIssue): string {
-  if (issue.message.startsWith('must ')) return issue.message
+function expectationOf(found: Found | null): string {
+  if (found === null) return 'must be valid'
+  const { issue } = found
+  if (/^(?:must |is not )/.test(issue.message)) return issue.message
   if (issue.code === 'invalid_type') return `must be ${article(issue.expected)}`
-  if (issue.code === 'too_small' || issue.code === 'too_big') {
-    const bound = issue.code === 'too_small' ? `at least ${issue.minimum}` : `at most ${issue.maximum}`
-    return `must be ${bound}`
-  }
-  if (issue.code === 'invalid_value')
+  if (issue.code === 'too_small' && issue.origin === 'string') return 'must not be empty'
+  if (issue.code === 'too_small') return `must be at least ${issue.minimum}`
+  if (issue.code === 'too_big') return `must be at most ${issue.maximum}`
+  if (issue.code === 'invalid_value') {
     return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`
+  }
   return `must be valid (${issue.message})`
 }
 
@@ -71,7 +89,7 @@ function article(type: string): string {
 }
 
 function join(prefix: string, path: Path): string {
-  return [...(prefix === '' ? [] : [prefix]), ...path.map(String)].join('.')
+  return [...(prefix === '' ? [] : [prefix]), ...path.map((key) => shorten(String(key)))].join('.')
 }
 
 function valueAt(input: unknown, path: Path): unknown {
@@ -108,7 +126,8 @@ function shapeOf(schema: unknown): object {
 export function nearestName(name: string, known: readonly string[]): string | null {
   const wanted = name.slice(0, 64).toLowerCase()
   let best: string | null = null
-  let least = Math.max(1, Math.floor(wanted.length / 3)) + 1
+  // At most a third of the name is wrong, and never all of it.
+  let least = Math.min(Math.max(1, Math.floor(wanted.length / 3)) + 1, Math.max(1, wanted.length))
   for (const candidate of known) {
     const distance = editDistance(wanted, candidate.toLowerCase())
     if (distance < least) {
@@ -119,14 +138,19 @@ export function nearestName(name: string, known: readonly string[]): string | nu
   return best
 }
 
+/** Characters to insert, drop, replace or swap with their neighbour. */
 function editDistance(a: string, b: string): number {
+  let before: readonly number[] = []
   let row = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i]
     for (let j = 1; j <= b.length; j += 1) {
       const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution))
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      const swap = swapped ? (before[j - 2] ?? 0) + 1 : substitution
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution, swap))
     }
+    before = row
     row = next
   }
   return row[b.length] ?? 0
@@ -144,19 +168,22 @@ function show(path: string, value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (value instanceof URL) return redactUrl(value.href)
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'an invalid Date' : value.toISOString()
-  return Array.isArray(value)
-    ? `an array of ${value.length}`
-    : `${/^[aeiou]/.test(typeof value) ? 'an' : 'a'} ${typeof value}`
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value !== 'object') return `a ${typeof value}`
+  const names = Object.keys(value)
+  return names.length === 0 ? '{}' : shorten(`{ ${names.join(', ')} }`)
 }
 
 function shorten(text: string): string {
   return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }
 
-/** A URL without what stands before its `@`. */
+/** A URL without what stands before its `@`, and without its query. */
 export function redactUrl(text: string): string {
   const at = text.lastIndexOf('@')
   const scheme = text.indexOf('://')
-  if (at === -1) return text
-  return scheme === -1 || scheme > at ? `***${text.slice(at)}` : `${text.slice(0, scheme + 3)}***${text.slice(at)}`
+  const secret = at === -1 ? 0 : at
+  const open = scheme === -1 || scheme > secret ? '' : text.slice(0, scheme + 3)
+  const rest = text.slice(secret).replace(/\?.*/s, '?***')
+  return at === -1 ? rest : `${open}***${rest}`
 }

@@ -6,6 +6,8 @@ import { type HealthOptions, type ProxyOptions, healthOptionsSchema, proxyOption
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from './logger.js'
 import type { ReleaseRecord } from './lifecycle.js'
+import { parseBranch } from './option-error.js'
+import type { ReleaseStatus } from './status.js'
 import type { CheckedUpstream, UpstreamBOption, UpstreamOption } from './upstream-options.js'
 
 /** What a `consumer` function may return: anything else counts as nobody and is reported. */
@@ -78,7 +80,8 @@ export interface ReleaseOptions<
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
 const headerName = z.string().regex(HEADER_NAME, { error: 'must be a header name' })
 const cookieName = z.string().regex(HEADER_NAME, { error: 'must be a cookie name' })
-const groupNames = z.array(z.string().min(1)).min(1, { error: 'must name at least one group' })
+const GROUPS = 'must be a list of one group or more'
+const groupNames = z.array(z.string({ error: 'must be a text' }).min(1), { error: GROUPS }).min(1, { error: GROUPS })
 const isFunction = <T>(value: unknown): value is T => typeof value === 'function'
 const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
 
@@ -89,10 +92,10 @@ const hashBranches = {
   allow: z.strictObject({ allow: groupNames }),
   deny: z.strictObject({ deny: groupNames }),
 }
-const hashSchema = z.unknown().transform((value, context): Hash => pick(value, context, hashBranch(value)))
+const hashSchema = z.unknown().transform((value, context): Hash => parseBranch(value, context, hashBranch(value)))
 
 function hashBranch(value: unknown): z.ZodType<Hash> {
-  if (isPlain(value)) {
+  if (isPlain(value) && Object.keys(value).length === 1) {
     if ('header' in value) return hashBranches.header
     if ('cookie' in value) return hashBranches.cookie
     if ('allow' in value) return hashBranches.allow
@@ -137,8 +140,8 @@ const isPlain = (value: unknown): value is object =>
 const urlOrHandler = z.union([z.string(), z.instanceof(URL), handlerSchema], {
   error: 'must be a URL, { url } or a handler',
 })
-const upstreamA = z.unknown().transform((value, context) => pick(value, context, branchOfA(value)))
-const upstreamB = z.unknown().transform((value, context) => pick(value, context, branchOfB(value)))
+const upstreamA = z.unknown().transform((value, context) => parseBranch(value, context, branchOfA(value)))
+const upstreamB = z.unknown().transform((value, context) => parseBranch(value, context, branchOfB(value)))
 
 function branchOfA(value: unknown): z.ZodType<CheckedUpstream> {
   return isPlain(value) ? locationSchema : urlOrHandler
@@ -147,21 +150,6 @@ function branchOfA(value: unknown): z.ZodType<CheckedUpstream> {
 function branchOfB(value: unknown): z.ZodType<CheckedUpstream> {
   const isParts = isPlain(value) && !('url' in value || 'socketPath' in value || 'tls' in value)
   return isParts ? partsSchema : branchOfA(value)
-}
-
-/** Goes on with the one branch that was meant, so that a wrong value gets that branch's message and no other's. */
-function pick<Output>(value: unknown, context: z.RefinementCtx, schema: z.ZodType<Output>): Output {
-  const result = schema.safeParse(value)
-  if (result.success) return result.data
-  for (const { path, message, ...issue } of result.error.issues) {
-    const keys = issue.code === 'unrecognized_keys' ? issue.keys : []
-    context.addIssue({
-      code: 'custom',
-      path: [...path, ...keys.slice(0, 1)],
-      message: keys.length > 0 ? 'is not an option' : message,
-    })
-  }
-  return z.NEVER
 }
 
 function guardBranch(value: unknown): z.ZodType<boolean | GuardOptions> {
@@ -199,6 +187,17 @@ export const mountShape = {
 export const mountOptionsSchema = z.strictObject(mountShape)
 export type ResolvedMountOptions = Readonly<z.output<typeof mountOptionsSchema>>
 
+/** What else a `status()` says: taken back, but not looked at. */
+const statusShape = {
+  name: z.unknown().optional(),
+  percentage: z.unknown().optional(),
+  bucketsOnB: z.unknown().optional(),
+  steps: z.unknown().optional(),
+  start: z.unknown().optional(),
+  duration: z.unknown().optional(),
+  endsAt: z.unknown().optional(),
+  counts: z.unknown().optional(),
+} satisfies Partial<Record<keyof ReleaseStatus, z.ZodType>>
 const secondsOrNull = z.number().nullable()
 
 export const releaseOptionsSchema = z.strictObject({
@@ -236,11 +235,12 @@ export const releaseOptionsSchema = z.strictObject({
   upstreamFallback: z.boolean().default(false),
   guard: z
     .unknown()
-    .transform((value, context) => pick(value, context, guardBranch(value)))
+    .transform((value, context) => parseBranch(value, context, guardBranch(value)))
     .prefault(false),
   enabled: z.boolean().default(true),
   state: z
-    .looseObject({
+    .strictObject({
+      ...statusShape,
       state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']).default('running'),
       reason: z.string().nullable().default(null),
       by: z.string().nullable().default(null),

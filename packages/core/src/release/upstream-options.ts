@@ -83,12 +83,13 @@ function parseUrl(text: string): URL | null {
   }
 }
 
-function fromParts({ host, port, uri }: UpstreamParts, a: Upstream): UrlUpstream {
+function fromParts(parts: UpstreamParts, a: Upstream): UrlUpstream {
+  const { host, port, uri } = parts
   if (host === undefined && port === undefined && uri === undefined) {
-    throw optionError('upstreams.B', 'must say at least one of host, port and uri', {})
+    throw optionError('upstreams.B', 'must say at least one of host, port and uri', parts)
   }
   if (a.kind !== 'url')
-    throw optionError('upstreams.B', 'must be whole where A is a handler: parts replace those of a URL', {})
+    throw optionError('upstreams.B', 'must be whole where A is a handler: parts replace those of a URL', parts)
   const moved = host !== undefined || port !== undefined
   return build({
     name: 'B',
