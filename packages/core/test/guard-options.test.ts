@@ -47,7 +47,7 @@ describe('the options of a guard', () => {
   })
 
   it('are refused where they are unknown', () => {
-    const misspelt = { alhpa: 0.01 }
+    const misspelt = { alpha: 0.01, alhpa: 0.01 }
     expect(() => resolveGuardOptions(misspelt, false)).toThrow('alhpa')
   })
 })
