@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import http, { type ClientRequest, type IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -9,8 +10,7 @@ import { setResponseHeaders, writeResponseHead } from './response-headers.js'
 import { joinSockets, type Tunnels } from './tunnel.js'
 import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
 
-/** The client's side of an upgrade: its socket, and what it has sent already. */
-export type ClientSide = NonNullable<Attempt['upgrade']>
+type ClientSide = NonNullable<Attempt['upgrade']>
 
 /** An upgrade on its way: it becomes a tunnel, an ordinary response, or an error that the framework answers. */
 export class Upgrade {
@@ -19,6 +19,8 @@ export class Upgrade {
   readonly #tunnels: Tunnels
   readonly #head: (status: number) => void
   readonly #done: (result: AttemptResult) => void
+  /** An http-proxy server, whose events for upgrades are emitted. */
+  readonly #events: EventEmitter | null
   #request: ClientRequest | null = null
   #timer: NodeJS.Timeout | undefined
   #phase: AttemptResult['phase'] = 'connect'
@@ -31,12 +33,14 @@ export class Upgrade {
     tunnels: Tunnels,
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
+    events: EventEmitter | null = null,
   ) {
     this.#attempt = attempt
     this.#client = client
     this.#tunnels = tunnels
     this.#head = head
     this.#done = done
+    this.#events = events
   }
 
   start(): void {
@@ -56,6 +60,7 @@ export class Upgrade {
         setHost: false,
         createConnection: () => openSocket(upstream, this.#onConnect),
       })
+      this.#events?.emit('proxyReqWs', this.#request, request, socket, {}, this.#client.head)
     } catch (error) {
       return this.#finish(
         new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }),
@@ -98,6 +103,8 @@ export class Upgrade {
     this.#request = null
     this.#finish(null, false)
     joinSockets(socket, upstream, this.#attempt.settings.bodyTimeoutMs, this.#tunnels)
+    this.#events?.emit('open', upstream)
+    upstream.on('end', () => this.#events?.emit('close', response, upstream, head))
   }
 
   /** The 101 head as text: the upstream's headers, and those that the application had set. */

@@ -1,0 +1,235 @@
+import { EventEmitter, once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import ProxyServer from 'http-proxy'
+import { afterEach, describe, expect, test } from 'vitest'
+import { httpProxyForwarder } from '../src/proxy/http-proxy.js'
+import type { ProxyOptions } from '../src/proxy/options.js'
+import {
+  ask,
+  gateway,
+  httpUpstream,
+  rawUpstream,
+  testRelease,
+  urlUpstream,
+  type ReleaseSettings,
+} from './proxy-harness.js'
+
+const SHORT: ProxyOptions = { connectTimeoutMs: 200, headersTimeoutMs: 200, bodyTimeoutMs: 200 }
+const uncaught: unknown[] = []
+process.on('uncaughtException', (error) => uncaught.push(error))
+afterEach(() => expect(uncaught).toEqual([]))
+
+function through(settings: ReleaseSettings, server?: ProxyServer) {
+  return testRelease({ ...settings, proxy: { ...settings.proxy, forwarder: httpProxyForwarder(server) } })
+}
+
+describe('http-proxy as the forwarder', () => {
+  test('brings requests there and responses back, paths and headers as they are', async () => {
+    await using upstream = await httpUpstream((request, response) => {
+      const parts: Buffer[] = []
+      request.on('data', (chunk: Buffer) => parts.push(chunk))
+      request.on('end', () => {
+        response.writeHead(201, 'Made', { 'Set-Cookie': ['b=2', 'c=3'], Vary: 'Accept' })
+        const { method, url, headers } = request
+        response.end(JSON.stringify({ method, url, headers, body: Buffer.concat(parts).length }))
+      })
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port, { basePath: '/base' }) }), {
+      before: (_request, response) => {
+        response.setHeader('Set-Cookie', 'a=1')
+        response.setHeader('Vary', 'Origin')
+      },
+    })
+    const answer = await ask(front.port, '/x//y\\z?a=//b', {
+      method: 'POST',
+      body: Buffer.alloc(1_000_000),
+      headers: { 'X-Two': ['1', '2'], 'X-Forwarded-For': '203.0.113.9' },
+    })
+    expect(answer).toMatchObject({
+      status: 201,
+      headers: { 'set-cookie': ['a=1', 'b=2', 'c=3'], vary: 'Origin, Accept' },
+    })
+    expect(JSON.parse(answer.body)).toMatchObject({
+      method: 'POST',
+      url: '/base/x//y\\z?a=//b',
+      body: 1_000_000,
+      headers: { 'x-two': '1, 2', 'x-forwarded-for': '127.0.0.1', host: `127.0.0.1:${upstream.port}` },
+    })
+  })
+
+  test.each(['POST', 'DELETE', 'OPTIONS'])('sends a %s with a body in chunks whole', async (method) => {
+    await using upstream = await httpUpstream((request, response) => void request.pipe(response))
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }))
+    const headers = { 'transfer-encoding': 'chunked' }
+    expect(await ask(front.port, '/', { method, headers, body: 'GET /smuggled' })).toMatchObject({
+      body: 'GET /smuggled',
+    })
+  })
+
+  test("keeps the server's events and options", async () => {
+    await using upstream = await httpUpstream((request, response) => {
+      response.writeHead(302, {
+        location: `http://127.0.0.1:${upstream.port}/next`,
+        'set-cookie': 'a=1; Domain=upstream.example; Path=/',
+        'x-seen': `${request.headers['x-option']} ${request.headers['x-event']}`,
+      })
+      response.end()
+    })
+    const server = ProxyServer.createProxyServer({
+      headers: { 'x-option': 'option' },
+      cookieDomainRewrite: 'shop.example',
+      hostRewrite: 'shop.example',
+    })
+    const seen: string[] = []
+    server.on('start', () => seen.push('start'))
+    server.on('proxyReq', (proxyReq) => proxyReq.setHeader('x-event', 'event'))
+    server.on('proxyRes', (proxyRes) => {
+      proxyRes.headers['x-changed'] = 'yes'
+    })
+    server.on('end', () => seen.push('end'))
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    expect((await ask(front.port)).headers).toMatchObject({
+      'x-seen': 'option event',
+      'x-changed': 'yes',
+      location: 'http://shop.example/next',
+      'set-cookie': ['a=1; Domain=shop.example; Path=/'],
+    })
+    expect(seen).toEqual(['start', 'end'])
+  })
+
+  test('lets a listener answer itself', async () => {
+    await using upstream = await httpUpstream((_request, response) => void response.end('upstream'))
+    const server = ProxyServer.createProxyServer({ selfHandleResponse: true })
+    server.on('proxyRes', (proxyRes, _request, response) => {
+      void proxyRes.toArray().then((parts) => response.end(`changed ${Buffer.concat(parts)}`))
+    })
+    const release = through({ B: urlUpstream('B', upstream.port) }, server)
+    await using front = await gateway(release)
+    expect(await ask(front.port)).toMatchObject({ status: 200, body: 'changed upstream' })
+    expect(release.outcomes).toMatchObject([{ status: 200, error: null }])
+  })
+
+  test('tells errors to the listeners it has, who may answer, and else to the framework', async () => {
+    await using upstream = await rawUpstream((socket) => void socket.once('data', () => socket.resetAndDestroy()))
+    const server = ProxyServer.createProxyServer()
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    expect(await ask(front.port)).toMatchObject({ status: 502, body: expect.stringMatching('gave no valid response') })
+    server.on('error', (_error, _request, response) => {
+      if (response instanceof http.ServerResponse) response.writeHead(500).end('mine')
+    })
+    expect(await ask(front.port)).toMatchObject({ status: 500, body: 'mine' })
+  })
+
+  test('falls back to A with the body, as the own forwarder does', async () => {
+    const dead = await rawUpstream(() => {})
+    await dead[Symbol.asyncDispose]()
+    await using a = await httpUpstream((request, response) => void request.pipe(response))
+    const release = through({ A: urlUpstream('A', a.port), B: urlUpstream('B', dead.port), fallback: true })
+    await using front = await gateway(release)
+    const body = 'x'.repeat(500_000)
+    const answer = await ask(front.port, '/', { method: 'POST', body })
+    expect(answer.body === body).toBe(true)
+    expect(release.outcomes).toMatchObject([
+      { decision: { upstream: 'B' }, error: { code: 'ERR_CANARY_UPSTREAM_CONNECT' } },
+      { decision: { upstream: 'A', reason: 'fallback' }, status: 200 },
+    ])
+  })
+
+  test.each<[string, (socket: net.Socket) => void, string | RegExp]>([
+    ['resets', (socket) => void socket.once('data', () => socket.resetAndDestroy()), 'gave no valid response'],
+    ['is silent', () => {}, 'did not answer in 200 ms'],
+    ['speaks no HTTP', (socket) => void socket.once('data', () => socket.end('what?\r\n')), 'gave no valid response'],
+    [
+      'cuts its body',
+      (socket) => void socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')),
+      /aborted|hang up|ECONNRESET/,
+    ],
+    [
+      'stalls in its body',
+      (socket) => void socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc')),
+      /aborted|hang up|ECONNRESET/,
+    ],
+  ])('holds against an upstream that %s', async (_name, onSocket, expected) => {
+    await using upstream = await rawUpstream(onSocket)
+    const release = through({ B: urlUpstream('B', upstream.port), proxy: SHORT })
+    await using front = await gateway(release)
+    const answer = await ask(front.port).then(
+      ({ body }) => body,
+      (error: Error) => error.message,
+    )
+    expect(answer).toMatch(expected)
+    expect(release.outcomes).toMatchObject([{ aborted: false, error: { code: expect.stringMatching('UPSTREAM') } }])
+  })
+
+  test('sends a GET again whose idle connection was just closed', async () => {
+    await using upstream = await rawUpstream((socket) => {
+      let used = false
+      socket.on('data', () => {
+        if (used) socket.resetAndDestroy()
+        else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+        used = true
+      })
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }))
+    for (let i = 0; i < 3; i += 1) expect(await ask(front.port)).toMatchObject({ status: 200, body: 'ok' })
+  })
+
+  test('sends the head at once and trailers at the end', async () => {
+    const events = new EventEmitter()
+    await using upstream = await httpUpstream((_request, response) => {
+      response.writeHead(200, { trailer: 'x-sum' }).flushHeaders()
+      events.once('go', () => {
+        response.addTrailers({ 'x-sum': '1' })
+        response.end('body')
+      })
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }))
+    const request = http.request({ port: front.port }).end()
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    events.emit('go')
+    expect((await response.setEncoding('utf8').toArray()).join('')).toBe('body')
+    expect(response.trailers).toEqual({ 'x-sum': '1' })
+  })
+
+  test('is not killed by a client that resets during an upgrade, nor leaks its socket', async () => {
+    const events = new EventEmitter()
+    await using upstream = await rawUpstream((socket) => {
+      socket.resume().on('end', () => socket.end())
+      socket.on('close', () => events.emit('closed'))
+      events.emit('asked')
+    })
+    const server = ProxyServer.createProxyServer()
+    const sent: unknown[] = []
+    server.on('proxyReqWs', (proxyReq) => sent.push(proxyReq.method))
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    const asked = once(events, 'asked')
+    const closed = once(events, 'closed')
+    const client = net.connect(front.port, '127.0.0.1')
+    client.on('error', () => {})
+    client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+    await asked
+    client.resetAndDestroy()
+    await closed
+    expect(sent).toEqual(['GET'])
+  })
+
+  test('aborts upstream what clients abort, and leaves no socket', async () => {
+    const events = new EventEmitter()
+    let waiting = 50
+    await using upstream = await httpUpstream(() => {
+      waiting -= 1
+      if (waiting === 0) events.emit('all')
+    })
+    const release = through({ B: urlUpstream('B', upstream.port) })
+    await using front = await gateway(release)
+    const all = once(events, 'all')
+    const requests = Array.from({ length: 50 }, () =>
+      http.get({ port: front.port, agent: false }).on('error', () => {}),
+    )
+    await all
+    for (const request of requests) request.destroy()
+    for (const socket of upstream.sockets) await once(socket, 'close')
+    expect(upstream.sockets.size).toBe(0)
+  })
+})
