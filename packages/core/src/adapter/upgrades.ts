@@ -38,10 +38,8 @@ export function attachUpgrades(
   { accepts = () => true, responseClass = ServerResponse }: AttachOptions = {},
 ): () => void {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!accepts(request)) {
-      if (server.listenerCount('upgrade') === 1) socket.destroy()
-      return
-    }
+    // Where nobody else listens, an upgrade that is not taken must be answered all the same.
+    if (!accepts(request) && server.listenerCount('upgrade') > 1) return
     // A reset while the application still thinks must not be an uncaught error.
     socket.on('error', () => socket.destroy())
     const response = new responseClass(request)
@@ -61,6 +59,6 @@ function answerOn(response: ServerResponse, socket: Duplex): void {
   response.on('finish', () => {
     if (response.socket === null) return
     response.detachSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
-    socket.end()
+    socket.end(() => socket.destroy())
   })
 }

@@ -41,6 +41,9 @@ export interface MountOptions<Request = never> {
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
+/** A handler of some framework. */
+export type AnyHandler = (...args: never[]) => unknown
+
 /** The options of a release. Checked once, when it is built or updated. */
 export interface ReleaseOptions<
   Request = never,

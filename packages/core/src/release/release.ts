@@ -293,13 +293,17 @@ export class Release {
 
   /** Tells `onError`, or the logger, of a problem that each request would repeat: once for each kind. */
   reportOnce(kind: string, error: unknown): void {
+    const { onError, logger, name } = this.#settings
+    this.once(kind, () =>
+      onError === null ? logger.error(`canary release ${name}: ${kind}: ${String(error)}`) : onError(error),
+    )
+  }
+
+  /** Calls `tell` the first time that a kind of problem comes up; what it throws is swallowed. */
+  once(kind: string, tell: () => unknown): void {
     if (this.#reported.has(kind)) return
     this.#reported.add(kind)
-    const { onError, logger, name } = this.#settings
-    attempt(() => {
-      if (onError === null) return logger.error(`canary release ${name}: ${kind}: ${String(error)}`)
-      return onError(error)
-    })
+    attempt(tell)
   }
 
   /** Ends what the release runs by itself. It still decides; changing it is refused. */

@@ -24,6 +24,9 @@ export class RequestFacts<Context> implements Facts {
   readonly #context: Context
   readonly #raw: RawRequest
   readonly #reading: RequestReading<Context>
+  #consumer: string | null = null
+  /** What a registry knows of the caller, which goes before what the request says. */
+  known: { readonly id: string; readonly groups: readonly string[] } | null = null
 
   constructor(context: Context, raw: RawRequest, reading: RequestReading<Context>) {
     this.#context = context
@@ -32,6 +35,19 @@ export class RequestFacts<Context> implements Facts {
   }
 
   consumer(): string {
+    return this.known?.id ?? this.caller()
+  }
+
+  groups(): readonly string[] {
+    return this.known?.groups ?? this.#ownGroups()
+  }
+
+  /** The consumer as the framework's authentication established it. */
+  caller(): string {
+    return (this.#consumer ??= this.#readConsumer())
+  }
+
+  #readConsumer(): string {
     const { consumer, report } = this.#reading
     try {
       if (consumer === null) return consumerOfUser(this.#reading.user(this.#context))
@@ -49,7 +65,7 @@ export class RequestFacts<Context> implements Facts {
     return ''
   }
 
-  groups(): readonly string[] {
+  #ownGroups(): readonly string[] {
     const { groups, report } = this.#reading
     try {
       if (groups === null) return groupsOfUser(this.#reading.user(this.#context))
@@ -66,18 +82,25 @@ export class RequestFacts<Context> implements Facts {
   }
 
   ip(): string {
-    const { address, trust, realIpHeader, warn } = this.#reading
-    if (address !== null) return address(this.#context).ip
+    const { address, trust, realIpHeader } = this.#reading
+    if (address !== null) {
+      const { ip, peerTrusted } = address(this.#context)
+      if (!peerTrusted) this.#warnOfUntrusted('x-forwarded-for')
+      return ip
+    }
     const peer = this.#raw.socket?.remoteAddress ?? ''
     const trusts = trust(this.#context)
-    const { headers } = this.#raw
-    if (headers[realIpHeader] !== undefined && peer !== '' && !trusts(peer, 0)) {
-      warn(
-        'untrusted forwarding header',
-        `${realIpHeader} came from ${peer}, which is not in trustedIps: it is not believed, and all clients behind that peer share one bucket`,
-      )
-    }
-    return clientIp(peer, headers, trusts, realIpHeader)
+    if (peer !== '' && !trusts(peer, 0)) this.#warnOfUntrusted(realIpHeader)
+    return clientIp(peer, this.#raw.headers, trusts, realIpHeader)
+  }
+
+  #warnOfUntrusted(header: string): void {
+    if (this.#raw.headers[header] === undefined) return
+    const peer = this.#raw.socket?.remoteAddress ?? 'an unknown peer'
+    this.#reading.warn(
+      'untrusted forwarding header',
+      `${header} came from ${peer}, which is no trusted proxy: it is not believed, and all clients behind that peer share one bucket`,
+    )
   }
 
   /** Whether the socket's peer may say who the client is. */

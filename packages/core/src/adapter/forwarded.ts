@@ -1,0 +1,55 @@
+import type { Decision, Outcome } from '../decision/decision.js'
+import type { ForwardedRelease } from '../proxy/forwarder.js'
+import type { Release } from '../release/release.js'
+import type { ResolvedMountOptions } from '../release/options.js'
+import type { InForce } from './source.js'
+
+const NOWHERE = { kind: 'handler' } as const
+
+/** A record's release at one place, with the settings of the mount that forwards for it. */
+class PlacedRelease implements ForwardedRelease {
+  readonly name: string
+  readonly options: ForwardedRelease['options']
+  readonly #release: Release | null
+  readonly #inForce: InForce
+
+  constructor(inForce: InForce, { health, proxy }: ResolvedMountOptions) {
+    const { release, A, B } = inForce
+    this.name = release?.name ?? ''
+    this.options = {
+      upstreams: { A, B: B ?? NOWHERE },
+      upstreamFallback: release?.options.upstreamFallback ?? false,
+      health,
+      proxy,
+    }
+    this.#release = release
+    this.#inForce = inForce
+  }
+
+  record(outcome: Outcome): void {
+    this.#release?.record(outcome)
+  }
+
+  fallback(decision: Decision): Decision {
+    return this.#release?.fallback(decision, this.#inForce.plan ?? undefined) ?? decision
+  }
+}
+
+/** What forwarding is given for records: one object as long as nothing changes, so that it can keep health by it. */
+export function createForwardedOf(mount: ResolvedMountOptions): (inForce: InForce) => ForwardedRelease {
+  const placed = new WeakMap<object, PlacedRelease>()
+  return (inForce) => {
+    // A place is made anew where its locations change, and so is the release's settings object where those change.
+    const key = inForce.plan ?? inForce.A
+    const known = placed.get(key)
+    if (
+      known !== undefined &&
+      known.options.upstreamFallback === (inForce.release?.options.upstreamFallback ?? false)
+    ) {
+      return known
+    }
+    const created = new PlacedRelease(inForce, mount)
+    placed.set(key, created)
+    return created
+  }
+}

@@ -1,0 +1,181 @@
+import type { Decision } from '../decision/decision.js'
+import { CanaryError } from '../errors.js'
+import type { ForwardedRelease } from '../proxy/forwarder.js'
+import { createProxy } from '../proxy/proxy.js'
+import { joinPath } from '../proxy/request-path.js'
+import { optionError, parseOptions } from '../release/option-error.js'
+import { type AnyHandler, type ResolvedMountOptions, mountOptionsSchema } from '../release/options.js'
+import { Release } from '../release/release.js'
+import { RequestFacts, type RequestReading } from '../request/request-facts.js'
+import { type DecisionHeaders, compileDecisionHeaders } from './decision-headers.js'
+import { createForwardedOf } from './forwarded.js'
+import type { Framework } from './framework.js'
+import { recall, remember } from './memory.js'
+import { compileReading } from './reading.js'
+import { type ForwardHooks, Routed } from './routed.js'
+import { type CanarySource, type Find, type InForce, findInRegistry, findRelease, isRegistrySource } from './source.js'
+
+/** A place of an application where a canary stands. */
+export interface Mount<Context, Request, Handler> {
+  /**
+   * Decides a request, once for each release however often it comes by, and says what to do with it.
+   *
+   * @throws {CanaryError} ERR_CANARY_SERVICE, ERR_CANARY_REQUEST (in rewrite mode)
+   */
+  route(context: Context): Routed<Context, Request, Handler>
+  /** Only decides, and shows the decision; rewrites nothing. @throws {CanaryError} ERR_CANARY_SERVICE */
+  decide(context: Context): Decision
+  forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void
+  /** The release, where the mount has one of its own; `null` on a registry. */
+  readonly release: Release | null
+  /**
+   * Lets running requests end within `graceMs` and closes what was opened. A release that was given whole stays open.
+   *
+   * @default 10000
+   */
+  close(graceMs?: number): Promise<void>
+}
+
+/** What follows from a mount's options, compiled again where a release in code changes them. */
+interface Compiled<Context> {
+  readonly options: object
+  readonly mount: ResolvedMountOptions
+  readonly reading: RequestReading<Context>
+}
+
+/**
+ * Makes a mount for a framework.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function createMount<Context, Request, Handler extends AnyHandler>(
+  source: CanarySource<Request, Handler>,
+  framework: Framework<Context, Request>,
+): Mount<Context, Request, Handler> {
+  if (typeof source !== 'object' || source === null) {
+    throw optionError('canary', 'must get a release, the options of one, or { registry, … }', source)
+  }
+  const proxy = createProxy()
+  const { find, release, owned, mountOptions } = resolveSource(source)
+  let compiled: Compiled<Context> = compile()
+  const forwardedOf = release === null ? createForwardedOf(compiled.mount) : null
+  const headersOf = new WeakMap<object, DecisionHeaders>()
+  if (release !== null) {
+    proxy.watch(release)
+    release.on('change', () => proxy.watch(release))
+  }
+
+  function compile(): Compiled<Context> {
+    const mount = mountOptions()
+    return { options: mount, mount, reading: compileReading(framework, mount, release) }
+  }
+
+  function present(): Compiled<Context> {
+    if (release !== null && release.options !== compiled.options) compiled = compile()
+    return compiled
+  }
+
+  function decisionHeaders({ plan, A }: InForce, { exposeHeader }: ResolvedMountOptions): DecisionHeaders {
+    const key = plan ?? A
+    const known = headersOf.get(key)
+    if (known !== undefined && known.exposeHeader === exposeHeader) return known
+    const made = compileDecisionHeaders(exposeHeader, plan)
+    headersOf.set(key, made)
+    return made
+  }
+
+  function decideBy(context: Context, facts: RequestFacts<Context>, inForce: InForce) {
+    const raw = framework.raw(context)
+    const key = inForce.release ?? proxy
+    const known = recall(raw, key)
+    if (known !== undefined) return { remembered: known, first: false }
+    const decision =
+      inForce.release === null || inForce.plan === null
+        ? withoutRelease(inForce)
+        : inForce.release.decideBy(facts, inForce.plan)
+    framework.decided(context, decision)
+    return { remembered: remember(raw, decision, inForce.release, key), first: true }
+  }
+
+  function look(context: Context) {
+    const { reading, mount } = present()
+    const facts = new RequestFacts(context, framework.raw(context), reading)
+    const inForce = find(() => facts.caller())
+    facts.known = inForce.consumer
+    return { mount, facts, inForce, ...decideBy(context, facts, inForce) }
+  }
+
+  function route(context: Context): Routed<Context, Request, Handler> {
+    const { mount, facts, inForce, remembered, first } = look(context)
+    const upstream = remembered.decision.upstream === 'B' && inForce.B !== null ? inForce.B : inForce.A
+    const action = upstream.kind === 'handler' ? 'handle' : mount.mode === 'rewrite' ? 'next' : 'forward'
+    if (
+      action === 'next' &&
+      first &&
+      upstream.kind === 'url' &&
+      (upstream.basePath !== '' || upstream.fixedPath !== null)
+    ) {
+      framework.rewrite(context, joinPath(framework.path(context), upstream))
+    }
+    return new Routed(action, context, framework, remembered, inForce, decisionHeaders(inForce, mount), facts)
+  }
+
+  function forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void {
+    const forwarded: ForwardedRelease | null = release ?? forwardedOf?.(routed.inForce) ?? null
+    if (forwarded === null) return hooks.done(new CanaryError('ERR_CANARY_SERVICE', 'no upstream is known'))
+    if (release === null) proxy.watch(forwarded)
+    routed.forward(proxy, forwarded, hooks)
+  }
+
+  return {
+    route,
+    decide: (context) => look(context).remembered.decision,
+    forward,
+    release,
+    close: async (graceMs) => {
+      if (owned) release?.close()
+      await proxy.close(graceMs)
+    },
+  }
+}
+
+interface ResolvedSource {
+  readonly find: Find
+  readonly release: Release | null
+  /** The release was made here, and ends here. */
+  readonly owned: boolean
+  readonly mountOptions: () => ResolvedMountOptions
+}
+
+function resolveSource<Request, Handler extends AnyHandler>(source: CanarySource<Request, Handler>): ResolvedSource {
+  if (isRegistrySource(source)) {
+    const { registry, service, route, api, ...rest } = source
+    if (service === undefined && route === undefined && api === undefined) {
+      throw optionError('registry', 'must come with a service, route or api that says what is mounted', undefined)
+    }
+    const options = parseOptions(mountOptionsSchema, rest)
+    return {
+      find: findInRegistry(registry.mount({ service, route, api })),
+      release: null,
+      owned: false,
+      mountOptions: () => options,
+    }
+  }
+  const owned = !(source instanceof Release)
+  const release = owned ? new Release(source) : source
+  return { find: findRelease(release), release, owned, mountOptions: () => release.options }
+}
+
+/** Where no release is in force: everything to A. */
+function withoutRelease({ A }: InForce): Decision {
+  return {
+    upstream: 'A',
+    reason: 'no-release',
+    hashedBy: null,
+    bucket: null,
+    bucketsOnB: 0,
+    steps: 0,
+    release: '',
+    origin: A.kind === 'url' ? A.origin : null,
+  }
+}

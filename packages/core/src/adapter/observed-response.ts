@@ -1,0 +1,17 @@
+import { performance } from 'node:perf_hooks'
+import type { Decision } from '../decision/decision.js'
+import type { RawResponse } from '../proxy/forwarder.js'
+import type { Release } from '../release/release.js'
+
+/** Records how a request ended that the application itself answers: by the response's status, when it is over. */
+export function observeResponse(release: Release, decision: Decision, response: RawResponse, startedAt: number): void {
+  response.once('close', () => {
+    release.record({
+      decision,
+      status: response.headersSent ? response.statusCode : null,
+      durationMs: performance.now() - startedAt,
+      error: null,
+      aborted: !response.writableFinished,
+    })
+  })
+}

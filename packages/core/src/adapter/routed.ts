@@ -1,0 +1,113 @@
+import { performance } from 'node:perf_hooks'
+import type { Decision } from '../decision/decision.js'
+import type { CanaryError } from '../errors.js'
+import type { ForwardedRelease, RawResponse } from '../proxy/forwarder.js'
+import type { Proxy } from '../proxy/proxy.js'
+import type { RequestFacts } from '../request/request-facts.js'
+import { runWith } from './current-decision.js'
+import { type DecisionHeaders, saysAnything, setDecisionHeaders } from './decision-headers.js'
+import type { Framework } from './framework.js'
+import type { Remembered } from './memory.js'
+import { observeResponse } from './observed-response.js'
+import type { InForce } from './source.js'
+import { upgradeOf } from './upgrades.js'
+
+/** What an adapter does when a forwarded request comes back to it. */
+export interface ForwardHooks<Handler> {
+  /** Called once, unless `handle` is: with an error, which the framework's own error handling must answer, or when all is done. */
+  readonly done: (error: CanaryError | null) => void
+  /** B could not serve, and A is a handler of this application. */
+  readonly handle: (handler: Handler) => void
+  /** Called just before the response's head goes out. */
+  readonly beforeHead?: (() => void) | undefined
+}
+
+/** One decided request in the hands of its adapter. */
+export class Routed<Context, Request, Handler> {
+  readonly startedAt = performance.now()
+  readonly action: 'next' | 'handle' | 'forward'
+  readonly #context: Context
+  readonly #framework: Framework<Context, Request>
+  readonly #remembered: Remembered
+  readonly inForce: InForce
+  readonly #headers: DecisionHeaders
+  readonly #facts: RequestFacts<Context>
+
+  constructor(
+    action: 'next' | 'handle' | 'forward',
+    context: Context,
+    framework: Framework<Context, Request>,
+    remembered: Remembered,
+    inForce: InForce,
+    headers: DecisionHeaders,
+    facts: RequestFacts<Context>,
+  ) {
+    this.action = action
+    this.#context = context
+    this.#framework = framework
+    this.#remembered = remembered
+    this.inForce = inForce
+    this.#headers = headers
+    this.#facts = facts
+  }
+
+  get decision(): Decision {
+    return this.#remembered.decision
+  }
+
+  /** The handler that was chosen. */
+  get handler(): Handler {
+    const { A, B } = this.inForce
+    const upstream = this.decision.upstream === 'A' ? A : B
+    if (upstream?.kind !== 'handler') throw new TypeError('this request is not for a handler')
+    // The adapter's type of the options says what its handlers are; the checked options have lost it.
+    return upstream.handler as Handler
+  }
+
+  /** Runs what the application answers with, inside the decision, and counts how it ends. */
+  run<Result>(next: () => Result): Result {
+    const { release } = this.inForce
+    const response = this.#framework.response(this.#context)
+    this.#setHeaders(response)
+    if (release !== null) observeResponse(release, this.decision, response, this.startedAt)
+    return runWith(this.decision, next)
+  }
+
+  /** Sends the request to its upstream and the response to the client. */
+  forward(proxy: Proxy, release: ForwardedRelease, { done, handle, beforeHead }: ForwardHooks<Handler>): void {
+    const context = this.#context
+    const framework = this.#framework
+    const request = framework.raw(context)
+    const speaks = saysAnything(this.#headers, this.decision)
+    proxy.forward({
+      request,
+      response: framework.response(context),
+      path: framework.path(context),
+      parsedBody: () => framework.body(context),
+      peerTrusted: this.#facts.peerTrusted(),
+      upgrade: upgradeOf(request),
+      release,
+      decision: this.decision,
+      startedAt: this.startedAt,
+      redecided: (decision) => {
+        this.#remembered.decision = decision
+        framework.decided(context, decision)
+      },
+      toHandler: () => handle(this.handler),
+      beforeHead:
+        speaks || beforeHead !== undefined
+          ? (response) => {
+              this.#setHeaders(response)
+              beforeHead?.()
+            }
+          : null,
+      done,
+    })
+  }
+
+  #setHeaders(response: RawResponse): void {
+    if (saysAnything(this.#headers, this.decision) && !response.headersSent) {
+      setDecisionHeaders(response, this.#headers, this.decision)
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  type CanarySource,
+  type Framework,
+  type Routed,
+  type Trust,
+  createMount,
+  failRequest,
+} from '@canary-release/core/adapter'
+import type { Decision, Release } from '@canary-release/core'
+
+export { type ExpressApplication, attachUpgrades, createServer } from './server.js'
+
+/** What is used of an Express 4 or 5 request. */
+export interface ExpressRequest extends IncomingMessage {
+  /** What was decided for it. */
+  canary?: Decision
+  app?: { get(name: string): unknown }
+  res?: ServerResponse
+  originalUrl?: string
+  user?: unknown
+  auth?: unknown
+  body?: unknown
+}
+export type ExpressNext = (error?: unknown) => void
+export type ExpressHandler = (request: never, response: never, next: ExpressNext) => unknown
+
+/** Express middleware. */
+export interface CanaryMiddleware {
+  (request: IncomingMessage, response: ServerResponse, next: ExpressNext): void
+  /** `null` on a registry. */
+  readonly release: Release | null
+  /** Counts a request as failed although its status does not say so. */
+  readonly fail: (request: IncomingMessage, reason: string) => void
+  /** Lets running requests end within `graceMs`. @default 10000 */
+  readonly close: (graceMs?: number) => Promise<void>
+}
+
+interface Exchange {
+  readonly request: ExpressRequest
+  readonly response: ServerResponse
+}
+
+const framework: Framework<Exchange, ExpressRequest> = {
+  raw: ({ request }) => request,
+  response: ({ response }) => response,
+  request: ({ request }) => request,
+  user: ({ request }) => request.user ?? request.auth,
+  path: ({ request }) => request.url ?? '/',
+  body: ({ request }) => request.body,
+  decided: ({ request }, decision) => {
+    request.canary = decision
+  },
+  rewrite: ({ request }, path) => {
+    request.url = path
+  },
+  trust: ({ request }) => trustOf(request),
+  address: null,
+}
+
+const TRUST_NOBODY: Trust = () => false
+
+/** What `app.set('trust proxy', …)` was compiled to. */
+function trustOf(request: ExpressRequest): Trust {
+  const trust = request.app?.get('trust proxy fn')
+  return isTrust(trust) ? trust : TRUST_NOBODY
+}
+
+function isTrust(value: unknown): value is Trust {
+  return typeof value === 'function'
+}
+
+/**
+ * Express middleware that sends each request to its release's upstream.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function canary(source: CanarySource<ExpressRequest, ExpressHandler>): CanaryMiddleware {
+  const mount = createMount<Exchange, ExpressRequest, ExpressHandler>(source, framework)
+
+  function middleware(request: ExpressRequest, response: ServerResponse, next: ExpressNext): void {
+    const call = (handler: ExpressHandler) => callHandler(handler, request, response, next)
+    let routed: Routed<Exchange, ExpressRequest, ExpressHandler>
+    try {
+      routed = mount.route({ request, response })
+    } catch (error) {
+      return next(error)
+    }
+    if (routed.action === 'next') return routed.run(() => next())
+    if (routed.action === 'handle') return routed.run(() => call(routed.handler))
+    const done = (error: Error | null) => {
+      if (error !== null) next(error)
+    }
+    return mount.forward(routed, { done, handle: call })
+  }
+
+  return Object.assign(middleware, { release: mount.release, close: mount.close, fail: failRequest })
+}
+
+/** As Express 5 does it: what a handler throws, or rejects with, is the application's error. */
+function callHandler(handler: ExpressHandler, request: unknown, response: unknown, next: ExpressNext): void {
+  try {
+    const result: unknown = Reflect.apply(handler, undefined, [request, response, next])
+    if (result instanceof Promise) result.catch(next)
+  } catch (error) {
+    next(error)
+  }
+}

@@ -1,0 +1,209 @@
+import { METHODS, type Server as HttpServer } from 'node:http'
+import type { Decision, Release } from '@canary-release/core'
+import {
+  type CanarySource,
+  type Framework,
+  type Mount,
+  attachUpgrades,
+  clientOfChain,
+  createMount,
+  failRequest,
+} from '@canary-release/core/adapter'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What was decided for it; `null` before that, and where no canary is. */
+    canary: Decision | null
+  }
+}
+
+export type FastifyHandler = (request: FastifyRequest, reply: FastifyReply) => unknown
+
+/** A release (`{ release }`), the options of one, or `{ registry, service?, route?, api? }`. */
+export type CanaryPluginOptions = { readonly prefix?: string | undefined } & (
+  | { readonly release: Release }
+  | Exclude<CanarySource<FastifyRequest, FastifyHandler>, Release>
+)
+
+/** When {@link canaryDecision} decides: after the authentication of the hook that is named. */
+export type CanaryDecisionOptions = CanaryPluginOptions & {
+  /** @default 'preHandler' */
+  readonly hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | undefined
+}
+
+/** Describes Fastify below a plugin's prefix. */
+function frameworkAt(prefix: string): Framework<FastifyReply, FastifyRequest> {
+  const segments = prefix.split('/').filter((segment) => segment !== '').length
+  return {
+    raw: (reply) => reply.request.raw,
+    response: (reply) => reply.raw,
+    request: (reply) => reply.request,
+    user: ({ request }) => propertyOf(request, 'user') ?? propertyOf(request, 'auth'),
+    path: ({ request }) => pathBelow(request.url, segments),
+    body: ({ request }) => request.body,
+    decided: ({ request }, decision) => {
+      request.canary = decision
+    },
+    rewrite: ({ request }, path) => {
+      request.raw.url = path
+    },
+    trust: null,
+    address: ({ request }) => addressOf(request),
+  }
+}
+
+function propertyOf(request: FastifyRequest, name: string): unknown {
+  return Reflect.get(request, name)
+}
+
+const ORIGIN = /^https?:\/\/[^/?#]*/i
+
+/**
+ * The path without its first segments, as text. Counted, not compared: a prefix may have parameters, and the router
+ * also finds it where it came percent-encoded.
+ */
+function pathBelow(url: string, segments: number): string {
+  if (segments === 0) return url
+  const path = url.startsWith('/') ? url : url.replace(ORIGIN, '')
+  let at = 0
+  for (let i = 0; i < segments; i += 1) {
+    while (path[at] === '/') at += 1
+    while (at < path.length && path[at] !== '/' && path[at] !== '?') at += 1
+  }
+  const below = path.slice(at)
+  return below.startsWith('/') ? below : `/${below}`
+}
+
+/** Fastify's `trustProxy`, read from what it made of it: only a trusted peer brings more than one address. */
+function addressOf({ ip, ips, socket }: FastifyRequest): { ip: string; peerTrusted: boolean } {
+  if (ips === undefined || ips.length === 0) return { ip, peerTrusted: false }
+  return { ip: clientOfChain(ips) || (socket.remoteAddress ?? ''), peerTrusted: ips.length > 1 }
+}
+
+function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, FastifyHandler> {
+  const { prefix: _, hook: __, ...rest }: CanaryPluginOptions & { hook?: unknown } = options
+  return 'release' in rest ? rest.release : rest
+}
+
+type FastifyMount = Mount<FastifyReply, FastifyRequest, FastifyHandler>
+
+function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): FastifyMount {
+  const mount: FastifyMount = createMount(sourceOf(options), frameworkAt(instance.prefix))
+  if (!instance.hasRequestDecorator('canary')) instance.decorateRequest('canary', null)
+  // Before the server waits for its connections: tunnels would keep it waiting.
+  let closing: Promise<void> | undefined
+  instance.addHook('preClose', (done) => {
+    closing = mount.close()
+    done()
+  })
+  instance.addHook('onClose', () => closing ?? mount.close())
+  return mount
+}
+
+/** Async, as what a callback plugin throws would be an uncaught exception. */
+async function forwardPlugin(instance: FastifyInstance, options: CanaryPluginOptions): Promise<void> {
+  const mount = mountOn(instance, options)
+  instance.removeAllContentTypeParsers()
+  // The stream stays whole, and the hooks of an ordinary request have run.
+  instance.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !instance.supportedMethods.includes(method))
+      instance.addHttpMethod(method, { hasBody: true })
+  }
+  const methods = METHODS.filter((method) => method !== 'CONNECT')
+  for (const url of ['/', '/*']) {
+    instance.route({ method: methods, url, handler: (request, reply) => answer(mount, request, reply) })
+  }
+  takeUpgrades(instance)
+}
+
+function answer(mount: FastifyMount, request: FastifyRequest, reply: FastifyReply): unknown {
+  const routed = mount.route(reply)
+  if (routed.action === 'next') return routed.run(() => reply.callNotFound())
+  if (routed.action === 'handle') return routed.run(() => routed.handler(request, reply))
+  copyHeaders(reply)
+  mount.forward(routed, {
+    beforeHead: () => reply.hijack(),
+    done: (error) => {
+      if (error !== null) reply.send(error)
+      // The client left before there was a head: nobody waits for a reply.
+      else if (!reply.sent) reply.hijack()
+    },
+    handle: (handler) => {
+      Promise.resolve(handler(request, reply)).then(
+        (result) => (result === undefined || reply.sent ? undefined : reply.send(result)),
+        (error: unknown) => reply.send(error),
+      )
+    },
+  })
+  return undefined
+}
+
+/** What hooks have set so far: Fastify itself would send it with the reply that it does not see. */
+function copyHeaders(reply: FastifyReply): void {
+  const headers = reply.getHeaders()
+  for (const name in headers) {
+    const value = headers[name]
+    if (value !== undefined) reply.raw.setHeader(name, value)
+  }
+}
+
+const upgradePrefixes = new WeakMap<object, string[]>()
+
+/** Takes the upgrades below the plugin's prefix, once for each server; other plugins may have theirs. */
+function takeUpgrades(instance: FastifyInstance): void {
+  const { server, prefix } = instance
+  const known = upgradePrefixes.get(server)
+  if (known !== undefined) {
+    known.push(prefix)
+    return
+  }
+  const prefixes = [prefix]
+  upgradePrefixes.set(server, prefixes)
+  const accepts = ({ url = '/' }: { url?: string | undefined }) => prefixes.some((own) => isBelow(url, own))
+  const detach = attachUpgrades(server as HttpServer, (request, response) => instance.routing(request, response), {
+    accepts,
+  })
+  instance.addHook('onClose', (_instance, done) => {
+    detach()
+    done()
+  })
+}
+
+function isBelow(url: string, prefix: string): boolean {
+  if (prefix === '' || prefix === '/' || prefix.includes(':')) return true
+  return url.startsWith(prefix) && (url.length === prefix.length || /[/?]/.test(url.charAt(prefix.length)))
+}
+
+async function decisionPlugin(instance: FastifyInstance, options: CanaryDecisionOptions): Promise<void> {
+  const mount = mountOn(instance, options)
+  instance.addHook(
+    options.hook ?? 'preHandler',
+    (_request: FastifyRequest, reply: FastifyReply, ...rest: unknown[]) => {
+      const done = rest.at(-1) as (error?: Error) => void
+      const routed = mount.route(reply)
+      if (routed.action === 'next') routed.run(done)
+      else done()
+    },
+  )
+}
+
+/**
+ * Fastify plugin that forwards what comes below its prefix, on the routes `/` and `/*`. It decides in their handlers,
+ * so that every hook of the application (its authentication) has run. It closes with the application.
+ */
+export const canary = fp(forwardPlugin, { fastify: '5.x', name: '@canary-release/fastify', encapsulate: true })
+
+/**
+ * Fastify plugin that only decides, and shows `request.canary`: for rewrite mode, and for routes beside it.
+ */
+export const canaryDecision = fp(decisionPlugin, { fastify: '5.x', name: '@canary-release/fastify/decision' })
+
+/** Counts a request as failed although its status does not say so. */
+export function fail(request: FastifyRequest, reason: string): void {
+  failRequest(request.raw, reason)
+}
+
+export default canary

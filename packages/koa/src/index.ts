@@ -1,0 +1,129 @@
+import { type IncomingMessage, type Server, type ServerResponse, createServer as createHttpServer } from 'node:http'
+import type { Decision, Release } from '@canary-release/core'
+import {
+  type CanarySource,
+  type Framework,
+  type Routed,
+  attachUpgrades as attachListener,
+  createMount,
+  failRequest,
+} from '@canary-release/core/adapter'
+
+/** What a canary leaves in `ctx.state`: `new Koa<CanaryState>()` knows it. */
+export interface CanaryState {
+  canary?: Decision
+}
+
+/** What is used of a Koa 2 or 3 context. */
+export interface KoaContext {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  url: string
+  respond?: boolean | undefined
+  readonly request: object
+  readonly state: CanaryState & { user?: unknown; auth?: unknown }
+}
+export type KoaNext = () => Promise<unknown>
+export type KoaHandler = (context: never, next: KoaNext) => unknown
+
+/** Koa middleware. */
+export interface CanaryMiddleware {
+  (context: KoaContext, next: KoaNext): Promise<unknown>
+  /** `null` on a registry. */
+  readonly release: Release | null
+  /** Counts a request as failed although its status does not say so. */
+  readonly fail: (context: { readonly req: IncomingMessage }, reason: string) => void
+  /** Lets running requests end within `graceMs`. @default 10000 */
+  readonly close: (graceMs?: number) => Promise<void>
+}
+
+const framework: Framework<KoaContext, KoaContext> = {
+  raw: ({ req }) => req,
+  response: ({ res }) => res,
+  request: (context) => context,
+  user: ({ state }) => state.user ?? state.auth,
+  path: ({ url }) => url,
+  body: ({ request }) => ('body' in request ? request.body : undefined),
+  decided: ({ state }, decision) => {
+    state.canary = decision
+  },
+  rewrite: (context, path) => {
+    context.url = path
+  },
+  // Never ctx.ip: with `proxy: true` it is the leftmost entry of X-Forwarded-For, which anyone can forge.
+  trust: null,
+  address: null,
+}
+
+/**
+ * Koa middleware that sends each request to its release's upstream. Its promise is settled when the response is over;
+ * a response that was forwarded is written past Koa, so headers that outer middlewares set after `await next()` come
+ * too late.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function canary(source: CanarySource<KoaContext, KoaHandler>): CanaryMiddleware {
+  const mount = createMount<KoaContext, KoaContext, KoaHandler>(source, framework)
+
+  async function middleware(context: KoaContext, next: KoaNext): Promise<unknown> {
+    const routed = mount.route(context)
+    const call = (handler: KoaHandler): unknown => Reflect.apply(handler, undefined, [context, next])
+    if (routed.action === 'next') return routed.run(next)
+    if (routed.action === 'handle') return routed.run(() => call(routed.handler))
+    return forward(context, routed, call)
+  }
+
+  function forward(
+    context: KoaContext,
+    routed: Routed<KoaContext, KoaContext, KoaHandler>,
+    call: (handler: KoaHandler) => unknown,
+  ): Promise<unknown> {
+    context.respond = false
+    return new Promise((resolve, reject) => {
+      // Koa answers itself again: with the error, or with what the handler says.
+      const giveBack = () => {
+        context.respond = true
+      }
+      mount.forward(routed, {
+        done: (error) => {
+          if (error === null) return resolve(undefined)
+          giveBack()
+          return reject(error)
+        },
+        handle: (handler) => {
+          giveBack()
+          try {
+            resolve(call(handler))
+          } catch (error) {
+            reject(error)
+          }
+        },
+      })
+    })
+  }
+
+  const fail = ({ req }: { readonly req: IncomingMessage }, reason: string) => failRequest(req, reason)
+  return Object.assign(middleware, { release: mount.release, close: mount.close, fail })
+}
+
+/** What is used of a Koa 2 or 3 application. */
+export interface KoaApplication {
+  callback(): (request: IncomingMessage, response: ServerResponse) => unknown
+}
+
+/** Node's server with a Koa application, upgrades included. */
+export function createServer(app: KoaApplication): Server {
+  const listener = app.callback()
+  const server = createHttpServer((request, response) => void listener(request, response))
+  attachListener(server, listener)
+  return server
+}
+
+/**
+ * Runs an application's middlewares for upgrades too, on a server that exists already.
+ *
+ * @returns a function that detaches it again
+ */
+export function attachUpgrades(server: Server, app: KoaApplication): () => void {
+  return attachListener(server, app.callback())
+}
