@@ -101,7 +101,7 @@ export function canary(source: CanarySource<ExpressRequest, ExpressHandler>): Ca
 function callHandler(handler: ExpressHandler, request: unknown, response: unknown, next: ExpressNext): void {
   try {
     const result: unknown = Reflect.apply(handler, undefined, [request, response, next])
-    if (result instanceof Promise) result.catch(next)
+    if (result instanceof Promise) result.catch((error: unknown) => next(error))
   } catch (error) {
     next(error)
   }
