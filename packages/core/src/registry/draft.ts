@@ -1,5 +1,5 @@
 import type { Move } from '../release/lifecycle.js'
-import type { EntityKind, EntityOf, Ref } from './entities.js'
+import type { EntityKind } from './entities.js'
 import type { Row } from './store.js'
 
 /** An entity that a collection belongs to: `{ kind: 'services', key: 'orders' }` of `/services/orders/plugins`. */
@@ -53,9 +53,4 @@ export interface Draft {
    * consumer, or on a route whose service has other routes
    */
   finalize(plugin: string): Row<'services'> | Row<'apis'> | null
-}
-
-/** An entity as a reference. */
-export function refTo({ id }: EntityOf<EntityKind>): Ref {
-  return { id }
 }

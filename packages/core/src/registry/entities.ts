@@ -10,6 +10,7 @@ import {
   orNull,
   path,
   ref,
+  says,
   seconds,
   tags,
   text,
@@ -90,14 +91,14 @@ export const apiSchema = z.strictObject({
 /** A canary and its scope; without one it is global. */
 export const pluginSchema = z.strictObject({
   ...stamped,
-  name: z.literal('canary'),
+  name: z.literal('canary', says('expected a string')),
   instance_name: orNull(name),
   service: orNull(ref),
   route: orNull(ref),
   consumer: orNull(ref),
   /** A legacy api; Kong's newer plugins do not have the field: leave it out of an answer where it is null. */
   api: orNull(ref),
-  config: canaryConfigSchema,
+  config: canaryConfigSchema.prefault({}),
   protocols: orDefault(listOf(pluginProtocol), ['grpc', 'grpcs', 'http', 'https']),
   enabled: orDefault(flag, true),
 })
@@ -125,8 +126,27 @@ export const entitySchemas = {
   acls: aclSchema,
 }
 
-export type EntityKind = keyof typeof entitySchemas
-export type EntityOf<Kind extends EntityKind> = Readonly<z.output<(typeof entitySchemas)[Kind]>>
+export type Service = Readonly<z.output<typeof serviceSchema>>
+export type Route = Readonly<z.output<typeof routeSchema>>
+export type Consumer = Readonly<z.output<typeof consumerSchema>>
+export type Api = Readonly<z.output<typeof apiSchema>>
+export type Plugin = Readonly<z.output<typeof pluginSchema>>
+export type KeyauthCredential = Readonly<z.output<typeof keyauthSchema>>
+export type Acl = Readonly<z.output<typeof aclSchema>>
+
+export interface Entities {
+  readonly services: Service
+  readonly routes: Route
+  readonly consumers: Consumer
+  readonly apis: Api
+  readonly plugins: Plugin
+  readonly keyauth_credentials: KeyauthCredential
+  readonly acls: Acl
+}
+
+export type EntityKind = keyof Entities
+export type EntityOf<Kind extends EntityKind> = Entities[Kind]
+export type Ref = Readonly<z.output<typeof ref>>
 
 /** In the order in which they may be written: what is referred to comes first. */
 export const ENTITY_KINDS = [
@@ -138,12 +158,3 @@ export const ENTITY_KINDS = [
   'acls',
   'plugins',
 ] as const satisfies readonly EntityKind[]
-
-export type Ref = Readonly<z.output<typeof ref>>
-export type Service = EntityOf<'services'>
-export type Route = EntityOf<'routes'>
-export type Consumer = EntityOf<'consumers'>
-export type Api = EntityOf<'apis'>
-export type Plugin = EntityOf<'plugins'>
-export type KeyauthCredential = EntityOf<'keyauth_credentials'>
-export type Acl = EntityOf<'acls'>

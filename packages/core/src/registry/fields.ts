@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Kong's texts: a field that is missing (or null) says so, any other value is told what was expected. */
-function says(expectation: string) {
+export function says(expectation: string) {
   return {
     error: (issue: { readonly input?: unknown }) =>
       issue.input === undefined || issue.input === null ? 'required field missing' : expectation,

@@ -1,13 +1,21 @@
 export type { Declarative } from './declarative.js'
+export { withoutKey } from './audit.js'
 export type { Draft, Parent } from './draft.js'
 export * from './entities.js'
 export { type CanaryConfig, canaryConfigSchema } from './plugin-schema.js'
 export type { KnownConsumer } from './known-consumers.js'
 export type { Mount, MountScope, Place, Resolution } from './mount.js'
-export type { ListQuery, Page, Registry, RegistryChange, RegistryOptions } from './registry.js'
+export { memoryStore } from './memory-store.js'
+export {
+  type ListQuery,
+  type Page,
+  type Registry,
+  type RegistryChange,
+  type RegistryOptions,
+  createRegistry,
+} from './registry.js'
 export {
   AUDIT_LIMIT,
-  type AnyRow,
   type AuditEntry,
   type AuditedChange,
   type Commit,

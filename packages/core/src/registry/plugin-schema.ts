@@ -1,6 +1,19 @@
 import { z } from 'zod'
 import { MAX_STEPS } from '../decision/bucket.js'
-import { HEADER_NAME, between, flag, listOf, number, oneOf, orDefault, orNull, path, text, whole } from './fields.js'
+import {
+  HEADER_NAME,
+  between,
+  flag,
+  listOf,
+  number,
+  oneOf,
+  orDefault,
+  orNull,
+  path,
+  says,
+  text,
+  whole,
+} from './fields.js'
 
 const HASHES = ['consumer', 'ip', 'none', 'header', 'allow', 'deny'] as const
 
@@ -31,5 +44,5 @@ export const canaryConfigShape = {
   canary_by_header_name: orNull(text.regex(HEADER_NAME, { error: 'expected a header name' })),
 }
 
-export const canaryConfigSchema = z.strictObject(canaryConfigShape)
+export const canaryConfigSchema = z.strictObject(canaryConfigShape, says('expected a record'))
 export type CanaryConfig = Readonly<z.output<typeof canaryConfigSchema>>

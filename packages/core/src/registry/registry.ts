@@ -2,12 +2,14 @@ import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import type { Move } from '../release/lifecycle.js'
 import type { Logger } from '../release/logger.js'
+import type { ReleaseOptions } from '../release/options.js'
 import type { Release } from '../release/release.js'
 import type { Declarative } from './declarative.js'
 import type { Draft, Parent } from './draft.js'
 import type { EntityKind } from './entities.js'
 import type { Mount, MountScope } from './mount.js'
 import type { KnownConsumer } from './known-consumers.js'
+import { StoredRegistry } from './stored-registry.js'
 import type { AuditEntry, Row, Store, StoredState } from './store.js'
 
 export interface RegistryOptions {
@@ -15,7 +17,7 @@ export interface RegistryOptions {
   /** What the registry begins with where the store holds nothing yet. @default empty */
   readonly initial?: Declarative | undefined
   /** Guards every release. @default false */
-  readonly guard?: boolean | undefined
+  readonly guard?: ReleaseOptions['guard']
   /** @default console */
   readonly logger?: Logger | undefined
   /** Told of problems that no caller waits for: a store that stopped, a file that cannot be taken. @default the logger */
@@ -100,4 +102,28 @@ export interface Registry {
   on(name: 'change', listener: (change: RegistryChange) => void): () => void
   /** Ends watching, closes releases and store. What mounts find stays as it was. */
   close(): Promise<void>
+}
+
+/**
+ * Opens a registry on a store.
+ *
+ * @throws {CanaryError} ERR_CANARY_STORE where the store cannot be read or is damaged
+ * @throws {ViolationError} where `initial` does not fit
+ */
+export async function createRegistry(options: RegistryOptions): Promise<Registry> {
+  const { store, initial, guard = false, logger = console, onError, clock = Date.now, random } = options
+  const report = onError ?? ((error) => logger.error(`canary registry: ${String(error)}`))
+  const registry = new StoredRegistry(store, { guard, logger, onError, clock, random }, report)
+  try {
+    const present = await registry.open()
+    if (!present && initial !== undefined) {
+      await registry.change('initial', (draft) => {
+        for (const { kind, body } of initial.bodies) draft.create(kind, body)
+      })
+    }
+  } catch (error) {
+    await registry.close()
+    throw error
+  }
+  return registry
 }

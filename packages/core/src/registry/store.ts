@@ -11,13 +11,17 @@ export interface Row<Kind extends EntityKind = EntityKind> {
   readonly release: ReleaseRecord | null
 }
 
-/** A row of any kind; `row.kind` says which. */
-export type AnyRow = { [Kind in EntityKind]: Row<Kind> }[EntityKind]
+/** Whether a row is one of `kind`. */
+export function isOf<Kind extends EntityKind>(row: Row, kind: Kind): row is Row<Kind> {
+  return row.kind === kind
+}
 
-/** One row written, or taken away. */
-export type RowChange =
-  | { readonly kind: EntityKind; readonly id: string; readonly row: AnyRow }
-  | { readonly kind: EntityKind; readonly id: string; readonly row: null }
+/** One row written, or taken away (`row: null`). */
+export interface RowChange {
+  readonly kind: EntityKind
+  readonly id: string
+  readonly row: Row | null
+}
 
 /** One entity before and after a change; keys of consumers are left out. */
 export interface AuditedChange {
@@ -56,7 +60,7 @@ export interface Commit {
 /** All that a store holds. */
 export interface StoredState {
   readonly version: number
-  readonly rows: readonly AnyRow[]
+  readonly rows: readonly Row[]
   /** Oldest first. */
   readonly audit: readonly AuditEntry[]
 }

@@ -88,7 +88,7 @@ export function uniqueViolation(key: UniqueKey): ViolationError {
 }
 
 /** `{name="orders",service={id="…"}}` as Kong prints it. */
-function keyText(key: UniqueKey): string {
+export function keyText(key: UniqueKey): string {
   const parts = Object.keys(key)
     .toSorted()
     .map((name) => {

@@ -1,0 +1,211 @@
+import type { Explanation } from '../decision/explain.js'
+import type { RequestDescription } from '../decision/facts.js'
+import { CanaryError } from '../errors.js'
+import { type Move, type ReleaseRecord } from '../release/lifecycle.js'
+import { Listeners } from '../release/listeners.js'
+import type { Release } from '../release/release.js'
+import { auditEntry } from './audit.js'
+import { CompiledMount } from './compiled-mount.js'
+import type { Draft } from './draft.js'
+import { DraftedChange } from './drafted-change.js'
+import type { EntityKind } from './entities.js'
+import { explainAt } from './explanation.js'
+import type { KnownConsumer } from './known-consumers.js'
+import { listPage } from './listing.js'
+import { UnsavedMoves } from './unsaved-moves.js'
+import type { Mount, MountScope } from './mount.js'
+import type { ReleaseDefaults } from './record-release.js'
+import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+import { RegistryState } from './registry-state.js'
+import { SerialQueue } from './serial-queue.js'
+import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredState } from './store.js'
+
+/** How often a change is made anew because another process was faster. */
+const ATTEMPTS = 20
+
+/** A registry on a store: one change at a time, stored before it is in force. */
+export class StoredRegistry implements Registry {
+  readonly #store: Store
+  readonly #defaults: ReleaseDefaults
+  readonly #state: RegistryState
+  readonly #unsaved: UnsavedMoves
+  readonly #queue = new SerialQueue()
+  readonly #listeners: Listeners<{ change: RegistryChange }>
+  readonly #report: (error: unknown) => void
+  #unwatch: () => void = () => undefined
+  #closed = false
+
+  constructor(store: Store, defaults: ReleaseDefaults, report: (error: unknown) => void) {
+    this.#store = store
+    this.#defaults = defaults
+    this.#report = report
+    this.#listeners = new Listeners(report)
+    this.#unsaved = new UnsavedMoves((row, record) => this.#saveMove(row, record), report)
+    this.#state = new RegistryState(defaults, (row, record) => this.#unsaved.add(row, record))
+  }
+
+  /** Reads the store and watches it from then on; false where nothing was ever stored. */
+  async open(): Promise<boolean> {
+    // Watching begins first: what changes while the state is read is read again.
+    this.#unwatch = this.#store.watch((event) => void this.#queue.run(() => this.#heard(event)))
+    return this.#queue.run(() => this.#load())
+  }
+
+  get version(): number {
+    return this.#state.version
+  }
+
+  get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
+    return this.#state.tables.find(kind, key)
+  }
+
+  list<Kind extends EntityKind>(kind: Kind, query: ListQuery = {}): Page<Kind> | null {
+    return listPage(this.#state, kind, query)
+  }
+
+  change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result> {
+    return this.#change(by, work)
+  }
+
+  move(plugin: string, move: Move, reason: string | null, by: string): Promise<Row<'plugins'> | null> {
+    return this.change(by, (draft) => draft.move(plugin, move, reason))
+  }
+
+  finalize(plugin: string, by: string): Promise<Row<'services'> | Row<'apis'> | null> {
+    return this.change(by, (draft) => draft.finalize(plugin))
+  }
+
+  mount(scope: MountScope): Mount {
+    const state = this.#state
+    const { logger } = this.#defaults
+    const { tables, consumers, live } = state
+    return new CompiledMount({ tables, consumers, live, logger, version: () => state.version }, scope)
+  }
+
+  findConsumer(text: string): KnownConsumer | null {
+    return this.#state.consumers.find(text)
+  }
+
+  release(plugin: string): Release | null {
+    const row = this.get('plugins', plugin)
+    return row === null ? null : (this.#state.live.get(row.entity.id)?.release ?? null)
+  }
+
+  explain(plugin: string, request: RequestDescription): Explanation | null {
+    const row = this.get('plugins', plugin)
+    const live = row === null ? null : this.#state.live.get(row.entity.id)
+    return live === null ? null : explainAt(this.#state, live, request)
+  }
+
+  audit({ limit }: { readonly limit?: number | undefined } = {}): readonly AuditEntry[] {
+    return this.#state.audit.toReversed().slice(0, limit)
+  }
+
+  snapshot(): StoredState {
+    return this.#state.snapshot()
+  }
+
+  on(name: 'change', listener: (change: RegistryChange) => void): () => void {
+    this.#listeners.add(name, listener)
+    return () => this.#listeners.remove(name, listener)
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#unwatch()
+    this.#unsaved.close()
+    await this.#queue.idle()
+    this.#state.live.close()
+    this.#listeners.clear()
+    await this.#store.close()
+  }
+
+  #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {
+    return this.#queue.run(async () => {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the registry is closed')
+        const { result, commit } = this.#draft(by, work)
+        if (commit === null) return result
+        // One after another: each attempt is made on what the one before found stored.
+        // oxlint-disable-next-line no-await-in-loop
+        if ((await this.#save(commit)) === 'saved') {
+          this.#take(commit, by)
+          return result
+        }
+        // oxlint-disable-next-line no-await-in-loop
+        await this.#load()
+      }
+      throw new CanaryError('ERR_CANARY_STORE', `the registry was changed by others ${ATTEMPTS} times in a row`)
+    })
+  }
+
+  /** Works on a draft: nothing is in force yet. */
+  #draft<Result>(by: string, work: (draft: DraftedChange) => Result) {
+    const { clock } = this.#defaults
+    const { tables, version } = this.#state
+    const next = version + 1
+    const draft = new DraftedChange(tables, { by, version: next, clock })
+    const result = work(draft)
+    if (result instanceof Promise) throw new TypeError('the work of a registry change must be done when it returns')
+    const { changes, what } = draft.result()
+    if (changes.length === 0) return { result, commit: null }
+    const audit = auditEntry({ version: next, by, at: clock() / 1000 }, what, changes, ({ kind, id }) =>
+      tables.get(kind, id),
+    )
+    return { result, commit: { version: next, changes, audit } }
+  }
+
+  async #save(commit: Commit): Promise<'saved' | 'conflict'> {
+    try {
+      return await this.#store.save(commit, this.#state.version)
+    } catch (error) {
+      throw storeError(error, 'written')
+    }
+  }
+
+  async #load(): Promise<boolean> {
+    let state: StoredState | null
+    try {
+      state = await this.#store.load()
+    } catch (error) {
+      throw storeError(error, 'read')
+    }
+    if (state !== null && state.version !== this.version) this.#replace(state)
+    return state !== null
+  }
+
+  async #heard(event: StoreEvent): Promise<void> {
+    if (this.#closed) return
+    try {
+      if (event.kind === 'error') throw event.error
+      if (event.kind === 'state') {
+        if (event.state.version > this.version) this.#replace(event.state)
+      } else if (event.commit.version === this.version + 1) this.#take(event.commit, null)
+      // A gap: something was missed. A version that is known: this process's own change.
+      else if (event.commit.version > this.version) await this.#load()
+    } catch (error) {
+      this.#report(error)
+    }
+  }
+
+  #take(commit: Commit, by: string | null): void {
+    this.#state.apply(commit)
+    this.#listeners.emit('change', { version: commit.version, by })
+  }
+
+  #replace(state: StoredState): void {
+    this.#state.replace(state)
+    this.#listeners.emit('change', { version: state.version, by: null })
+  }
+
+  /** Stores what the guard did, unless a later move is stored already. */
+  async #saveMove(row: Row<'plugins'>, record: ReleaseRecord): Promise<void> {
+    await this.#change(record.by ?? 'code', (draft) => draft.takeMove(row.entity.id, record))
+  }
+}
+
+function storeError(error: unknown, verb: 'read' | 'written'): CanaryError {
+  if (error instanceof CanaryError) return error
+  return new CanaryError('ERR_CANARY_STORE', `the registry's store could not be ${verb}`, { cause: error })
+}
