@@ -1,3 +1,4 @@
+import { ServerResponse } from 'node:http'
 import { Http2ServerResponse, constants } from 'node:http2'
 import type { RawResponse } from './forwarder.js'
 
@@ -22,6 +23,16 @@ export function cutOff(response: RawResponse): void {
 /** Writes a piece of the body; false where the client takes no more for now. */
 export function writeBody(response: RawResponse, chunk: Buffer): boolean {
   return response instanceof Http2ServerResponse ? response.write(chunk) : response.write(chunk)
+}
+
+/**
+ * Ends a response with its last piece. Node writes head and body as one where both are text; as latin-1 the bytes stay
+ * what they are. Only where nobody replaced `end`, for they might expect a Buffer.
+ */
+export function endWith(response: RawResponse, chunk: Buffer): void {
+  if (response instanceof Http2ServerResponse) response.end(chunk)
+  else if (response.end === ServerResponse.prototype.end) response.end(chunk.toString('latin1'), 'latin1')
+  else response.end(chunk)
 }
 
 /** Sends a head that Node holds back until there is a body. HTTP/2 never does. */

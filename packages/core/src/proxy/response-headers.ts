@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Http2ServerResponse } from 'node:http2'
 import type { Attempt, RawResponse } from './forwarder.js'
+import { readName, readValue } from './header-memo.js'
 import { headerName } from './header-names.js'
 import { hookError } from './upstream-error.js'
 
@@ -36,9 +37,12 @@ export function setResponseHeaders(attempt: Attempt, status: number, raw: RawHea
   let length = -1
   let trailer = -1
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const { name, role } = headerName(latin1(raw[i]))
+    const sentName = raw[i]
+    const sentValue = raw[i + 1]
+    const seen = typeof sentName === 'object' ? readName(sentName) : null
+    const { name, role } = seen === null ? headerName(latin1(sentName)) : seen.known
     if (role === 'drop') continue
-    const value = latin1(raw[i + 1])
+    const value = seen === null || typeof sentValue !== 'object' ? latin1(sentValue) : readValue(sentValue, seen)
     if (role === 'connection') {
       named = named === null ? value : `${named},${value}`
       continue
@@ -89,17 +93,19 @@ function dropNamed(names: string[], named: string): void {
 }
 
 function setOne(response: RawResponse, name: string, value: string | string[]): void {
-  if (name === '') return
   if (name === 'set-cookie') setHeader(response, name, [...listOf(response.getHeader(name)), ...listOf(value)])
   else if (name === 'vary' && response.hasHeader(name))
     setHeader(response, name, joinVary(response.getHeader(name), value))
-  else setHeader(response, name, value)
+  else if (name !== '') setHeader(response, name, value)
 }
 
-/** Both kinds of response have the method, but TypeScript cannot call a union of the two. */
-function setHeader(response: RawResponse, name: string, value: string | string[]): void {
-  if (response instanceof Http2ServerResponse) response.setHeader(name, value)
-  else response.setHeader(name, value)
+/** What both kinds of response can do; TypeScript cannot call the method of their union. */
+interface HeaderSetter {
+  setHeader(name: string, value: string | string[]): unknown
+}
+
+function setHeader(response: HeaderSetter, name: string, value: string | string[]): void {
+  response.setHeader(name, value)
 }
 
 function listOf(value: string | number | readonly string[] | undefined): string[] {

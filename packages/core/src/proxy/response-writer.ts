@@ -1,6 +1,9 @@
-import { closeAfter, cutOff, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
+import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
 import type { Attempt } from './forwarder.js'
 import { type RawHeaders, addTrailers, writeResponseHead } from './response-headers.js'
+
+// A body of this size or less leaves in one write with its head, where it comes in one piece.
+const SMALL = 4096
 
 /**
  * The client's side of an exchange: writes the response, and says when the client takes more or has gone. A base class
@@ -10,6 +13,8 @@ export abstract class ResponseWriter {
   protected readonly attempt: Attempt
   /** The head has left, together with the body's first piece or alone. */
   #headSent = false
+  /** The body's first piece, while it may still become the whole of it. */
+  #held: Buffer | null = null
   #drains = false
 
   constructor(attempt: Attempt) {
@@ -41,7 +46,17 @@ export abstract class ResponseWriter {
   /** False where the client takes no more for now: {@link onDrain} follows. */
   protected sendBody(chunk: Buffer): boolean {
     const { response } = this.attempt
-    this.#headSent = true
+    if (!this.#headSent && this.#held === null && chunk.length <= SMALL) {
+      this.#held = chunk
+      return true
+    }
+    this.#release()
+    if (isGone(response)) return false
+    return this.#write(chunk)
+  }
+
+  #write(chunk: Buffer): boolean {
+    const { response } = this.attempt
     const more = writeBody(response, chunk)
     if (!more && !this.#drains) {
       this.#drains = true
@@ -56,7 +71,9 @@ export abstract class ResponseWriter {
     if (isGone(response)) return
     this.#headSent = true
     if (trailers !== null && trailers.length > 0) addTrailers(response, trailers)
-    response.end()
+    if (this.#held === null) response.end()
+    else endWith(response, this.#held)
+    this.#held = null
   }
 
   protected releaseResponse(): void {
@@ -76,11 +93,19 @@ export abstract class ResponseWriter {
     this.attempt.request.resume()
   }
 
+  /** Sends what waited for more to come in the same packet. */
   flush(): void {
     const { response } = this.attempt
     if (this.#headSent || isGone(response) || response.writableEnded) return
+    if (this.#held === null) flushHead(response)
+    this.#release()
+  }
+
+  #release(): void {
     this.#headSent = true
-    flushHead(response)
+    const held = this.#held
+    this.#held = null
+    if (held !== null && !isGone(this.attempt.response)) this.#write(held)
   }
 
   readonly #onDrain = (): void => this.onDrain()
