@@ -332,8 +332,8 @@ export class Release {
     const { logger } = this.#settings
     attempt(() => {
       // A guard's reason is a whole sentence, and somebody is woken for it.
-      if (by === 'guard') logger.warn(`canary release ${this.name}: ${reason}`)
-      else logger.info(`canary release ${this.name}: ${move} by ${by}${reason === null ? '' : `: ${reason}`}`)
+      if (by === 'guard') return logger.warn(`canary release ${this.name}: ${reason}`)
+      return logger.info(`canary release ${this.name}: ${move} by ${by}${reason === null ? '' : `: ${reason}`}`)
     })
   }
 
@@ -381,6 +381,8 @@ export class Release {
     if (buckets === share.steps && !this.#completed) {
       this.#completed = true
       this.#changed('complete')
+      // A listener may have moved the release: that holds already.
+      return bucketsOfRamp(this.#share, now)
     }
     return buckets
   }
