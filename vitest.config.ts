@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config'
 
 const source = (path: string) => fileURLToPath(new URL(`packages/${path}`, import.meta.url))
 
+// Where CI wants the results as a file.
+const report = process.env['VITEST_JSON_REPORT']
+
 // Tests import the packages by their public names and run on the sources, so that coverage and stack traces speak of them.
 export default defineConfig({
   resolve: {
@@ -18,6 +21,7 @@ export default defineConfig({
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/dist/**', '**/node_modules/**'],
     pool: 'forks',
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     testTimeout: 30_000,
     hookTimeout: 30_000,
     coverage: {
