@@ -10,6 +10,7 @@ const NOWHERE = { kind: 'handler' } as const
 class PlacedRelease implements ForwardedRelease {
   readonly name: string
   readonly options: ForwardedRelease['options']
+  readonly identity: object
   readonly #release: Release | null
   readonly #inForce: InForce
 
@@ -22,6 +23,7 @@ class PlacedRelease implements ForwardedRelease {
       health,
       proxy,
     }
+    this.identity = release ?? this
     this.#release = release
     this.#inForce = inForce
   }

@@ -19,6 +19,8 @@ export interface ForwardedRelease {
     readonly health: ResolvedHealthOptions
     readonly proxy: ResolvedProxyOptions
   }
+  /** What the health of its B is remembered by, where this object is made anew with each change. @default itself */
+  readonly identity?: object | undefined
   /** Counts how an attempt ended. A failed attempt at B that A then serves is recorded as B's, before A's. */
   record(outcome: Outcome): void
   /** The decision that replaces one for B which A must serve (reason `fallback`), counted as such. */

@@ -3,48 +3,68 @@ import { openSocket } from './connector.js'
 import type { ForwardedRelease } from './forwarder.js'
 import { healthOf } from './health.js'
 
-/** The active checks of one release's B. They follow the release's present options; nothing else has to be told. */
+type Settings = ForwardedRelease['options']
+
+/**
+ * The active checks of one release's B, by its present options. They keep the process alive no more than they keep the
+ * release: where nobody else has it, they end.
+ */
 export class HealthChecks {
-  readonly #release: ForwardedRelease
   readonly #now: () => number
+  readonly #ended: (checks: HealthChecks) => void
+  #release: WeakRef<ForwardedRelease>
+  #health: Settings['health'] = null
+  #upstream: Settings['upstreams']['B'] | null = null
   #timer: NodeJS.Timeout | undefined
   #request: http.ClientRequest | null = null
-  /** What was checked last: another upstream or other settings begin anew. */
+  /** What is checked: another upstream or other settings begin anew. */
   #checking = ''
   #good = 0
   #bad = 0
 
-  constructor(release: ForwardedRelease, now: () => number) {
-    this.#release = release
+  constructor(release: ForwardedRelease, now: () => number, ended: (checks: HealthChecks) => void) {
+    this.#release = new WeakRef(release)
     this.#now = now
+    this.#ended = ended
   }
 
-  /** Takes up the release's present options. */
-  refresh(): void {
-    const { health, upstreams } = this.#release.options
+  /** Takes up a release's options: cheap where they did not change. */
+  refresh(release: ForwardedRelease): void {
+    const { health, upstreams } = release.options
+    if (health === this.#health && upstreams.B === this.#upstream) return
+    this.#release = new WeakRef(release)
+    this.#health = health
+    this.#upstream = upstreams.B
     const active = health !== null && upstreams.B.kind === 'url'
     const checking = active ? JSON.stringify([health, upstreams.B.kind === 'url' ? upstreams.B.poolKey : null]) : ''
     if (checking === this.#checking) return
-    this.stop()
+    this.#halt()
+    healthOf(release, this.#now).checked(null)
     this.#checking = checking
     if (active) this.#check()
   }
 
   /** Ends the checks; B is then judged by its connections alone. */
   stop(): void {
+    this.#halt()
+    const release = this.#release.deref()
+    if (release !== undefined) healthOf(release, this.#now).checked(null)
+    this.#ended(this)
+  }
+
+  #halt(): void {
     clearTimeout(this.#timer)
     this.#request?.destroy()
     this.#request = null
     this.#checking = ''
     this.#good = 0
     this.#bad = 0
-    healthOf(this.#release, this.#now).checked(null)
   }
 
   #check(): void {
-    const { health, upstreams } = this.#release.options
-    if (health === null || upstreams.B.kind !== 'url') return this.stop()
-    const upstream = upstreams.B
+    const health = this.#health
+    const upstream = this.#upstream
+    if (this.#release.deref() === undefined || health === null || upstream?.kind !== 'url') return this.stop()
     const request = http.request({
       path: health.path,
       headers: ['host', upstream.host, 'connection', 'close', 'user-agent', 'canary-release'],
@@ -73,7 +93,9 @@ export class HealthChecks {
   #judge(good: boolean, healthy: number, unhealthy: number): void {
     this.#good = good ? this.#good + 1 : 0
     this.#bad = good ? 0 : this.#bad + 1
-    const health = healthOf(this.#release, this.#now)
+    const release = this.#release.deref()
+    if (release === undefined) return
+    const health = healthOf(release, this.#now)
     if (this.#good >= healthy) health.checked(true)
     else if (this.#bad >= unhealthy) health.checked(false)
   }

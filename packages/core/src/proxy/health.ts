@@ -47,15 +47,16 @@ export class Health {
 }
 
 /** The health of each release's B, shared by all mounts of the release in this process. */
-const known = new WeakMap<ForwardedRelease, { readonly of: string; readonly health: Health }>()
+const known = new WeakMap<object, { readonly of: string; readonly health: Health }>()
 
 /** The health of a release's present B: another upstream begins with none of the old one's failures. */
 export function healthOf(release: ForwardedRelease, now: () => number): Health {
   const { B } = release.options.upstreams
   const of = B.kind === 'url' ? B.poolKey : ''
-  const before = known.get(release)
+  const key = release.identity ?? release
+  const before = known.get(key)
   if (before !== undefined && before.of === of) return before.health
   const health = new Health(now)
-  known.set(release, { of, health })
+  known.set(key, { of, health })
   return health
 }

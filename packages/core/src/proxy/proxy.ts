@@ -18,7 +18,8 @@ export interface Proxy {
 
 export function createProxy(now: () => number = () => performance.now()): Proxy {
   const forwarders = new Set<Forwarder>()
-  const watched = new Map<ForwardedRelease, HealthChecks>()
+  const checksOf = new WeakMap<object, HealthChecks>()
+  const running = new Set<HealthChecks>()
   let own: Forwarder | null = null
   let closed: Promise<void> | null = null
 
@@ -38,22 +39,25 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
 
   function watch(release: ForwardedRelease): void {
     if (closed !== null) return
-    let checks = watched.get(release)
+    const key = release.identity ?? release
+    let checks = checksOf.get(key)
     if (checks === undefined) {
       if (release.options.health === null) return
-      checks = new HealthChecks(release, now)
-      watched.set(release, checks)
+      checks = new HealthChecks(release, now, (ended) => running.delete(ended))
+      checksOf.set(key, checks)
+      running.add(checks)
     }
-    checks.refresh()
+    checks.refresh(release)
   }
 
   function unwatch(release: ForwardedRelease): void {
-    watched.get(release)?.stop()
-    watched.delete(release)
+    const key = release.identity ?? release
+    checksOf.get(key)?.stop()
+    checksOf.delete(key)
   }
 
   async function closeAll(graceMs: number): Promise<void> {
-    for (const release of watched.keys()) unwatch(release)
+    for (const checks of running) checks.stop()
     if (own !== null) forwarders.add(own)
     await Promise.all([...forwarders].map((forwarder) => forwarder.close(graceMs)))
   }
