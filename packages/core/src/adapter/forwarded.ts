@@ -1,7 +1,7 @@
 import type { Decision, Outcome } from '../decision/decision.js'
 import type { ForwardedRelease } from '../proxy/forwarder.js'
 import type { Release } from '../release/release.js'
-import type { ResolvedMountOptions } from '../release/options.js'
+import type { ResolvedMountOptions } from '../release/options-schema.js'
 import type { InForce } from './source.js'
 
 const NOWHERE = { kind: 'handler' } as const

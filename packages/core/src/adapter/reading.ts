@@ -1,4 +1,4 @@
-import type { ResolvedMountOptions } from '../release/options.js'
+import type { ResolvedMountOptions } from '../release/options-schema.js'
 import type { Release } from '../release/release.js'
 import type { RequestReading } from '../request/request-facts.js'
 import { TRUST_NOBODY, compileTrust } from '../request/trust.js'
