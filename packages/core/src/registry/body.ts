@@ -32,7 +32,16 @@ const LEGACY_HASHES: ReadonlyMap<unknown, string> = new Map([
 export function normalise(kind: EntityKind, body: unknown): Body {
   if (!isBody(body)) throw schemaViolation({ '@entity': ['expected a record'] })
   if (kind === 'services') return withParts(body)
-  return kind === 'plugins' ? withNewNames(body) : { ...body }
+  if (kind !== 'plugins') return { ...body }
+  checkName(body)
+  return withNewNames(body)
+}
+
+/** The config of another plugin means nothing here, so nothing else is said of it. */
+function checkName({ name }: Body): void {
+  if (typeof name !== 'string' || name === 'canary') return
+  const text = name.slice(0, 200)
+  throw schemaViolation({ name: `plugin '${text}' not enabled; add it to the 'plugins' configuration property` })
 }
 
 function withParts({ url, ...body }: Body): Body {
@@ -75,7 +84,6 @@ export function parseEntity<Kind extends EntityKind>(kind: Kind, fields: Body): 
   const schema: z.ZodType<EntityOf<Kind>> = schemaOf(kind)
   const result = schema.safeParse(given)
   if (!result.success) for (const issue of result.error.issues) addIssue(wrong, issue)
-  if (kind === 'plugins') checkName(wrong, given)
   if (!result.success || Object.keys(wrong).length > 0) throw schemaViolation(wrong)
   const entity = result.data
   const where = checkWhere(entity)
@@ -133,12 +141,6 @@ function crossCheckConfig(config: Body): ConfigMessages {
 }
 
 const MISSING = 'required field missing'
-
-function checkName(wrong: Messages, { name }: Body): void {
-  if (typeof name === 'string' && name !== 'canary') {
-    wrong.name = `plugin '${name.slice(0, 200)}' not enabled; add it to the 'plugins' configuration property`
-  }
-}
 
 /** Locations that fit their schema and are none. */
 function checkWhere(entity: EntityOf<EntityKind>): FieldMessages {

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, moveBetween, restarted } from '../release/lifecycle.js'
 import { CanaryError } from '../errors.js'
 import { type Body, isBody, normalise, parseEntity } from './body.js'
@@ -50,7 +50,8 @@ export class DraftedChange implements Draft {
     const fields = normalise(kind, body)
     const id = typeof fields.id === 'string' && isUuid(fields.id) ? fields.id.toLowerCase() : null
     if (id !== null && this.#tables.get(kind, id) !== null) throw uniqueViolation({ id })
-    return this.#write('create', kind, { ...fields, id: fields.id ?? randomUUID() }, parent, null, true)
+    const made = kind === 'keyauth_credentials' ? { key: fields.key ?? randomBytes(24).toString('base64url') } : {}
+    return this.#write('create', kind, { ...fields, ...made, id: fields.id ?? randomUUID() }, parent, null, true)
   }
 
   patch<Kind extends EntityKind>(kind: Kind, key: string, body: unknown, parent?: Parent): Row<Kind> | null {

@@ -1,10 +1,12 @@
-export type { Declarative } from './declarative.js'
+export { type Declarative, type DeclarativeOptions, parseDeclarative } from './declarative.js'
+export { type ExportOptions, exportDeclarative } from './declarative-export.js'
 export { withoutKey } from './audit.js'
 export type { Draft, Parent } from './draft.js'
 export * from './entities.js'
 export { type CanaryConfig, canaryConfigSchema } from './plugin-schema.js'
 export type { KnownConsumer } from './known-consumers.js'
 export type { Mount, MountScope, Place, Resolution } from './mount.js'
+export { type FileStoreOptions, fileStore } from './file-store.js'
 export { memoryStore } from './memory-store.js'
 export {
   type ListQuery,

@@ -34,7 +34,9 @@ export const canaryConfigShape = {
   percentage: orNull(between(number, 0, 100)),
   steps: orDefault(between(whole, 1, MAX_STEPS), 1000),
   upstream_host: orNull(text),
-  upstream_port: orNull(between(whole, 0, 65_535)),
+  upstream_port: orNull(
+    between(whole, 0, 65_535).refine((port) => port !== 0, { error: 'port 0 cannot be connected to' }),
+  ),
   upstream_uri: orNull(path),
   /** The older names `whitelist` and `blacklist` are read as `allow` and `deny`. */
   hash: orDefault(oneOf(HASHES), 'consumer'),
