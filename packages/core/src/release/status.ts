@@ -1,3 +1,4 @@
+import type { Decision } from '../decision/decision.js'
 import type { ReleaseState } from './lifecycle.js'
 
 /** Requests of one upstream since the release was built. */
@@ -34,17 +35,35 @@ export interface ReleaseStatus {
 
 /** Counters of a release: only incremented while requests run. */
 export class Counts {
-  requestsA = 0
-  requestsB = 0
-  failuresA = 0
-  failuresB = 0
-  fallback = 0
+  #requestsA = 0
+  #requestsB = 0
+  #failuresA = 0
+  #failuresB = 0
+  #fallback = 0
+  /** Decisions that were counted as failed, so that none counts twice. */
+  readonly #failed = new WeakSet<Decision>()
+
+  decided({ upstream }: Decision): void {
+    if (upstream === 'A') this.#requestsA += 1
+    else this.#requestsB += 1
+  }
+
+  failed(decision: Decision): void {
+    if (this.#failed.has(decision)) return
+    this.#failed.add(decision)
+    if (decision.upstream === 'A') this.#failuresA += 1
+    else this.#failuresB += 1
+  }
+
+  fellBack(): void {
+    this.#fallback += 1
+  }
 
   snapshot(): ReleaseStatus['counts'] {
     return {
-      A: { requests: this.requestsA, failures: this.failuresA },
-      B: { requests: this.requestsB, failures: this.failuresB },
-      fallback: this.fallback,
+      A: { requests: this.#requestsA, failures: this.#failuresA },
+      B: { requests: this.#requestsB, failures: this.#failuresB },
+      fallback: this.#fallback,
     }
   }
 }

@@ -1,0 +1,40 @@
+import type { Move, ReleaseRecord } from './lifecycle.js'
+import { attempt } from './listeners.js'
+import type { ReleaseSettings } from './settings.js'
+
+/** What a release tells its logger and `onError`. Neither may disturb it. */
+export class Reports {
+  readonly #settings: () => ReleaseSettings
+  readonly #told = new Set<string>()
+
+  constructor(settings: () => ReleaseSettings) {
+    this.#settings = settings
+  }
+
+  /** Calls `tell` the first time that a kind of problem comes up: each request would repeat it. */
+  once(kind: string, tell: () => unknown): void {
+    if (this.#told.has(kind)) return
+    this.#told.add(kind)
+    attempt(tell)
+  }
+
+  /** Tells `onError`, or the logger where there is none, once for each kind. */
+  errorOnce(kind: string, error: unknown): void {
+    const { onError, logger, name } = this.#settings()
+    this.once(kind, () =>
+      onError === null ? logger.error(`canary release ${name}: ${kind}: ${String(error)}`) : onError(error),
+    )
+  }
+
+  warn(message: string): void {
+    const { logger, name } = this.#settings()
+    attempt(() => logger.warn(`canary release ${name}: ${message}`))
+  }
+
+  moved(move: Move, { by, reason }: ReleaseRecord): void {
+    // A guard's reason is a whole sentence, and somebody is woken for it.
+    if (by === 'guard') return this.warn(reason ?? move)
+    const { logger, name } = this.#settings()
+    attempt(() => logger.info(`canary release ${name}: ${move} by ${by}${reason === null ? '' : `: ${reason}`}`))
+  }
+}
