@@ -10,7 +10,11 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'canary-packages-'))
 
 function run(binary, args) {
-  const result = spawnSync(join(root, 'node_modules', '.bin', binary), args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' })
+  const result = spawnSync(join(root, 'node_modules', '.bin', binary), args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  })
   return result.status === 0
 }
 

@@ -47,7 +47,8 @@ describe('the house', () => {
     const sources = inFolder('decision')
     expect(sources.length).toBeGreaterThan(5)
     for (const source of sources) {
-      for (const from of source.imports) expect([source.path, folderOf(source, from)]).toEqual([source.path, 'decision'])
+      for (const from of source.imports)
+        expect([source.path, folderOf(source, from)]).toEqual([source.path, 'decision'])
     }
   })
 
@@ -98,12 +99,16 @@ describe('the house', () => {
   })
 
   test('has no file that grows past 330 lines', () => {
-    const long = all.map(({ path, text }) => [path, text.split('\n').length] as const).filter(([, lines]) => lines > 330)
+    const long = all
+      .map(({ path, text }) => [path, text.split('\n').length] as const)
+      .filter(([, lines]) => lines > 330)
     expect(long).toEqual([])
   })
 
   test('has no folder or file for all and sundry', () => {
-    const names = all.map(({ path }) => path).filter((path) => /\/(?:utils?|helpers?|types|common|lib|misc)(?:\/|\.ts$)/.test(path))
+    const names = all
+      .map(({ path }) => path)
+      .filter((path) => /\/(?:utils?|helpers?|types|common|lib|misc)(?:\/|\.ts$)/.test(path))
     expect(names).toEqual([])
   })
 
