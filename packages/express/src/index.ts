@@ -8,12 +8,22 @@ import {
   failRequest,
 } from '@canary-release/core/adapter'
 import type { Decision, Release } from '@canary-release/core'
+import type { Request, RequestHandler } from 'express'
 
 export { type ExpressApplication, attachUpgrades, createServer } from './server.js'
 
+declare global {
+  // The place that Express has for what middlewares add to requests.
+  namespace Express {
+    interface Request {
+      /** What the canary decided for it. */
+      canary?: Decision
+    }
+  }
+}
+
 /** What is used of an Express 4 or 5 request. */
-export interface ExpressRequest extends IncomingMessage {
-  /** What was decided for it. */
+interface ExpressRequest extends IncomingMessage {
   canary?: Decision
   app?: { get(name: string): unknown }
   res?: ServerResponse
@@ -23,7 +33,6 @@ export interface ExpressRequest extends IncomingMessage {
   body?: unknown
 }
 export type ExpressNext = (error?: unknown) => void
-export type ExpressHandler = (request: never, response: never, next: ExpressNext) => unknown
 
 /** Express middleware. */
 export interface CanaryMiddleware {
@@ -41,10 +50,11 @@ interface Exchange {
   readonly response: ServerResponse
 }
 
-const framework: Framework<Exchange, ExpressRequest> = {
+const framework: Framework<Exchange, Request> = {
   raw: ({ request }) => request,
   response: ({ response }) => response,
-  request: ({ request }) => request,
+  // One and the same object; the rest of this file wants nothing of Express's own types.
+  request: ({ request }) => request as unknown as Request,
   user: ({ request }) => request.user ?? request.auth,
   path: ({ request }) => request.url ?? '/',
   body: ({ request }) => request.body,
@@ -75,12 +85,12 @@ function isTrust(value: unknown): value is Trust {
  *
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function canary(source: CanarySource<ExpressRequest, ExpressHandler>): CanaryMiddleware {
-  const mount = createMount<Exchange, ExpressRequest, ExpressHandler>(source, framework)
+export function canary(source: CanarySource<Request, RequestHandler>): CanaryMiddleware {
+  const mount = createMount<Exchange, Request, RequestHandler>(source, framework)
 
   function middleware(request: ExpressRequest, response: ServerResponse, next: ExpressNext): void {
-    const call = (handler: ExpressHandler) => callHandler(handler, request, response, next)
-    let routed: Routed<Exchange, ExpressRequest, ExpressHandler>
+    const call = (handler: RequestHandler) => callHandler(handler, request, response, next)
+    let routed: Routed<Exchange, Request, RequestHandler>
     try {
       routed = mount.route({ request, response })
     } catch (error) {
@@ -98,7 +108,7 @@ export function canary(source: CanarySource<ExpressRequest, ExpressHandler>): Ca
 }
 
 /** As Express 5 does it: what a handler throws, or rejects with, is the application's error. */
-function callHandler(handler: ExpressHandler, request: unknown, response: unknown, next: ExpressNext): void {
+function callHandler(handler: RequestHandler, request: unknown, response: unknown, next: ExpressNext): void {
   try {
     const result: unknown = Reflect.apply(handler, undefined, [request, response, next])
     if (result instanceof Promise) result.catch((error: unknown) => next(error))

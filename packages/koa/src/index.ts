@@ -8,6 +8,7 @@ import {
   createMount,
   failRequest,
 } from '@canary-release/core/adapter'
+import type { Context, Middleware } from 'koa'
 
 /** What a canary leaves in `ctx.state`: `new Koa<CanaryState>()` knows it. */
 export interface CanaryState {
@@ -15,7 +16,7 @@ export interface CanaryState {
 }
 
 /** What is used of a Koa 2 or 3 context. */
-export interface KoaContext {
+interface KoaContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   url: string
@@ -24,7 +25,6 @@ export interface KoaContext {
   readonly state: CanaryState & { user?: unknown; auth?: unknown }
 }
 export type KoaNext = () => Promise<unknown>
-export type KoaHandler = (context: never, next: KoaNext) => unknown
 
 /** Koa middleware. */
 export interface CanaryMiddleware {
@@ -37,10 +37,11 @@ export interface CanaryMiddleware {
   readonly close: (graceMs?: number) => Promise<void>
 }
 
-const framework: Framework<KoaContext, KoaContext> = {
+const framework: Framework<KoaContext, Context> = {
   raw: ({ req }) => req,
   response: ({ res }) => res,
-  request: (context) => context,
+  // One and the same object; the rest of this file wants nothing of Koa's own types.
+  request: (context) => context as unknown as Context,
   user: ({ state }) => state.user ?? state.auth,
   path: ({ url }) => url,
   body: ({ request }) => ('body' in request ? request.body : undefined),
@@ -62,12 +63,12 @@ const framework: Framework<KoaContext, KoaContext> = {
  *
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function canary(source: CanarySource<KoaContext, KoaHandler>): CanaryMiddleware {
-  const mount = createMount<KoaContext, KoaContext, KoaHandler>(source, framework)
+export function canary(source: CanarySource<Context, Middleware>): CanaryMiddleware {
+  const mount = createMount<KoaContext, Context, Middleware>(source, framework)
 
   async function middleware(context: KoaContext, next: KoaNext): Promise<unknown> {
     const routed = mount.route(context)
-    const call = (handler: KoaHandler): unknown => Reflect.apply(handler, undefined, [context, next])
+    const call = (handler: Middleware): unknown => Reflect.apply(handler, undefined, [context, next])
     if (routed.action === 'next') return routed.run(next)
     if (routed.action === 'handle') return routed.run(() => call(routed.handler))
     return forward(context, routed, call)
@@ -75,8 +76,8 @@ export function canary(source: CanarySource<KoaContext, KoaHandler>): CanaryMidd
 
   function forward(
     context: KoaContext,
-    routed: Routed<KoaContext, KoaContext, KoaHandler>,
-    call: (handler: KoaHandler) => unknown,
+    routed: Routed<KoaContext, Context, Middleware>,
+    call: (handler: Middleware) => unknown,
   ): Promise<unknown> {
     context.respond = false
     return new Promise((resolve, reject) => {

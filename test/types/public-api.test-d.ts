@@ -1,0 +1,99 @@
+// Compiled by test/types.test.ts: every line must compile, but for those after `@ts-expect-error`, which must not.
+import { CanaryError, type Decision, type Release, apiKeyConsumers, createRelease } from '@canary-release/core'
+import { createHandler } from '@canary-release/core/node'
+import {
+  attachUpgrades as attachExpress,
+  canary as expressCanary,
+  createServer as createExpressServer,
+} from '@canary-release/express'
+import { canary as fastifyCanary, canaryDecision } from '@canary-release/fastify'
+import { type CanaryState, canary as koaCanary, createServer as createKoaServer } from '@canary-release/koa'
+import express from 'express'
+import Fastify from 'fastify'
+import Koa from 'koa'
+import { createServer } from 'node:http'
+import { createServer as createSecureHttp2Server } from 'node:http2'
+
+const upstreams = { A: 'http://orders-v1:3000', B: 'http://orders-v2:3000' }
+const release: Release = createRelease({ name: 'orders-v2', upstreams, percentage: 10 })
+
+// An option may be given as undefined.
+createRelease({ name: 'orders-v2', upstreams, percentage: 10, salt: undefined, override: undefined, guard: undefined })
+createRelease({
+  name: 'orders-v2',
+  upstreams: { A: new URL('http://a'), B: { port: 81 } },
+  start: new Date(),
+  duration: '90m',
+})
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, hash: { header: 'x-tenant' }, guard: { alpha: 0.001 } })
+createRelease({
+  name: 'orders-v2',
+  upstreams,
+  percentage: 1,
+  consumer: apiKeyConsumers({ header: 'apikey', keys: {} }),
+})
+// @ts-expect-error: no such option
+createRelease({ name: 'orders-v2', upstreams, percentge: 10 })
+// @ts-expect-error: a number
+createRelease({ name: 'orders-v2', upstreams, percentage: '10' })
+// @ts-expect-error: no such hash
+createRelease({ name: 'orders-v2', upstreams, percentage: 10, hash: 'user' })
+// @ts-expect-error: the name is required
+createRelease({ upstreams, percentage: 10 })
+
+const decision: Decision = release.decide({ consumer: 'alice', headers: { 'x-canary': 'always' } })
+decision.upstream satisfies 'A' | 'B'
+// @ts-expect-error: a decision does not change
+decision.upstream = 'A'
+release.on('change', ({ change, status }) => [change satisfies string, status.bucketsOnB satisfies number])
+// @ts-expect-error: no such event
+release.on('changed', () => {})
+const error = new CanaryError('ERR_CANARY_STATE', 'no')
+error.code satisfies `ERR_CANARY_${string}`
+// @ts-expect-error: no such code
+new CanaryError('ERR_CANARY_NONE', 'no')
+
+// Express 5, and with its own types for handlers and functions of the request.
+const app = express()
+app.use('/orders', expressCanary(release))
+app.use('/orders', expressCanary({ name: 'x', upstreams, percentage: 10, consumer: (request) => request.headers.from }))
+app.use((request, response) => void response.send(request.canary?.upstream))
+createExpressServer(app)
+attachExpress(createServer(app), app)
+// @ts-expect-error: a consumer is a text or a number
+expressCanary({ name: 'x', upstreams, percentage: 10, consumer: () => ({ id: 1 }) })
+
+expressCanary({
+  name: 'x',
+  upstreams: { A: (_request, response) => void response.send('A'), B: 'http://b' },
+  percentage: 10,
+  consumer: (request) => request.get('x-user'),
+})
+
+const koa = new Koa<CanaryState>()
+koa.use(koaCanary(release))
+koa.use(
+  koaCanary({
+    name: 'x',
+    upstreams: { A: (context) => void (context.body = 'A'), B: 'http://b' },
+    percentage: 10,
+    consumer: (context) => context.get('x-user'),
+  }),
+)
+koa.use((context) => void context.state.canary?.upstream)
+createKoaServer(koa)
+
+const fastify = Fastify()
+void fastify.register(fastifyCanary, { prefix: '/orders', release })
+void fastify.register(fastifyCanary, { prefix: '/x', name: 'x', upstreams, percentage: 10 })
+void fastify.register(fastifyCanary, {
+  name: 'x',
+  upstreams: { A: async (_request, reply) => reply.send('A'), B: 'http://b' },
+  percentage: 10,
+  consumer: (request) => request.headers.from,
+})
+void fastify.register(canaryDecision, { release, hook: 'preHandler' })
+fastify.get('/', (request) => request.canary?.upstream)
+
+createServer(createHandler(release))
+createSecureHttp2Server(createHandler({ name: 'x', upstreams, percentage: 10 }))
