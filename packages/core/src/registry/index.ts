@@ -26,5 +26,6 @@ export {
   type Store,
   type StoreEvent,
   type StoredState,
+  isOf,
 } from './store.js'
 export { type FieldMessages, type Violation, ViolationError, schemaViolation } from './violation.js'

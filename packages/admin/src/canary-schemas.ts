@@ -1,0 +1,113 @@
+import { z } from 'zod'
+
+const count = z.int().min(0)
+const share = z.strictObject({ requests: count, failures: count })
+const seconds = z.number().nullable()
+const scope = z.strictObject({ id: z.string() }).nullable()
+
+/** A canary as `/canaries` shows it: the plugin's scope, and its release at this instant. Times in seconds. */
+export const canarySchema = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  enabled: z.boolean(),
+  service: scope,
+  route: scope,
+  consumer: scope,
+  api: scope,
+  state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']),
+  percentage: z.number().min(0).max(100).nullable(),
+  bucketsOnB: count,
+  steps: count,
+  start: seconds,
+  duration: seconds,
+  endsAt: seconds,
+  counts: z.strictObject({ A: share, B: share, fallback: count }),
+  reason: z.string().nullable(),
+  by: z.string().nullable(),
+  at: seconds,
+  elapsed: seconds,
+})
+
+export type CanaryView = z.output<typeof canarySchema>
+
+export const decisionSchema = z.strictObject({
+  upstream: z.enum(['A', 'B']),
+  reason: z.enum(['disabled', 'rolled-back', 'promoted', 'override', 'group', 'bucket', 'fallback', 'no-release']),
+  hashedBy: z.enum(['consumer', 'ip', 'header', 'cookie', 'none']).nullable(),
+  bucket: count.nullable(),
+  bucketsOnB: count,
+  steps: count,
+  release: z.string(),
+  origin: z.string().nullable(),
+  setCookie: z.string().optional(),
+})
+
+export const explanationSchema = z.strictObject({
+  decision: decisionSchema,
+  rules: z.array(z.strictObject({ rule: z.string(), applies: z.boolean(), why: z.string() })),
+  identity: z.string().nullable(),
+  goesToB: z.strictObject({ percentage: z.number(), date: z.string().nullable() }).nullable(),
+})
+
+const arm = z.strictObject({ n: count, k: count })
+
+/** What the guard of a canary knows; `guard` is null where nothing guards it. */
+export const guardSchema = z.strictObject({
+  guard: z
+    .strictObject({
+      verdict: z.enum(['ok', 'paused', 'breach', 'blind']),
+      evidence: z.strictObject({ errors: z.number(), latency: z.number().nullable(), combined: z.number() }),
+      needed: z.number(),
+      pValue: z.number(),
+      a: arm,
+      b: arm,
+      oddsRatio: z.number().nullable(),
+      unit: z.enum(['request', 'identity']),
+      reason: z.string().nullable(),
+      lastFailure: z.string().nullable(),
+      hold: z.strictObject({ needed: z.number(), had: z.number(), seconds: z.number().nullable() }).nullable(),
+    })
+    .nullable(),
+})
+
+const TEXT = /^[^\p{Cc}]*$/u
+
+/** The body of a move. */
+export const moveSchema = z.strictObject({
+  reason: z
+    .string({ error: 'expected a string' })
+    .max(1000, { error: 'length must be at most 1000' })
+    .regex(TEXT, { error: 'expected one line of text' })
+    .nullish(),
+})
+
+export const auditSchema = z.strictObject({
+  data: z.array(
+    z.strictObject({
+      version: count,
+      at: z.number(),
+      by: z.string(),
+      what: z.string(),
+      changes: z.array(
+        z.strictObject({
+          kind: z.string(),
+          id: z.string(),
+          before: z.looseObject({}).nullable(),
+          after: z.looseObject({}).nullable(),
+        }),
+      ),
+      more: count,
+    }),
+  ),
+  next: z.null(),
+})
+
+export const informationSchema = z.strictObject({
+  tagline: z.string(),
+  version: z.string(),
+  plugins: z.strictObject({
+    available_on_server: z.strictObject({ canary: z.literal(true) }),
+    enabled_in_cluster: z.array(z.string()),
+  }),
+  registry: z.strictObject({ version: count }),
+})

@@ -1,0 +1,5 @@
+export type { Authenticate } from './authentication.js'
+export { type AdminServer, type ListenOptions, listenAdmin } from './listen.js'
+export { type AdminHandler, adminHandler } from './node-handler.js'
+export type { NodeRequest, NodeResponse } from './node-request.js'
+export type { AdminOptions } from './options.js'

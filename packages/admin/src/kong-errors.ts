@@ -1,0 +1,51 @@
+import { CanaryError, type Logger } from '@canary-release/core'
+import { ViolationError } from '@canary-release/core/registry'
+import { Refusal } from './refusal.js'
+
+/** An error as it is answered. */
+export interface ErrorAnswer {
+  readonly status: number
+  readonly body: object
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** The code of a change that another record forbids. All others are mistakes in the request. */
+const CONFLICTING = 5
+const STORE_FAILED = 'the store could not be read or written: nothing has changed'
+const UNEXPECTED = { message: 'An unexpected error occurred' }
+
+/**
+ * The answer to whatever went wrong, in Kong's shapes. What its cause would give away (paths, addresses, stacks) is
+ * only logged.
+ */
+export function errorAnswer(error: unknown, logger: Logger): ErrorAnswer {
+  if (error instanceof Refusal) {
+    return { status: error.status, body: { message: error.message }, headers: error.headers }
+  }
+  if (error instanceof ViolationError) {
+    const { code, name, message, fields } = error.violation
+    return { status: code === CONFLICTING ? 409 : 400, body: { code, name, message, fields }, headers: {} }
+  }
+  if (!(error instanceof CanaryError) || error.status === 500) {
+    log(logger, error)
+    return { status: 500, body: UNEXPECTED, headers: {} }
+  }
+  const { code, status, message } = error
+  if (code !== 'ERR_CANARY_STORE') return { status, body: { name: code, message }, headers: {} }
+  log(logger, error)
+  return { status, body: { name: code, message: STORE_FAILED }, headers: {} }
+}
+
+function log(logger: Logger, error: unknown): void {
+  try {
+    logger.error(`admin: ${describe(error)}`)
+  } catch {
+    // A logger that fails must not change the answer.
+  }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause } = error
+  return cause instanceof Error ? `${error.message}: ${cause.message}` : (error.stack ?? error.message)
+}

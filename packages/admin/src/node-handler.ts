@@ -1,0 +1,29 @@
+import { getRequestListener } from '@hono/node-server'
+import { answerTo, createApp } from './app.js'
+import type { NodeRequest, NodeResponse } from './node-request.js'
+import { type AdminOptions, compileOptions } from './options.js'
+import { Refusal } from './refusal.js'
+
+/** Answers one request whole; never rejects. */
+export type AdminHandler = (request: NodeRequest, response: NodeResponse) => Promise<void>
+
+/**
+ * The Admin API as a handler of Node's requests: `app.use('/admin', adminHandler({ registry, token }))` in Express; in
+ * Koa with `ctx.respond = false`, in Fastify after `reply.hijack()`, there with `basePath`.
+ *
+ * It answers every request that it gets, 404 included. Behind body parsers it takes what they left in `rawBody` or
+ * `body` of the request that it is given (Koa and Fastify leave it on their own objects: hand it on). Without `token`
+ * and `authenticate` it serves only clients on this machine, and none that a proxy names in a header.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function adminHandler(options: AdminOptions): AdminHandler {
+  const compiled = compileOptions(options)
+  const app = createApp(compiled)
+  const { logger } = compiled
+  return getRequestListener((request, { incoming, outgoing }) => app.fetch(request, { incoming, outgoing }), {
+    overrideGlobalObjects: false,
+    // What is wrong before the app is reached: a URL or Host that is none.
+    errorHandler: () => answerTo(new Refusal(400, 'Bad request'), logger),
+  })
+}

@@ -1,0 +1,85 @@
+import { CanaryError, type Logger } from '@canary-release/core'
+import type { Registry } from '@canary-release/core/registry'
+import type { AppOptions } from './app.js'
+import { type Authenticate, byApplication, byLoopback, byToken } from './authentication.js'
+import { createHostCheck } from './host-check.js'
+
+/** The options of the Admin API. With neither `token` nor `authenticate` it serves this machine's own programs only. */
+export interface AdminOptions {
+  readonly registry: Registry
+  /**
+   * What every request must bring, as `Authorization: Bearer …` or `Kong-Admin-Token`. @default none: only loopback is
+   * served, and nothing that a proxy passed on
+   */
+  readonly token?: string | undefined
+  /** Instead of a token: the application's own authentication. It returns who calls, or `null` for 401. @default none */
+  readonly authenticate?: Authenticate | undefined
+  /** Host names under which it may be asked for, besides `localhost` and addresses. @default none */
+  readonly allowedHosts?: readonly string[] | undefined
+  /** The path that it is mounted at, where the framework leaves that in the URL (Fastify and Koa do, Express does not). @default '' */
+  readonly basePath?: string | undefined
+  /** For a body to arrive, and for the store to answer: milliseconds, 1 … 600 000. @default 10_000 */
+  readonly timeoutMs?: number | undefined
+  /** @default console */
+  readonly logger?: Logger | undefined
+}
+
+const NAMES = ['registry', 'token', 'authenticate', 'allowedHosts', 'basePath', 'timeoutMs', 'logger']
+
+/**
+ * Options, checked and complete.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function compileOptions(options: AdminOptions, alsoKnown: readonly string[] = []): AppOptions {
+  const known = [...NAMES, ...alsoKnown]
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name))
+      throw optionError(`${name.slice(0, 100)} is not an option: known are ${known.join(', ')}`)
+  }
+  const { registry, token, authenticate, allowedHosts = [], basePath = '', timeoutMs = 10_000, logger } = options
+  if (typeof registry?.change !== 'function') throw optionError('registry must be what createRegistry made')
+  if (token !== undefined && authenticate !== undefined) {
+    throw optionError('token must be left out where authenticate is given')
+  }
+  if (!(Number.isFinite(timeoutMs) && timeoutMs >= 1 && timeoutMs <= 600_000)) {
+    throw optionError('timeoutMs must be between 1 and 600000')
+  }
+  return {
+    registry,
+    authenticate: authenticationOf(token, authenticate),
+    checkHost: createHostCheck(hostNames(allowedHosts)),
+    basePath: checkedPath(basePath),
+    timeoutMs,
+    logger: logger ?? console,
+  }
+}
+
+function authenticationOf(
+  token: string | undefined,
+  authenticate: Authenticate | undefined,
+): AppOptions['authenticate'] {
+  if (authenticate !== undefined) return byApplication(authenticate)
+  if (token === undefined) return byLoopback()
+  // An empty environment variable must not open the door.
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
+    throw optionError('token must be one or more ASCII characters without spaces')
+  }
+  return byToken(token)
+}
+
+function hostNames(hosts: readonly string[]): readonly string[] {
+  if (!Array.isArray(hosts)) throw optionError('allowedHosts must be an array')
+  const odd = hosts.findIndex((host) => typeof host !== 'string' || !/^[a-z0-9_.-]+$/i.test(host))
+  if (odd !== -1) throw optionError(`allowedHosts.${odd} must be a host name without scheme and port`)
+  return hosts
+}
+
+function checkedPath(path: string): string {
+  if (typeof path === 'string' && /^(?:\/[\w.~-]+)*\/?$/.test(path)) return path.replace(/\/$/, '')
+  throw optionError('basePath must be a path such as /admin')
+}
+
+export function optionError(message: string): CanaryError {
+  return new CanaryError('ERR_CANARY_OPTION', `admin: ${message}`)
+}

@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import {
+  auditSchema,
+  canarySchema,
+  explanationSchema,
+  guardSchema,
+  informationSchema,
+  moveSchema,
+} from './canary-schemas.js'
+import { entityComponents, pageSchema } from './entity-schemas.js'
+import { inputSchema, outputSchema } from './json-schema.js'
+
+const messageSchema = z.strictObject({ message: z.string(), name: z.string().optional() })
+
+/** Kong's error of a body, and the plain one. */
+const errorSchema = z.union([
+  z.strictObject({
+    code: z.int(),
+    name: z.string(),
+    message: z.string(),
+    fields: z.looseObject({}),
+  }),
+  messageSchema,
+])
+
+/** All schemas of the API by their names in `/openapi.json`, made from those that check the records. */
+export const SCHEMAS = {
+  ...entityComponents(),
+  Canary: outputSchema(canarySchema),
+  CanaryPage: pageSchema('Canary'),
+  Explanation: outputSchema(explanationSchema),
+  Guard: outputSchema(guardSchema),
+  Move: inputSchema(moveSchema),
+  Audit: outputSchema(auditSchema),
+  Information: outputSchema(informationSchema),
+  Document: outputSchema(z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })),
+  ServiceOrApi: { anyOf: [{ $ref: '#/components/schemas/Service' }, { $ref: '#/components/schemas/Api' }] },
+  Error: outputSchema(errorSchema),
+}
+
+export type SchemaName = keyof typeof SCHEMAS
