@@ -189,7 +189,7 @@ describe('an upstream that answers early', () => {
     )
     await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
     const request = http.request({ port: front.port }).end()
-    const informed: (string | string[] | undefined)[] = []
+    const informed: (number | string | string[] | undefined)[] = []
     request.on('information', (info) => informed.push(info.statusCode, info.headers.link))
     const [response] = (await once(request, 'response')) as [http.IncomingMessage]
     expect(response.statusCode).toBe(200)
