@@ -1,33 +1,25 @@
-// Runs the tests on other versions of Node: `npm run test:node -- 22 24`. The npm package `node` brings the binaries.
+// Runs the tests on other versions of Node: `npm run test:node -- 22 24`; what follows the versions goes to Vitest.
+// The binaries are those of the npm package `node`, fetched by npx and kept in its cache.
 import { spawnSync } from 'node:child_process'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const versions = process.argv.slice(2).filter((argument) => /^\d+/.test(argument))
-if (versions.length === 0) {
-  process.stderr.write('which versions? npm run test:node -- 22 24\n')
-  process.exit(2)
-}
+const windows = process.platform === 'win32'
+const VERSION = /^\d+(?:\.\d+){0,2}$/
 
-let failed = false
-for (const version of versions) {
-  const where = spawnSync('npx', ['--yes', '--package', `node@${version}`, '--', 'node', '-p', 'process.execPath'], {
-    cwd: root,
-    encoding: 'utf8',
-  })
-  const binary = where.stdout.trim().split('\n').at(-1)
-  if (where.status !== 0 || !binary) {
-    process.stderr.write(`node@${version} could not be fetched\n${where.stderr}`)
-    process.exit(1)
-  }
-  process.stdout.write(`\nNode ${version}: ${binary}\n`)
-  const run = spawnSync(binary, [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run'], {
-    cwd: root,
-    stdio: 'inherit',
-    // Programs that tests start are this Node too.
-    env: { ...process.env, PATH: `${dirname(binary)}:${process.env.PATH}` },
-  })
-  failed ||= run.status !== 0
-}
-process.exitCode = failed ? 1 : 0
+const given = process.argv.slice(2)
+const firstOther = given.findIndex((argument) => !VERSION.test(argument))
+const count = firstOther === -1 ? given.length : firstOther
+const versions = count === 0 ? ['20', '22', '24'] : given.slice(0, count)
+const forVitest = given.slice(count)
+
+const failed = versions.filter((version) => {
+  process.stdout.write(`\n== Node ${version}\n`)
+  const vitest = ['node', join('node_modules', 'vitest', 'vitest.mjs'), 'run', ...forVitest]
+  const args = ['--yes', '--package', `node@${version}`, '--', ...vitest]
+  const { status } = spawnSync(windows ? 'npx.cmd' : 'npx', args, { cwd: root, stdio: 'inherit', shell: windows })
+  return status !== 0
+})
+if (failed.length > 0) process.stderr.write(`\nFailed on Node ${failed.join(', ')}.\n`)
+process.exitCode = failed.length === 0 ? 0 : 1
