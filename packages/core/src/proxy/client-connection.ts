@@ -26,13 +26,21 @@ export function writeBody(response: RawResponse, chunk: Buffer): boolean {
 }
 
 /**
- * Ends a response with its last piece. Node writes head and body as one where both are text; as latin-1 the bytes stay
- * what they are. Only where nobody replaced `end`, for they might expect a Buffer.
+ * Ends a response with all of its body, in one write of one string where that can be: Node makes two of them and a
+ * `writev` otherwise, which takes twice as long. As latin-1, bytes stay what they are. Not where somebody replaced
+ * `write` or `end`, for they might expect a Buffer.
  */
 export function endWith(response: RawResponse, chunk: Buffer): void {
   if (response instanceof Http2ServerResponse) response.end(chunk)
-  else if (response.end === ServerResponse.prototype.end) response.end(chunk.toString('latin1'), 'latin1')
-  else response.end(chunk)
+  else if (response.end !== ServerResponse.prototype.end || response.write !== ServerResponse.prototype.write) {
+    response.end(chunk)
+  } else if (response.chunkedEncoding || response.socket === null) response.end(chunk.toString('latin1'), 'latin1')
+  else {
+    response.write(chunk.toString('latin1'), 'latin1')
+    // Node has corked the socket until the next tick, to wait for more.
+    response.socket.uncork()
+    response.end()
+  }
 }
 
 /** Sends a head that Node holds back until there is a body. HTTP/2 never does. */
