@@ -14,17 +14,22 @@ export interface Gateway {
   close(): Promise<void>
 }
 
+/** The options of a release that suit every framework: no handlers, no functions of its request. */
+export interface GatewayOptions extends Omit<ReleaseOptions, 'upstreams' | 'consumer' | 'groups'> {
+  readonly upstreams: { readonly A: string; readonly B: string }
+}
+
 const quiet = { info() {}, warn() {}, error() {} }
 
 /** Short enough for a test to wait for, long enough for a loaded machine to answer in. */
 const proxy = { connectTimeoutMs: 2000, headersTimeoutMs: 700, bodyTimeoutMs: 700 } as const
 
-export function optionsFor(upstreams: ReleaseOptions['upstreams'], more: Partial<ReleaseOptions> = {}): ReleaseOptions {
+export function optionsFor(upstreams: GatewayOptions['upstreams'], more: Partial<GatewayOptions> = {}): GatewayOptions {
   return { name: 'faults', upstreams, percentage: 50, override: { header: 'x-canary' }, logger: quiet, proxy, ...more }
 }
 
 /** The three adapters, each in an application of its framework with its own error handling. */
-export const GATEWAYS: Record<string, (options: ReleaseOptions) => Promise<Gateway>> = {
+export const GATEWAYS: Record<string, (options: GatewayOptions) => Promise<Gateway>> = {
   async express(options) {
     const app = express()
     const middleware = expressCanary(options)
