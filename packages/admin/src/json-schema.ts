@@ -11,6 +11,7 @@ export function outputSchema(schema: z.ZodType): JsonSchema {
       unrepresentable: 'any',
       // A field with a default is a transform of its type or null, which JSON Schema cannot say: its type is what is left.
       override({ zodSchema, jsonSchema }) {
+        withoutOwnFormat(jsonSchema)
         if (zodSchema instanceof z.ZodPipe) Object.assign(jsonSchema, outputSchema(given(zodSchema.in)))
       },
     }),
@@ -19,7 +20,18 @@ export function outputSchema(schema: z.ZodType): JsonSchema {
 
 /** The schema of what a zod schema takes. */
 export function inputSchema(schema: z.ZodType): JsonSchema {
-  return withoutDialect(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))
+  return withoutDialect(
+    z.toJSONSchema(schema, {
+      io: 'input',
+      unrepresentable: 'any',
+      override: ({ jsonSchema }) => withoutOwnFormat(jsonSchema),
+    }),
+  )
+}
+
+/** zod has formats that JSON Schema does not know; their pattern says all. */
+function withoutOwnFormat(schema: JsonSchema): void {
+  if (schema.pattern !== undefined) delete schema.format
 }
 
 function given(schema: z.core.$ZodType): z.ZodType {
