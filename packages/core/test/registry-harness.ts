@@ -54,3 +54,19 @@ export const CANARY = { name: 'canary', config: { upstream_host: 'orders-v2', pe
 export function addOrders(registry: Registry) {
   return registry.change('test', (draft) => draft.create('services', { name: 'orders', url: 'http://orders-v1:3000' }))
 }
+
+/** Resolves once the registry is at a version. */
+export function changed(
+  registry: { version: number; on(name: 'change', listener: () => void): () => void },
+  version: number,
+) {
+  return new Promise<void>((resolve) => {
+    const off = registry.on('change', look)
+    function look() {
+      if (registry.version < version) return
+      off()
+      resolve()
+    }
+    look()
+  })
+}

@@ -25,7 +25,7 @@ export function exportDeclarative(registry: Registry, { format = 'yaml', keys = 
     _format_version: '3.0',
     ...Object.fromEntries(ENTITY_KINDS.flatMap((kind) => (lists.has(kind) ? [[kind, lists.get(kind)]] : []))),
   }
-  return format === 'json' ? `${JSON.stringify(file, null, 2)}\n` : stringify(file)
+  return format === 'json' ? `${JSON.stringify(file, null, 2)}\n` : stringify(file, { aliasDuplicateObjects: false })
 }
 
 /** Kong's exports leave out what is null. */

@@ -6,7 +6,7 @@ import { isUuid } from './fields.js'
 import { type DeclarativeText, type Path, readDeclarativeText } from './declarative-text.js'
 import { DraftedChange } from './drafted-change.js'
 import { Tables } from './tables.js'
-import { ViolationError } from './violation.js'
+import { type FieldMessages, ViolationError } from './violation.js'
 
 /** A declarative file, read and checked: bodies in the order in which they may be created. */
 export interface Declarative {
@@ -190,17 +190,28 @@ function check(source: DeclarativeText, bodies: readonly Placed[]): void {
     try {
       draft.create(kind, body)
     } catch (error) {
-      if (error instanceof ViolationError) throw source.fault(placeIn(path, error), error.message)
+      if (error instanceof ViolationError) throw source.fault(placeIn(path, body, error), error.message)
       throw error instanceof CanaryError ? source.fault(path, error.message) : error
     }
   }
 }
 
-/** The first field that is wrong, or the entity. */
-function placeIn(path: Path, { violation }: ViolationError): Path {
-  const [first = '@entity'] = Object.keys(violation.fields)
-  if (first.startsWith('@')) return path
-  const inner = violation.fields[first]
-  const [second] = isBody(inner) ? Object.keys(inner) : []
-  return [...path, first, ...(second === undefined ? [] : [second])]
+/** The first wrong field that is there, else the entity. */
+function placeIn(path: Path, body: Body, { violation }: ViolationError): Path {
+  return [...path, ...(wrongFields(violation.fields).find((field) => isThere(body, field)) ?? [])]
+}
+
+function wrongFields(fields: FieldMessages): string[][] {
+  return Object.entries(fields).flatMap(([name, message]) =>
+    isBody(message) ? wrongFields(message).map((rest) => [name, ...rest]) : [[name]],
+  )
+}
+
+function isThere(body: Body, field: readonly string[]): boolean {
+  let at: unknown = body
+  for (const name of field) {
+    if (!isBody(at) || !Object.hasOwn(at, name)) return false
+    at = at[name]
+  }
+  return true
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { parseEntity } from './body.js'
+import { type Body, isBody, parseEntity } from './body.js'
 import { ENTITY_KINDS, type EntityKind } from './entities.js'
 import { says } from './fields.js'
 import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
@@ -43,7 +43,8 @@ const finite = z.number(says('expected a number')).nullable()
 const words = z.string(says('expected a string'))
 
 const list = z
-  .array(z.record(z.string(), z.unknown(), { error: 'expected a record' }), says('expected an array'))
+  // Not z.record, which passes over __proto__: that is an unknown field like any other.
+  .array(z.custom<Body>(isBody, { error: 'expected a record' }), says('expected an array'))
   .default([])
 
 const fileSchema = z.strictObject({
@@ -146,11 +147,7 @@ function at(
   }
 }
 
-function readRow(
-  kind: EntityKind,
-  { revision, release, ...fields }: Readonly<Record<string, unknown>>,
-  version: number,
-): Row {
+function readRow(kind: EntityKind, { revision, release, ...fields }: Body, version: number): Row {
   const number = integer.prefault(version).safeParse(revision)
   if (!number.success) throw schemaViolation({ revision: 'expected an integer' })
   const entity = parseEntity(kind, fields)
