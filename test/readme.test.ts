@@ -65,7 +65,7 @@ function run({ code, line }: Block, port: number): { child: ChildProcess; output
     .replaceAll('orders-v2:3000', hosts[1])
     .replaceAll('8000', String(port))
   writeFileSync(file, real)
-  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [file], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let text = ''
   const collect = (chunk: Buffer) => {
@@ -74,6 +74,16 @@ function run({ code, line }: Block, port: number): { child: ChildProcess; output
   child.stdout.on('data', collect)
   child.stderr.on('data', collect)
   return { child, output: () => text }
+}
+
+async function shell(command: string): Promise<{ stdout: string; status: number | null }> {
+  const child = spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let stdout = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += String(chunk)
+  })
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { stdout, status }
 }
 
 async function listening(port: number, child: ChildProcess, output: () => string): Promise<void> {
@@ -123,11 +133,38 @@ describe('README', () => {
     })
   }
 
-  for (const block of blocks.filter(({ kind }) => !['gateway', 'upgrades', 'none'].includes(kind))) {
+  for (const block of blocks.filter(({ kind }) => kind === 'registry')) {
+    test(`line ${block.line}: the gateway is operated by the commands that follow`, async () => {
+      const [port, adminPort] = [await freePort(), await freePort()]
+      const { child, output } = run({ ...block, code: block.code.replace('8001', String(adminPort)) }, port)
+      await listening(port, child, output)
+      const commands = /<!-- run: curl -->\n```sh\n([\s\S]*?)```/.exec(readme)?.[1] ?? ''
+      const lines = commands.split('\n').filter((line) => line.startsWith('curl '))
+      expect(lines.length).toBeGreaterThan(10)
+      const portOfB = hosts[1].split(':')[1]
+      const served: string[] = []
+      for (const line of lines) {
+        const real = line
+          .replaceAll('localhost:8001', `localhost:${adminPort}`)
+          .replaceAll('orders-v1:3000', hosts[0])
+          .replaceAll('upstream_host=orders-v2', `upstream_host=127.0.0.1 --data config.upstream_port=${portOfB}`)
+        const { stdout, status } = await shell(`${real} --silent --show-error --fail-with-body`)
+        expect([line, status, stdout]).toEqual([line, 0, expect.stringMatching(/^[{[]/)])
+        served.push((await (await fetch(`http://127.0.0.1:${port}/orders/7`)).text()).slice(0, 1))
+      }
+      // From the rollback on nobody is on B, from the promotion on everybody is, and finalizing keeps it so.
+      const at = (word: string) => lines.findIndex((line) => line.includes(word))
+      expect(served[at('/rollback')]).toBe('A')
+      expect(served.slice(at('/promote'))).toEqual(['B', 'B', 'B'])
+    })
+  }
+
+  for (const block of blocks.filter(({ kind }) => !['gateway', 'upgrades', 'registry', 'none'].includes(kind))) {
     test(`line ${block.line}: the program runs to its end (${block.kind})`, async () => {
       const { child, output } = run(block, 0)
       const [code] = (await once(child, 'close')) as [number | null]
       expect(code, output()).toBe(0)
+      if (block.kind === 'declarative') expect(output()).toBe('10\n_format_version: "3.0"\n')
       if (block.kind === 'state') expect(output()).toContain('rolled-back')
       if (block.kind === 'decision') expect(output()).toContain("hashedBy: 'consumer'")
       if (block.kind === 'guard') expect(output()).toContain("verdict: 'blind'")
