@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { canary as expressCanary, createServer as createExpressServer } from '@canary-release/express'
 import { canary as fastifyCanary } from '@canary-release/fastify'
 import { canary as koaCanary, createServer as createKoaServer } from '@canary-release/koa'
-import type { ReleaseOptions } from '@canary-release/core'
+import type { Release, ReleaseOptions } from '@canary-release/core'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
@@ -29,10 +29,10 @@ export function optionsFor(upstreams: GatewayOptions['upstreams'], more: Partial
 }
 
 /** The three adapters, each in an application of its framework with its own error handling. */
-export const GATEWAYS: Record<string, (options: GatewayOptions) => Promise<Gateway>> = {
-  async express(options) {
+export const GATEWAYS: Record<string, (source: GatewayOptions | Release) => Promise<Gateway>> = {
+  async express(source) {
     const app = express()
-    const middleware = expressCanary(options)
+    const middleware = expressCanary(source)
     app.set('env', 'production')
     app.use(middleware)
     // Express prints the errors that nobody handles: ours are expected.
@@ -44,16 +44,16 @@ export const GATEWAYS: Record<string, (options: GatewayOptions) => Promise<Gatew
     })
     return listening(createExpressServer(app), middleware.close)
   },
-  async koa(options) {
+  async koa(source) {
     const app = new Koa()
-    const middleware = koaCanary(options)
+    const middleware = koaCanary(source)
     app.silent = true
     app.use(middleware)
     return listening(createKoaServer(app), middleware.close)
   },
-  async fastify(options) {
+  async fastify(source) {
     const app = Fastify({ forceCloseConnections: true })
-    await app.register(fastifyCanary, options)
+    await app.register(fastifyCanary, 'decide' in source ? { release: source } : source)
     await app.listen({ port: 0, host: '127.0.0.1' })
     return { port: (app.server.address() as AddressInfo).port, close: () => app.close() }
   },
