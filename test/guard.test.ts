@@ -21,7 +21,10 @@ afterEach(async () => {
 async function upstream(answer: { now: Answer }): Promise<string> {
   const server: Server = createServer((request_, response) => answer.now(request_, response))
   server.on('upgrade', (_request, socket) => {
-    socket.on('error', () => {})
+    socket
+      .on('error', () => {})
+      .on('end', () => socket.end())
+      .resume()
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
