@@ -69,8 +69,8 @@ describe('a writing process that is killed', () => {
               expect(version).toBeGreaterThanOrEqual(promised)
               expect(version).toBeLessThanOrEqual(promised + 1)
               const service = state?.rows.find(({ kind }) => kind === 'services')
-              if (version > 1) expect(service?.entity).toMatchObject({ host: `host-${version}`, path: `/${version}` })
-              expect(state?.rows).toHaveLength(201)
+              expect(service?.entity).toMatchObject({ host: `host-${version}`, path: `/${version}` })
+              expect(state?.rows).toHaveLength(51)
             }),
           )
         }

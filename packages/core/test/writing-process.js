@@ -1,22 +1,41 @@
 // A process that writes a registry's file as fast as it can, until it is killed. Run on the built package.
-import { createRegistry, fileStore } from '@canary-release/core/registry'
+import { fileStore } from '@canary-release/core/registry'
 
 const [, , file = ''] = process.argv
-const silent = { info() {}, warn() {}, error() {} }
-const registry = await createRegistry({ store: fileStore(file), logger: silent })
-const service = 'orders'
+const store = fileStore(file)
+const id = '11111111-2222-3333-4444-555555555555'
+const CONSUMERS = 50
 
-if (registry.get('services', service) === null) {
-  await registry.change('writer', (draft) => {
-    draft.create('services', { name: service, host: 'host-1', path: '/1' })
-    for (let i = 0; i < 200; i += 1) draft.create('consumers', { username: `consumer-${i}` })
-  })
+function serviceAt(version) {
+  const times = {
+    connect_timeout: 60_000,
+    write_timeout: 60_000,
+    read_timeout: 60_000,
+    created_at: 0,
+    updated_at: version,
+  }
+  const place = { protocol: 'http', host: `host-${version}`, port: 80, path: `/${version}` }
+  return { id, name: null, ...place, retries: 5, ...times, enabled: true, tags: null }
 }
+
+function consumer(number) {
+  const uuid = `00000000-0000-0000-0000-${String(number).padStart(12, '0')}`
+  return { id: uuid, username: `consumer-${number}`, custom_id: null, tags: null, created_at: 0, updated_at: 0 }
+}
+
+function change(kind, entity, version) {
+  return { kind, id: entity.id, row: { kind, entity, revision: version, release: null } }
+}
+
+let version = (await store.load())?.version ?? 0
 for (;;) {
-  const next = registry.version + 1
+  const next = version + 1
+  const consumers =
+    version > 0 ? [] : Array.from({ length: CONSUMERS }, (_, i) => change('consumers', consumer(i), next))
+  const audit = { version: next, at: 0, by: 'writer', what: `update services ${id}`, changes: [], more: 0 }
+  const commit = { version: next, changes: [change('services', serviceAt(next), next), ...consumers], audit }
   // oxlint-disable-next-line no-await-in-loop
-  await registry.change('writer', (draft) =>
-    draft.patch('services', service, { host: `host-${next}`, path: `/${next}` }),
-  )
-  process.stdout.write(`${next}\n`)
+  if ((await store.save(commit, version)) !== 'saved') throw new Error(`version ${version} is not there any more`)
+  version = next
+  process.stdout.write(`${version}\n`)
 }
