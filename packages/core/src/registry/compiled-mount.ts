@@ -1,5 +1,5 @@
 import { CanaryError } from '../errors.js'
-import { optionError } from '../release/option-error.js'
+import { optionError } from '../option-error.js'
 import type { Logger } from '../release/logger.js'
 import type { UrlUpstream } from '../release/upstream.js'
 import type { KnownConsumers } from './known-consumers.js'

@@ -5,7 +5,7 @@ import { type GuardOptions, guardOptionsSchema } from '../guard/index.js'
 import { healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from './logger.js'
-import { parseBranch } from './option-error.js'
+import { parseBranch } from '../option-error.js'
 import type { ReleaseStatus } from './status.js'
 import type { CheckedUpstream } from './upstream-options.js'
 

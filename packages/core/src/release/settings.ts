@@ -1,7 +1,7 @@
 import { bucketsOfPercentage, leastSteps } from '../decision/percentage.js'
 import { type Plan, compilePlan } from '../decision/plan.js'
 import { compileTrust } from '../request/trust.js'
-import { optionError, parseOptions } from './option-error.js'
+import { optionError, parseOptions } from '../option-error.js'
 import type { ReleaseOptions } from './options.js'
 import { type CheckedOptions, releaseOptionsSchema } from './options-schema.js'
 import type { Upstream } from './upstream.js'

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { optionError } from '../release/option-error.js'
+import { optionError } from '../option-error.js'
 import type { ConsumerValue } from '../release/options.js'
 
 /** Where a key is looked for, and whose it is. */

@@ -1,5 +1,5 @@
 import proxyAddr from 'proxy-addr'
-import { optionError } from '../release/option-error.js'
+import { optionError } from '../option-error.js'
 
 /** Whether an address belongs to a proxy whose headers are believed. `hop` is 0 for the socket's own peer. */
 export type Trust = (address: string, hop: number) => boolean

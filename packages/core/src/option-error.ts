@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { CanaryError } from '../errors.js'
+import { CanaryError } from './errors.js'
 
 type Path = readonly PropertyKey[]
 
