@@ -19,9 +19,12 @@ function run(binary, args) {
 }
 
 try {
-  let good = pnpm(['--filter', './packages/*', 'exec', 'pnpm', 'pack', '--pack-destination', folder]) === 0
+  // It lists every file on stdout.
+  const quiet = { stdio: ['ignore', 'ignore', 'inherit'] }
+  let good = pnpm(['--recursive', '--filter', './packages/*', 'pack', '--pack-destination', folder], quiet) === 0
   const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'))
   good &&= tarballs.length === readdirSync(join(root, 'packages')).length
+  if (!good) process.stderr.write(`Not every package could be packed: ${tarballs.join(', ')}\n`)
   for (const name of tarballs) {
     const tarball = join(folder, name)
     process.stdout.write(`\n${name}\n`)

@@ -28,17 +28,17 @@ function run(binary, args, options) {
   return result.status ?? 1
 }
 
-/** Runs `pnpm ...args` in the root, and returns its exit code. */
-export function pnpm(args) {
+/** Runs `pnpm ...args` in the root, and returns its exit code. What it prints may be left out. */
+export function pnpm(args, { stdio = 'inherit' } = {}) {
   const [command, name, ...rest] = args
   if (command === 'exec' && name !== undefined) {
     const installed = join('node_modules', '.bin', windows ? `${name}.cmd` : name)
-    if (existsSync(join(root, installed))) return run(installed, rest, {})
+    if (existsSync(join(root, installed))) return run(installed, rest, { stdio })
     process.stderr.write(`${name} is not installed: run \`npm run setup\` first\n`)
     return 1
   }
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  return run(windows ? 'npx.cmd' : 'npx', ['--yes', packageManager, ...args], { env: environment() })
+  return run(windows ? 'npx.cmd' : 'npx', ['--yes', packageManager, ...args], { stdio, env: environment() })
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = pnpm(process.argv.slice(2))

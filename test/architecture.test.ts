@@ -98,6 +98,18 @@ describe('the house', () => {
     }
   })
 
+  test('imports only what the package.json of each package names', () => {
+    for (const name of readdirSync(join(root, 'packages'))) {
+      const known = dependenciesOf(name)
+      for (const { path, imports } of sourcesBelow(`packages/${name}/src`)) {
+        for (const from of imports.filter((each) => !each.startsWith('.') && !each.startsWith('node:'))) {
+          const packageName = from.split('/', from.startsWith('@') ? 2 : 1).join('/')
+          expect([path, from, known.has(packageName)]).toEqual([path, from, true])
+        }
+      }
+    }
+  })
+
   test('has no file that grows past 330 lines', () => {
     const long = all
       .map(({ path, text }) => [path, text.split('\n').length] as const)
@@ -129,6 +141,13 @@ describe('the house', () => {
     for (const path of graph.keys()) visit(path, [])
   })
 })
+
+function dependenciesOf(name: string): Set<string> {
+  const manifest: Record<string, object | undefined> = JSON.parse(
+    readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'),
+  )
+  return new Set(Object.keys({ ...manifest['dependencies'], ...manifest['peerDependencies'] }))
+}
 
 function resolved({ path }: Source, from: string): string[] {
   return from.startsWith('.') ? [join(dirname(path), from).replaceAll('\\', '/').replace(/\.js$/, '.ts')] : []
