@@ -16,6 +16,8 @@ export class BodyRelay extends EventEmitter {
   readonly #request: RawRequest
   readonly #observer: UploadObserver
   #attached = false
+  /** Undici asks it whether the stream ends by itself; else it would destroy this one at its end, with an error. */
+  readonly _readableState = { autoDestroy: true }
   destroyed = false
   closed = false
   errored: Error | null = null
