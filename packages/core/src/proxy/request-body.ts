@@ -10,11 +10,12 @@ export interface RequestBody {
 
 const NONE: RequestBody = { present: false, again: null }
 const STREAM: RequestBody = { present: true, again: null }
+const CHUNKED = /^chunked$/i
 
 /**
  * How a request's body can be sent. A stream that someone has read is encoded again from what they left.
  *
- * @throws {CanaryError} ERR_CANARY_BODY where that is not possible.
+ * @throws {CanaryError} ERR_CANARY_BODY where that is not possible, ERR_CANARY_REQUEST for a doubtful framing.
  */
 export function requestBody(request: RawRequest, parsedBody: () => unknown): RequestBody {
   if (!hasBody(request)) return NONE
@@ -26,8 +27,16 @@ export function requestBody(request: RawRequest, parsedBody: () => unknown): Req
 
 function hasBody(request: RawRequest): boolean {
   if (request instanceof Http2ServerRequest) return !request.stream.endAfterHeaders
+  // Node's parser takes any version that it has a number for.
+  if (request.httpVersionMajor > 1) throw refused('the request line says a version of HTTP that is not spoken here')
   const { headers } = request
-  if (headers['transfer-encoding'] !== undefined) return true
+  const coding = headers['transfer-encoding']
+  if (coding !== undefined) {
+    // Only chunks are taken off: of any other coding the upstream would not be told, nor may HTTP/1.0 have one.
+    if (!CHUNKED.test(coding) || request.httpVersion === '1.0')
+      throw refused('the request has a transfer-encoding that is not forwarded')
+    return true
+  }
   const length = headers['content-length']
   return length !== undefined && Number(length) !== 0
 }
@@ -106,6 +115,10 @@ function addPairs(pairs: string[], name: string, value: unknown, depth: number):
 /** A list of one could be mistaken for its only value, and lists in lists need their indices. */
 function isPlainList(value: unknown): value is readonly unknown[] {
   return Array.isArray(value) && value.length > 1 && value.every((item) => typeof item !== 'object')
+}
+
+function refused(message: string): CanaryError {
+  return new CanaryError('ERR_CANARY_REQUEST', message)
 }
 
 function unsendable(essence: string, cause?: unknown): CanaryError {
