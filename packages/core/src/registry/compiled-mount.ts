@@ -7,7 +7,7 @@ import type { LiveRelease } from './live-release.js'
 import type { LiveReleases } from './live-releases.js'
 import { locationOf } from './location.js'
 import type { Mount, MountScope, Resolution } from './mount.js'
-import { type Where, mostSpecific, whereOf } from './scope-index.js'
+import { type OfEveryone, type Where, mostSpecific, whereOf } from './scope-index.js'
 import type { Row } from './store.js'
 import type { Tables } from './tables.js'
 
@@ -26,7 +26,7 @@ interface Compiled {
   readonly where: Where
   readonly row: LocationRow
   readonly A: UrlUpstream
-  readonly everyone: { readonly pair: LiveRelease | null; readonly rest: LiveRelease | null }
+  readonly everyone: OfEveryone<LiveRelease>
   /** What a caller gets whom the registry does not know. */
   readonly forStrangers: LiveRelease | null
 }
@@ -54,12 +54,11 @@ export class CompiledMount implements Mount {
     if (compiled === null) throw this.#unknown()
     const consumer = caller === '' ? null : source.consumers.find(caller)
     const live =
-      consumer === null
-        ? compiled.forStrangers
-        : mostSpecific(source.live.scopes.ofConsumer(consumer.id), compiled.where, compiled.everyone)
+      consumer === null ? compiled.forStrangers : mostSpecific(consumer.scopes, compiled.where, compiled.everyone)
     const { A } = compiled
     if (live === null) return { A, consumer, release: null, place: null }
-    return { A, consumer, release: live.release, place: live.place(A) }
+    const { release, place } = live.at(A)
+    return { A, consumer, release, place }
   }
 
   #compile(version: number): void {
@@ -73,7 +72,7 @@ export class CompiledMount implements Mount {
     const { row, where } = found
     const A = this.#compiled?.row === row ? this.#compiled.A : locationOf(row.entity)
     const everyone = live.scopes.ofEveryone(where)
-    this.#compiled = { where, row, A, everyone, forStrangers: mostSpecific(undefined, where, everyone) }
+    this.#compiled = { where, row, A, everyone, forStrangers: mostSpecific(null, where, everyone) }
     this.#reported = false
   }
 

@@ -201,9 +201,9 @@ function placeIn(path: Path, body: Body, { violation }: ViolationError): Path {
   return [...path, ...(wrongFields(violation.fields).find((field) => isThere(body, field)) ?? [])]
 }
 
-function wrongFields(fields: FieldMessages): string[][] {
+function wrongFields(fields: FieldMessages, within: readonly string[] = []): (readonly string[])[] {
   return Object.entries(fields).flatMap(([name, message]) =>
-    isBody(message) ? wrongFields(message).map((rest) => [name, ...rest]) : [[name]],
+    isBody(message) ? wrongFields(message, [...within, name]) : [[...within, name]],
   )
 }
 

@@ -1,4 +1,6 @@
 import type { EntityKind, EntityOf } from './entities.js'
+import type { LiveRelease } from './live-release.js'
+import type { Scopes } from './scope-index.js'
 import { type Row, isOf } from './store.js'
 
 /** A consumer that the registry knows, as a decision needs it. */
@@ -8,12 +10,23 @@ export interface KnownConsumer {
   readonly groups: readonly string[]
 }
 
-class Known implements KnownConsumer {
+/** The consumer with what is looked up by it: found once, everything else is at hand. */
+export class Known implements KnownConsumer {
   readonly id: string
   groups: readonly string[] = []
+  #scopes: Scopes<LiveRelease> | null = null
 
   constructor(id: string) {
     this.id = id
+  }
+
+  /** Releases on this consumer; `null` for nearly all. Not enumerable: a consumer may be printed. */
+  get scopes(): Scopes<LiveRelease> | null {
+    return this.#scopes
+  }
+
+  set scopes(scopes: Scopes<LiveRelease> | null) {
+    this.#scopes = scopes
   }
 }
 
@@ -25,11 +38,15 @@ export class KnownConsumers {
   readonly #byUsername: Names = new Map()
   readonly #byCustomId: Names = new Map()
   readonly #byKey: Names = new Map()
+  /** The first of these four for each text: one look-up for each request. */
+  readonly #byAny: Names = new Map()
 
-  find(text: string): KnownConsumer | null {
-    return (
-      this.#byId.get(text) ?? this.#byUsername.get(text) ?? this.#byCustomId.get(text) ?? this.#byKey.get(text) ?? null
-    )
+  find(text: string): Known | null {
+    return this.#byAny.get(text) ?? null
+  }
+
+  byId(id: string): Known | null {
+    return this.#byId.get(id) ?? null
   }
 
   /** Takes a row as it was and as it is. A consumer comes before its credentials and groups, and goes after them. */
@@ -46,21 +63,22 @@ export class KnownConsumers {
     const id = after?.id ?? before?.id
     if (id === undefined) return
     const known = this.#byId.get(id) ?? new Known(id)
-    forget(this.#byUsername, before?.username, known)
-    forget(this.#byCustomId, before?.custom_id, known)
+    this.#forget(this.#byUsername, before?.username, known)
+    this.#forget(this.#byCustomId, before?.custom_id, known)
     if (after === null) {
-      this.#byId.delete(id)
+      this.#forget(this.#byId, id, known)
       return
     }
-    this.#byId.set(id, known)
-    learn(this.#byUsername, after.username, known)
-    learn(this.#byCustomId, after.custom_id, known)
+    this.#learn(this.#byId, id, known)
+    this.#learn(this.#byUsername, after.username, known)
+    this.#learn(this.#byCustomId, after.custom_id, known)
   }
 
   #credential(before: EntityOf<'keyauth_credentials'> | null, after: EntityOf<'keyauth_credentials'> | null): void {
-    if (before !== null) this.#byKey.delete(before.key)
+    const held = before === null ? undefined : this.#byKey.get(before.key)
+    if (held !== undefined) this.#forget(this.#byKey, before?.key, held)
     const known = after === null ? undefined : this.#byId.get(after.consumer.id)
-    if (after !== null && known !== undefined) this.#byKey.set(after.key, known)
+    if (after !== null && known !== undefined) this.#learn(this.#byKey, after.key, known)
   }
 
   #membership(before: EntityOf<'acls'> | null, after: EntityOf<'acls'> | null): void {
@@ -69,17 +87,28 @@ export class KnownConsumers {
     const joined = after === null ? undefined : this.#byId.get(after.consumer.id)
     if (joined !== undefined && after !== null) joined.groups = [...joined.groups, after.group]
   }
+
+  #learn(names: Names, name: string | null, known: Known): void {
+    if (name === null) return
+    names.set(name, known)
+    this.#settle(name)
+  }
+
+  /** A name may have gone over to another consumer in the same change. */
+  #forget(names: Names, name: string | null | undefined, known: Known): void {
+    if (name === null || name === undefined || names.get(name) !== known) return
+    names.delete(name)
+    this.#settle(name)
+  }
+
+  #settle(text: string): void {
+    const first =
+      this.#byId.get(text) ?? this.#byUsername.get(text) ?? this.#byCustomId.get(text) ?? this.#byKey.get(text)
+    if (first === undefined) this.#byAny.delete(text)
+    else this.#byAny.set(text, first)
+  }
 }
 
 function entityOf<Kind extends EntityKind>(row: Row | null, kind: Kind): EntityOf<Kind> | null {
   return row !== null && isOf(row, kind) ? row.entity : null
-}
-
-function learn(names: Names, name: string | null, known: Known): void {
-  if (name !== null) names.set(name, known)
-}
-
-/** A name may have gone over to another consumer in the same change. */
-function forget(names: Names, name: string | null | undefined, known: Known): void {
-  if (name !== null && name !== undefined && names.get(name) === known) names.delete(name)
 }

@@ -9,9 +9,10 @@ import type { Row } from './store.js'
 /** Told of a move that the registry did not make: the guard's, or one of code that has the release. */
 export type OnMoved = (row: Row<'plugins'>, record: ReleaseRecord) => void
 
-interface Compiled {
+/** The release at one place. */
+export interface Placed {
+  readonly release: Release
   readonly place: Place
-  readonly plan: Release['options']['plan']
 }
 
 /**
@@ -22,7 +23,9 @@ export class LiveRelease {
   #row: Row<'plugins'>
   #release: Release | null = null
   #elsewhere: Elsewhere = elsewhere()
-  #places = new WeakMap<UrlUpstream, Compiled>()
+  #places = new WeakMap<UrlUpstream, Placed>()
+  /** Most releases have one place only. */
+  #last: Placed | null = null
   #adopting = false
   /** A move of the live release that the store does not have yet. */
   #unsaved: ReleaseRecord | null = null
@@ -59,19 +62,31 @@ export class LiveRelease {
   /** B is another one, or A is: evidence begins anew. */
   moved(): void {
     this.#elsewhere = elsewhere()
-    this.#places = new WeakMap()
+    this.#forgetPlaces()
     this.#adopt()
   }
 
-  /** Where the release sends requests whose location A is this. */
-  place(a: UrlUpstream): Place {
-    const { plan } = this.release.options
-    const known = this.#places.get(a)
-    if (known !== undefined && known.plan === plan) return known.place
+  /** The release for requests whose location A is this. */
+  at(a: UrlUpstream): Placed {
+    const last = this.#last
+    if (last !== null && last.place.A === a) return last
+    this.#last = this.#places.get(a) ?? this.#compile(a)
+    return this.#last
+  }
+
+  #compile(a: UrlUpstream): Placed {
+    const { release } = this
     const b = canaryLocation(this.#row.entity.config, a)
-    const place = { A: a, B: b, plan: { ...plan, originA: a.origin, originB: b.origin } }
-    this.#places.set(a, { place, plan })
-    return place
+    const plan = { ...release.options.plan, originA: a.origin, originB: b.origin }
+    const placed = { release, place: { A: a, B: b, plan } }
+    this.#places.set(a, placed)
+    return placed
+  }
+
+  /** The release's plan is another one now, and so are those of its places. */
+  #forgetPlaces(): void {
+    this.#places = new WeakMap()
+    this.#last = null
   }
 
   close(): void {
@@ -85,6 +100,7 @@ export class LiveRelease {
   #build(): Release {
     const release = new Release(this.#options())
     release.on('change', ({ change, status }) => {
+      this.#forgetPlaces()
       if (this.#adopting || change === 'update' || change === 'complete') return
       const { state, reason, by, at, elapsed } = status
       this.#unsaved = { state, reason, by, at, elapsed }

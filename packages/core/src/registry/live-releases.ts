@@ -1,4 +1,5 @@
 import type { Plugin } from './entities.js'
+import type { KnownConsumers } from './known-consumers.js'
 import { LiveRelease, type OnMoved } from './live-release.js'
 import type { ReleaseDefaults } from './record-release.js'
 import { ScopeIndex } from './scope-index.js'
@@ -7,12 +8,13 @@ import type { Tables } from './tables.js'
 
 /** The live releases of all plugins, by id and by scope. */
 export class LiveReleases {
-  readonly scopes = new ScopeIndex<LiveRelease>()
+  readonly scopes: ScopeIndex<LiveRelease>
   readonly #byId = new Map<string, LiveRelease>()
   readonly #defaults: ReleaseDefaults
   readonly #onMoved: OnMoved
 
-  constructor(defaults: ReleaseDefaults, onMoved: OnMoved) {
+  constructor(consumers: KnownConsumers, defaults: ReleaseDefaults, onMoved: OnMoved) {
+    this.scopes = new ScopeIndex((consumer) => consumers.byId(consumer))
     this.#defaults = defaults
     this.#onMoved = onMoved
   }

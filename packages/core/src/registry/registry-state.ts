@@ -32,7 +32,7 @@ export class RegistryState {
   #audit: readonly AuditEntry[] = []
 
   constructor(defaults: ReleaseDefaults, onMoved: OnMoved) {
-    this.live = new LiveReleases(defaults, onMoved)
+    this.live = new LiveReleases(this.consumers, defaults, onMoved)
   }
 
   get version(): number {

@@ -1,52 +1,64 @@
 import type { Plugin } from './entities.js'
 
-/** Where a request is: ids, `null` for what it is not on. */
+/** Where a request is, as keys of scopes; '' for what it is not on, which no scope has. */
 export interface Where {
-  readonly service: string | null
-  readonly route: string | null
-  readonly api: string | null
-  /** Route and service as one key. */
-  readonly pair: string | null
+  /** Route and service. */
+  readonly pair: string
+  readonly route: string
+  readonly service: string
+  readonly api: string
 }
 
+/** @param service id, or `null` where a request is on none */
 export function whereOf(service: string | null, route: string | null, api: string | null): Where {
-  return { service, route, api, pair: route === null || service === null ? null : pairOf(route, service) }
+  return {
+    pair: service === null || route === null ? '' : `pair ${route} ${service}`,
+    route: route === null ? '' : `route ${route}`,
+    service: service === null ? '' : `service ${service}`,
+    api: api === null ? '' : `api ${api}`,
+  }
 }
 
-function pairOf(route: string, service: string): string {
-  return `${route}|${service}`
+/** The one key of a plugin's scope, its consumer apart; '' for anywhere. */
+function keyOf({ route, service, api }: Plugin): string {
+  const where = whereOf(service?.id ?? null, route?.id ?? null, api?.id ?? null)
+  return where.pair || where.route || where.service || where.api
 }
 
 /** Entries of everyone or of one consumer, by where they are. */
 export class Scopes<Entry> {
-  readonly pairs = new Map<string, Entry>()
-  readonly routes = new Map<string, Entry>()
-  readonly services = new Map<string, Entry>()
-  readonly apis = new Map<string, Entry>()
+  readonly #placed = new Map<string, Entry>()
   anywhere: Entry | null = null
 
   get isEmpty(): boolean {
-    return this.pairs.size + this.routes.size + this.services.size + this.apis.size === 0 && this.anywhere === null
+    return this.#placed.size === 0 && this.anywhere === null
   }
 
-  set({ route, service, api }: Plugin, entry: Entry | null): void {
-    if (route !== null && service !== null) put(this.pairs, pairOf(route.id, service.id), entry)
-    else if (route !== null) put(this.routes, route.id, entry)
-    else if (service !== null) put(this.services, service.id, entry)
-    else if (api !== null) put(this.apis, api.id, entry)
-    else this.anywhere = entry
+  set(plugin: Plugin, entry: Entry | null): void {
+    const key = keyOf(plugin)
+    if (key === '') this.anywhere = entry
+    else if (entry === null) this.#placed.delete(key)
+    else this.#placed.set(key, entry)
+  }
+
+  at(key: string): Entry | null {
+    return key === '' ? null : (this.#placed.get(key) ?? null)
   }
 }
 
-function put<Entry>(map: Map<string, Entry>, key: string, entry: Entry | null): void {
-  if (entry === null) map.delete(key)
-  else map.set(key, entry)
+/** What holds the entries of one consumer. */
+export interface ScopeHolder<Entry> {
+  scopes: Scopes<Entry> | null
 }
 
 /** Entries by the scope of their plugin; disabled plugins are not in it. One entry at most has each scope. */
 export class ScopeIndex<Entry> {
   readonly #everyone = new Scopes<Entry>()
-  readonly #ofConsumer = new Map<string, Scopes<Entry>>()
+  readonly #holderOf: (consumer: string) => ScopeHolder<Entry> | null
+
+  constructor(holderOf: (consumer: string) => ScopeHolder<Entry> | null) {
+    this.#holderOf = holderOf
+  }
 
   set(plugin: Plugin, entry: Entry | null): void {
     const { consumer } = plugin
@@ -54,29 +66,26 @@ export class ScopeIndex<Entry> {
       this.#everyone.set(plugin, entry)
       return
     }
-    const scopes = this.#ofConsumer.get(consumer.id) ?? new Scopes<Entry>()
-    scopes.set(plugin, entry)
-    if (scopes.isEmpty) this.#ofConsumer.delete(consumer.id)
-    else this.#ofConsumer.set(consumer.id, scopes)
-  }
-
-  /** The entries of one consumer; `undefined` for nearly all consumers. */
-  ofConsumer(id: string): Scopes<Entry> | undefined {
-    return this.#ofConsumer.get(id)
+    const holder = this.#holderOf(consumer.id)
+    if (holder === null) return
+    holder.scopes ??= new Scopes<Entry>()
+    holder.scopes.set(plugin, entry)
+    if (holder.scopes.isEmpty) holder.scopes = null
   }
 
   /** Of a mount: what goes before a consumer's entry that is not bound to a place, and what goes after it. */
-  ofEveryone(where: Where): { readonly pair: Entry | null; readonly rest: Entry | null } {
-    const { pairs, routes, services, apis, anywhere } = this.#everyone
+  ofEveryone({ pair, route, service, api }: Where): OfEveryone<Entry> {
+    const everyone = this.#everyone
     return {
-      pair: at(pairs, where.pair),
-      rest: at(routes, where.route) ?? at(services, where.service) ?? at(apis, where.api) ?? anywhere,
+      pair: everyone.at(pair),
+      rest: everyone.at(route) ?? everyone.at(service) ?? everyone.at(api) ?? everyone.anywhere,
     }
   }
 }
 
-function at<Entry>(map: ReadonlyMap<string, Entry>, key: string | null): Entry | null {
-  return key === null ? null : (map.get(key) ?? null)
+export interface OfEveryone<Entry> {
+  readonly pair: Entry | null
+  readonly rest: Entry | null
 }
 
 /**
@@ -84,16 +93,16 @@ function at<Entry>(map: ReadonlyMap<string, Entry>, key: string | null): Entry |
  * consumer+api, route+service, consumer, route, service, api, global.
  */
 export function mostSpecific<Entry>(
-  scopes: Scopes<Entry> | undefined,
-  where: Where,
-  everyone: { readonly pair: Entry | null; readonly rest: Entry | null },
+  scopes: Scopes<Entry> | null,
+  { pair, route, service, api }: Where,
+  everyone: OfEveryone<Entry>,
 ): Entry | null {
-  if (scopes === undefined) return everyone.pair ?? everyone.rest
+  if (scopes === null) return everyone.pair ?? everyone.rest
   return (
-    at(scopes.pairs, where.pair) ??
-    at(scopes.routes, where.route) ??
-    at(scopes.services, where.service) ??
-    at(scopes.apis, where.api) ??
+    scopes.at(pair) ??
+    scopes.at(route) ??
+    scopes.at(service) ??
+    scopes.at(api) ??
     everyone.pair ??
     scopes.anywhere ??
     everyone.rest
