@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { exportDeclarative, parseDeclarative } from '@canary-release/core/registry'
+import { exportDeclarative, memoryStore, parseDeclarative } from '@canary-release/core/registry'
 import { testRegistry } from './registry-harness.js'
 
 const YAML = `_format_version: "3.0"
@@ -58,12 +58,23 @@ describe('a declarative file', () => {
 
   it('is not read again where the store holds something', async () => {
     const initial = parseDeclarative(YAML)
-    const { memoryStore } = await import('@canary-release/core/registry')
     const store = memoryStore()
     await using first = await testRegistry({ store: { ...store, close: async () => undefined }, initial })
     await first.change('ops', (draft) => draft.remove('plugins', 'orders-canary'))
     await using second = await testRegistry({ store, initial })
     expect(second.get('plugins', 'orders-canary')).toBeNull()
+  })
+
+  it('is read once where two processes begin at the same time', async () => {
+    const initial = parseDeclarative(YAML)
+    const store = { ...memoryStore(), close: async () => undefined }
+    const both = await Promise.all([testRegistry({ store, initial }), testRegistry({ store, initial })])
+    for (const registry of both) {
+      expect(registry.version).toBe(1)
+      expect(registry.get('plugins', 'orders-canary')).not.toBeNull()
+      // oxlint-disable-next-line no-await-in-loop
+      await registry.close()
+    }
   })
 
   for (const format of ['yaml', 'json'] as const) {

@@ -4,6 +4,15 @@ import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegist
 
 const ORDERS = { kind: 'services', key: 'orders' } as const
 
+const NOBODY = {
+  consumer: () => '',
+  groups: () => [],
+  ip: () => '',
+  header: () => '',
+  cookie: () => '',
+  secure: () => false,
+}
+
 describe('releases of a registry', () => {
   it('takes a change of the service to the next request', async () => {
     await using registry = await testRegistry()
@@ -203,6 +212,52 @@ describe('releases of a registry', () => {
     expect(release?.status().state).toBe('rolled-back')
     await changed(registry, 3)
     expect(registry.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
+  })
+
+  it('stores what the guard did just before the registry is closed', async () => {
+    const store = memoryStore()
+    const registry = await testRegistry({ store: { ...store, close: async () => undefined } })
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    registry.release(entity.id)?.rollback('B failed', 'guard')
+    await registry.close()
+    await using later = await testRegistry({ store })
+    expect(later.release(entity.id)?.status()).toMatchObject({ state: 'rolled-back', by: 'guard' })
+  })
+
+  it('rolls back by its guard for every mount, and remembers it', async () => {
+    const store = memoryStore()
+    await using registry = await testRegistry({
+      store: { ...store, close: async () => undefined },
+      guard: { hardLimit: { failureRate: 0.5, over: 50 } },
+    })
+    await addOrders(registry)
+    const { entity } = await registry.change('ops', (draft) =>
+      draft.create('plugins', { ...CANARY, config: { ...CANARY.config, percentage: 50, hash: 'none' } }, ORDERS),
+    )
+    const mount = registry.mount({ service: 'orders' })
+    const error = new Error('B is down')
+    for (let second = 0; second < 20; second += 1) {
+      for (let i = 0; i < 50; i += 1) {
+        const { release, place } = mount.find('')
+        const decision = release?.decideBy(NOBODY, place?.plan)
+        if (decision === undefined) throw new Error('no release')
+        const failed = decision.upstream === 'B'
+        release?.record({
+          decision,
+          status: failed ? null : 200,
+          durationMs: 5,
+          error: failed ? error : null,
+          aborted: false,
+        })
+      }
+      registry.clock.seconds += 1
+    }
+    const last = mount.find('')
+    expect(last.release?.decideBy(NOBODY, last.place?.plan)).toMatchObject({ upstream: 'A', reason: 'rolled-back' })
+    await changed(registry, 3)
+    await using later = await testRegistry({ store })
+    expect(later.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
+    expect(later.mount({ service: 'orders' }).find('').release?.decide().upstream).toBe('A')
   })
 
   it('explains for a caller named in any way', async () => {

@@ -122,6 +122,7 @@ class FileStore implements Store {
     if (before?.text === text) return (this.#seen = { ...before, signature })
     const seen = { signature, text, state: this.#read(text, before?.state ?? null) }
     this.#seen = seen
+    this.#warnAbove(seen.state.rows.length)
     if (before !== null) this.#tell({ kind: 'state', state: seen.state })
     return seen
   }
@@ -172,7 +173,7 @@ class FileStore implements Store {
     if (count <= RATED_ENTITIES || this.#warned) return
     this.#warned = true
     this.#logger.warn(
-      `canary registry: ${this.#path} holds ${count} entities and is rated for ${RATED_ENTITIES}: each change writes the whole file`,
+      `canary registry: ${this.#path} holds ${count} entities and is rated for ${RATED_ENTITIES}: each change reads or writes the whole file`,
     )
   }
 }

@@ -118,6 +118,8 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
     const present = await registry.open()
     if (!present && initial !== undefined) {
       await registry.change('initial', (draft) => {
+        // Another process that began at the same time may have been faster.
+        if (registry.version > 0) return
         for (const { kind, body } of initial.bodies) draft.create(kind, body)
       })
     }

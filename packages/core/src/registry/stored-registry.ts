@@ -63,7 +63,8 @@ export class StoredRegistry implements Registry {
     return listPage(this.#state, kind, query)
   }
 
-  change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result> {
+  async change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result> {
+    if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the registry is closed')
     return this.#change(by, work)
   }
 
@@ -115,6 +116,7 @@ export class StoredRegistry implements Registry {
     this.#closed = true
     this.#unwatch()
     this.#unsaved.close()
+    // What was asked for before is done: a move of the guard's above all.
     await this.#queue.idle()
     this.#state.live.close()
     this.#listeners.clear()
@@ -124,7 +126,6 @@ export class StoredRegistry implements Registry {
   #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {
     return this.#queue.run(async () => {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the registry is closed')
         const { result, commit } = this.#draft(by, work)
         if (commit === null) return result
         // One after another: each attempt is made on what the one before found stored.

@@ -78,7 +78,10 @@ export class Tables {
 
   /** Takes changes that were checked where they were made: first all keys are let go, so that names may be swapped. */
   apply(changes: readonly RowChange[]): void {
-    for (const { kind, id } of changes) this.remove(kind, id)
+    for (const { kind, id, row } of changes) {
+      if (row === null) this.remove(kind, id)
+      else this.#release(kind, id)
+    }
     for (const { row } of changes) if (row !== null) this.#hold(row)
   }
 
