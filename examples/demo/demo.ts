@@ -1,0 +1,98 @@
+import { type AdminServer, listenAdmin } from '@canary-release/admin'
+import type { DemoArguments } from './arguments.js'
+import { startGateway } from './gateway.js'
+import { Ledger } from './ledger.js'
+import type { Scene } from './picture.js'
+import { CONSUMERS, RELEASE, createReleases } from './releases.js'
+import { VISITORS, startTraffic } from './traffic.js'
+import { startUpstream } from './upstream.js'
+
+const PER_SECOND = 200
+const BAD_RATE = 0.05
+
+/** A demo that runs. */
+export interface Demo {
+  readonly framework: string
+  readonly gateway: string
+  readonly admin: string
+  /** Where the releases are kept until it ends. */
+  readonly file: string
+  scene(): Scene
+  /** Ends everything that was started. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts upstreams, releases, gateway, Admin API and traffic; where one of them fails, ends the others again.
+ *
+ * @throws what the failing one threw
+ */
+export async function startDemo(args: DemoArguments, random: () => number = Math.random): Promise<Demo> {
+  const closing: (() => unknown)[] = []
+  const close = async () => {
+    for (const end of closing.splice(0).reverse()) await end()
+  }
+  try {
+    return { ...(await start(args, random, closing)), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function start(
+  args: DemoArguments,
+  random: () => number,
+  closing: (() => unknown)[],
+): Promise<Omit<Demo, 'close'>> {
+  const A = await startUpstream('version 1 (A)', random)
+  closing.push(A.close)
+  const B = await startUpstream('version 2 (B)', random)
+  closing.push(B.close)
+  const { registry, file, close } = await createReleases(args, { A: A.url, B: B.url })
+  closing.push(close)
+  const gateway = await startGateway(args.framework, registry, args.port)
+  closing.push(gateway.close)
+  const admin: AdminServer = await listenAdmin({ registry, port: args.adminPort })
+  closing.push(() => admin.close())
+
+  const startedAt = Date.now()
+  const ledger = new Ledger()
+  let highest = 0
+  const traffic = startTraffic(gateway.port, PER_SECOND, random, (caller, side, failed) => {
+    // Going back is no fault where somebody made B's share smaller.
+    const bucketsOnB = registry.release(RELEASE)?.status().bucketsOnB ?? 0
+    const smaller = bucketsOnB < highest
+    highest = Math.max(highest, bucketsOnB)
+    ledger.served(caller, side, failed, smaller)
+  })
+  closing.push(traffic.stop)
+  if (args.badAfter !== null) {
+    const timer = setTimeout(() => B.fail(BAD_RATE), args.badAfter * 1000)
+    closing.push(() => clearTimeout(timer))
+  }
+
+  return {
+    framework: args.framework,
+    gateway: `http://127.0.0.1:${gateway.port}`,
+    admin: admin.url,
+    file,
+    scene: () => {
+      const release = registry.release(RELEASE)
+      const report = release?.guard?.report()
+      return {
+        seconds: Math.round((Date.now() - startedAt) / 1000),
+        status: release?.status() ?? null,
+        guard:
+          report === undefined
+            ? null
+            : { verdict: report.verdict, evidence: report.evidence.combined, needed: report.needed },
+        measured: ledger.measured,
+        requests: ledger.requests,
+        moved: ledger.moved,
+        callers: CONSUMERS + VISITORS,
+        wentBack: ledger.wentBack,
+      }
+    },
+  }
+}

@@ -1,0 +1,47 @@
+import { Agent, get } from 'node:http'
+import type { UpstreamName } from '@canary-release/core'
+import { CONSUMERS, consumerKey } from './releases.js'
+
+export const VISITORS = 40
+const EVERY_MS = 50
+
+export interface Traffic {
+  stop(): void
+}
+
+export type OnServed = (caller: string, side: UpstreamName, failed: boolean) => void
+
+/** Requests of 200 consumers with keys, and one in ten of an anonymous visitor, about `perSecond` in all. */
+export function startTraffic(port: number, perSecond: number, random: () => number, onServed: OnServed): Traffic {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  const timer = setInterval(() => {
+    for (let i = 0; i < (perSecond * EVERY_MS) / 1000; i += 1) send()
+  }, EVERY_MS)
+
+  function send(): void {
+    const [caller, headers] = someone(random)
+    const request = get({ host: '127.0.0.1', port, path: '/orders/1', headers, agent }, (response) => {
+      response.resume()
+      const side = response.headers['x-canary-upstream']
+      if (side === 'A' || side === 'B') onServed(caller, side, (response.statusCode ?? 500) >= 500)
+    })
+    // A gateway that is being closed: its last requests fail, and nobody waits for them.
+    request.on('error', () => {})
+  }
+
+  return {
+    stop: () => {
+      clearInterval(timer)
+      agent.destroy()
+    },
+  }
+}
+
+function someone(random: () => number): [string, Record<string, string>] {
+  if (random() < 0.1) {
+    const ip = `198.51.100.${1 + Math.floor(random() * VISITORS)}`
+    return [ip, { 'x-forwarded-for': ip }]
+  }
+  const key = consumerKey(Math.floor(random() * CONSUMERS))
+  return [key, { apikey: key }]
+}

@@ -1,0 +1,193 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, test } from 'vitest'
+import { readArguments } from '../examples/demo/arguments.js'
+import { draw, line } from '../examples/demo/picture.js'
+
+const program = fileURLToPath(new URL('../examples/dist/demo/main.js', import.meta.url))
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+interface Running {
+  readonly child: ChildProcess
+  readonly output: () => string
+  /** Resolves once the output holds what is looked for. */
+  readonly until: (pattern: RegExp) => Promise<RegExpExecArray>
+  readonly ended: Promise<number | null>
+}
+
+function demo(...args: string[]): Running {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  children.push(child)
+  let text = ''
+  const waiting = new Set<() => void>()
+  const collect = (chunk: Buffer) => {
+    text += String(chunk)
+    for (const look of waiting) look()
+  }
+  child.stdout.on('data', collect)
+  child.stderr.on('data', collect)
+  const ended = once(child, 'close').then(([code]) => code as number | null)
+  const until = (pattern: RegExp) =>
+    new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = () => {
+        const found = pattern.exec(text)
+        if (found === null) return
+        waiting.delete(look)
+        resolve(found)
+      }
+      waiting.add(look)
+      void ended.then(() => reject(new Error(`ended without ${pattern}: ${text}`)))
+      look()
+    })
+  return { child, output: () => text, until, ended }
+}
+
+async function shell(command: string): Promise<string> {
+  const child = spawn('sh', ['-c', `${command} --silent --show-error`], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.on('data', (chunk) => {
+    text += String(chunk)
+  })
+  await once(child, 'close')
+  return text
+}
+
+const ANY_PORTS = ['--port', '0', '--admin-port', '0']
+
+describe('npm start', () => {
+  test.each(['express', 'koa', 'fastify'])('moves everybody to B, and nobody back, on %s', async (framework) => {
+    const { child, until, ended } = demo('--framework', framework, '--duration', '3', ...ANY_PORTS)
+    await until(/asked 100\.0 % .* complete/)
+    const [, moved, back] = await until(/ (\d+) moved {2}(\d+) went back {2}complete/)
+    expect(Number(moved)).toBeGreaterThan(50)
+    expect(back).toBe('0')
+    child.kill('SIGINT')
+    expect(await ended).toBe(0)
+  })
+
+  test('prints commands that work', async () => {
+    const { output, until } = demo('--percentage', '10', ...ANY_PORTS)
+    await until(/1 s {2}asked/)
+    const commands = output()
+      .split('\n')
+      .filter((text) => text.startsWith('  curl '))
+      .map((text) => text.trim())
+    expect(commands).toHaveLength(7)
+    const answers: string[] = []
+    for (const command of commands) answers.push(await shell(command))
+    expect(answers[0]).toMatch(/^orders version [12] \([AB]\): GET \/1\n$/)
+    expect(answers[1]).toBe('orders version 2 (B): GET /1\n')
+    expect(JSON.parse(answers[2] ?? '')).toMatchObject({ decision: { release: 'orders-v2', hashedBy: 'consumer' } })
+    expect(JSON.parse(answers[3] ?? '')).toMatchObject({ config: { percentage: 25 } })
+    expect(JSON.parse(answers[4] ?? '')).toMatchObject({ state: 'rolled-back', reason: 'just trying' })
+    expect(JSON.parse(answers[5] ?? '')).toMatchObject({ config: { percentage: 50 } })
+    expect(JSON.parse(answers[6] ?? '')).toMatchObject({ state: 'promoted', bucketsOnB: 100 })
+    await until(/asked 100\.0 % .* promoted/)
+  })
+
+  test('shows the guard roll a bad B back', { timeout: 90_000 }, async () => {
+    const { until } = demo('--percentage', '50', '--bad-after', '1', ...ANY_PORTS)
+    await until(/rolled back: B failed \d+ of/)
+  })
+
+  test('says in a sentence that a port is in use', async () => {
+    const server = createServer()
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const { ended, output } = demo('--port', String(port), '--admin-port', '0')
+    expect(await ended).toBe(1)
+    expect(output()).toBe(`port ${port} is in use by another program: choose others with --port and --admin-port\n`)
+    server.close()
+  })
+
+  test('says in a sentence what is wrong with an argument', async () => {
+    const { ended, output } = demo('--framework', 'hapi')
+    expect(await ended).toBe(1)
+    expect(output()).toBe(
+      '--framework must be one of express, koa, fastify, got hapi\nnpm start -- --help says what there is.\n',
+    )
+  })
+
+  test('explains itself', async () => {
+    const { ended, output } = demo('--help')
+    expect(await ended).toBe(0)
+    expect(output()).toContain('npm start -- --bad-after 20')
+  })
+})
+
+describe('the arguments of the demo', () => {
+  test('have defaults', () => {
+    expect(readArguments([])).toEqual({
+      framework: 'express',
+      percentage: null,
+      duration: 60,
+      port: 8000,
+      adminPort: 8001,
+      badAfter: null,
+    })
+  })
+
+  test.each([
+    [['--percentage', '101'], '--percentage must be between 0 and 100, got 101'],
+    [['--duration', ''], '--duration must be between 1 and 86400, got '],
+    [['--port', '80.5'], '--port must be a whole number, got 80.5'],
+    [['--nonsense'], /nonsense/],
+  ])('refuse %j', (args, message) => {
+    expect(() => readArguments(args)).toThrow(message)
+  })
+})
+
+describe('the picture of the demo', () => {
+  const scene = {
+    seconds: 12,
+    status: {
+      name: 'orders-v2',
+      state: 'running',
+      percentage: null,
+      bucketsOnB: 25,
+      steps: 100,
+      start: 0,
+      duration: 60,
+      endsAt: 60,
+      counts: { A: { requests: 0, failures: 0 }, B: { requests: 0, failures: 0 }, fallback: 0 },
+      reason: null,
+      by: null,
+      at: null,
+      elapsed: null,
+    },
+    guard: { verdict: 'ok', evidence: 0.5, needed: 100 },
+    measured: 24.6,
+    requests: 2310,
+    moved: 47,
+    callers: 240,
+    wentBack: 0,
+  } as const
+
+  test('fills a quarter of its bar where a quarter of the buckets is on B', () => {
+    const [, bar = ''] = draw(scene, { width: 104, color: false })
+    expect(bar).toBe(` ${'█'.repeat(25)}${'░'.repeat(75)}`)
+  })
+
+  test('never draws a line longer than the terminal is wide', () => {
+    for (const width of [1, 20, 40, 80, 200]) {
+      for (const text of draw(scene, { width, color: false }).slice(2)) expect(text.length).toBeLessThanOrEqual(width)
+    }
+  })
+
+  test('has no colours where none are wanted', () => {
+    expect(draw(scene, { width: 80, color: false }).join('')).not.toContain('\u001b')
+    expect(draw(scene, { width: 80, color: true }).join('')).toContain('\u001b[33m')
+  })
+
+  test('is one line in a log', () => {
+    expect(line(scene)).toBe(
+      '12 s  asked 25.0 %  measured 24.6 %  2 310 requests  47 moved  0 went back  running  guard ok, evidence 0.5 of 100',
+    )
+  })
+})
