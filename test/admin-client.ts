@@ -1,4 +1,4 @@
-import { request } from 'node:http'
+import { type Agent, request } from 'node:http'
 import { listenAdmin } from '@canary-release/admin'
 import { type Registry, type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
 import { z } from 'zod'
@@ -9,8 +9,10 @@ export interface Sent {
   readonly json?: unknown
   /** Pairs as `curl --data` joins them, not encoded. */
   readonly form?: readonly string[]
-  readonly text?: string
+  readonly text?: string | Buffer
   readonly headers?: Readonly<Record<string, string>>
+  /** @default a connection of its own */
+  readonly agent?: Agent
 }
 
 export interface Received {
@@ -20,14 +22,19 @@ export interface Received {
   readonly body: unknown
 }
 
-/** Sends one request on a connection of its own. */
+/** Sends one request. */
 export function send(url: string, method: string, path: string, sent: Sent = {}): Promise<Received> {
   const [type, body] = encoded(sent)
-  const headers = { ...(type === null ? {} : { 'content-type': type }), ...sent.headers }
+  const headers = {
+    ...(type === null ? {} : { 'content-type': type }),
+    // Node frames the body of a DELETE only where it is told its length.
+    ...(body === null || sent.headers?.['transfer-encoding'] ? {} : { 'content-length': Buffer.byteLength(body) }),
+    ...sent.headers,
+  }
   return new Promise((resolve, reject) => {
     const base = new URL(url)
     const outgoing = request(
-      { host: base.hostname, port: base.port, path, method, headers, agent: false },
+      { host: base.hostname, port: base.port, path, method, headers, agent: sent.agent ?? false },
       (incoming) => {
         const chunks: Buffer[] = []
         incoming.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject)
@@ -47,7 +54,7 @@ export function send(url: string, method: string, path: string, sent: Sent = {})
   })
 }
 
-function encoded({ json, form, text }: Sent): [type: string | null, body: string | null] {
+function encoded({ json, form, text }: Sent): [type: string | null, body: string | Buffer | null] {
   if (json !== undefined) return ['application/json', JSON.stringify(json)]
   if (form === undefined) return [null, text ?? null]
   const pairs = form.map((pair) => pair.split(/=(.*)/s).slice(0, 2).map(encodeURIComponent).join('='))
@@ -71,7 +78,11 @@ export async function contracted(
   }
 }
 
-type Options = Partial<Parameters<typeof listenAdmin>[0]> & { readonly store?: Store; readonly clock?: () => number }
+type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
+  readonly store?: Store
+  readonly clock?: () => number
+  readonly guard?: boolean
+}
 
 export interface OpenAdmin extends AsyncDisposable {
   readonly url: string
@@ -81,11 +92,11 @@ export interface OpenAdmin extends AsyncDisposable {
 }
 
 /** An Admin API on a port of its own, with a registry in memory, or on another store. */
-export async function openAdmin({ store = memoryStore(), clock, ...options }: Options = {}): Promise<OpenAdmin> {
+export async function openAdmin({ store = memoryStore(), clock, guard, ...options }: Options = {}): Promise<OpenAdmin> {
   const logged: string[] = []
   const log = (message: string) => void logged.push(message)
   const logger = { info() {}, warn: log, error: log }
-  const registry = await createRegistry({ store, logger, clock })
+  const registry = await createRegistry({ store, logger, clock, guard })
   const { url, close } = await listenAdmin({ registry, port: 0, logger, ...options })
   const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
   const call = await contracted(url, '', token)

@@ -32,7 +32,7 @@ const SHORTHANDS: { readonly [Kind in EntityKind]?: Readonly<Record<string, Json
 
 /** Fields that a body may leave out although a record always has them. */
 const IMPLIED: { readonly [Kind in EntityKind]?: readonly string[] } = {
-  services: ['host'],
+  services: ['host', 'port'],
   keyauth_credentials: ['key', 'consumer'],
   acls: ['consumer'],
 }
