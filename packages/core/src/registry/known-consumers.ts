@@ -2,6 +2,7 @@ import type { EntityKind, EntityOf } from './entities.js'
 import type { LiveRelease } from './live-release.js'
 import type { Scopes } from './scope-index.js'
 import { type Row, isOf } from './store.js'
+import { TextTable } from './text-table.js'
 
 /** A consumer that the registry knows, as a decision needs it. */
 export interface KnownConsumer {
@@ -39,10 +40,10 @@ export class KnownConsumers {
   readonly #byCustomId: Names = new Map()
   readonly #byKey: Names = new Map()
   /** The first of these four for each text: one look-up for each request. */
-  readonly #byAny: Names = new Map()
+  readonly #byAny = new TextTable<Known>()
 
   find(text: string): Known | null {
-    return this.#byAny.get(text) ?? null
+    return this.#byAny.get(text)
   }
 
   byId(id: string): Known | null {
