@@ -3,7 +3,7 @@ import http from 'node:http'
 import net, { type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import type { ProxyOptions } from '../src/proxy/options.js'
-import { ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
+import { allClosed, ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
 
 const SHORT: ProxyOptions = { connectTimeoutMs: 200, headersTimeoutMs: 200, bodyTimeoutMs: 200 }
 
@@ -217,6 +217,31 @@ describe('a client that fails', () => {
     await closed
     expect(await done).toBeNull()
     expect(release.outcomes).toMatchObject([{ status: null, error: null, aborted: true }])
+  })
+
+  test('in the middle of its upload takes the upstream request with it, and nothing else', async () => {
+    const events = new EventEmitter()
+    let begun = 0
+    await using upstream = await httpUpstream((request) => {
+      request.once('data', () => {
+        begun += 1
+        if (begun === 30) events.emit('all')
+      })
+    })
+    const release = testRelease({ B: urlUpstream('B', upstream.port) })
+    await using front = await gateway(release)
+    const all = once(events, 'all')
+    const sockets = Array.from({ length: 30 }, () => {
+      const socket = net.connect(front.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc`)
+      return socket
+    })
+    await all
+    for (const socket of sockets) socket.resetAndDestroy()
+    while (front.results.length < 30) await front.next()
+    await allClosed(upstream.sockets)
+    expect(release.outcomes.every(({ aborted, error }) => aborted && error === null)).toBe(true)
   })
 
   test('by stalling its upload is cut off', async () => {

@@ -101,6 +101,11 @@ async function listening(server: net.Server, at = 0): Promise<Listening> {
 
 export const httpUpstream = (listener: RequestListener): Promise<Listening> => listening(http.createServer(listener))
 
+/** Resolves when the last of them is closed, however. */
+export async function allClosed(sockets: ReadonlySet<Socket>): Promise<void> {
+  await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
+}
+
 /** An upstream that comes back on a port it had. */
 export const httpUpstreamOn = (port: number, respond: (response: ServerResponse) => void): Promise<Listening> =>
   listening(

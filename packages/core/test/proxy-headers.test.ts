@@ -235,6 +235,28 @@ describe('headers of the response', () => {
     expect(text).toMatch(/^HTTP\/1.1 299 Rather Fine\r\n/)
   })
 
+  test('are taken back where a hook throws, so that the error page is whole', async () => {
+    const head = ['HTTP/1.1 200 OK', 'Content-Length: 3', 'Content-Encoding: gzip', 'Set-Cookie: b=2', 'X-Up: 1']
+    const { status, headers, body } = await answerOf(head, {
+      before: (_request, response) => {
+        response.setHeader('Set-Cookie', 'a=1')
+        response.setHeader('X-Own', 'kept')
+      },
+      call: (call) => ({
+        ...call,
+        beforeHead: () => {
+          throw new Error('a bug')
+        },
+      }),
+    })
+    expect({ status, body }).toEqual({
+      status: 502,
+      body: 'ERR_CANARY_UPSTREAM_RESPONSE: upstream B gave no valid response',
+    })
+    expect(headers).toMatchObject({ 'set-cookie': ['a=1'], 'x-own': 'kept' })
+    for (const name of ['content-encoding', 'x-up']) expect(headers).not.toHaveProperty(name)
+  })
+
   test('a hook can change them', async () => {
     const { headers } = await answerOf(['HTTP/1.1 200 OK', 'Content-Length: 0', 'Set-Cookie: a=1', 'X-Old: 1'], {
       proxy: {

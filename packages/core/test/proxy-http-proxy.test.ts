@@ -6,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { httpProxyForwarder } from '../src/proxy/http-proxy.js'
 import type { ProxyOptions } from '../src/proxy/options.js'
 import {
+  allClosed,
   ask,
   gateway,
   httpUpstream,
@@ -229,7 +230,7 @@ describe('http-proxy as the forwarder', () => {
     )
     await all
     for (const request of requests) request.destroy()
-    for (const socket of upstream.sockets) await once(socket, 'close')
+    await allClosed(upstream.sockets)
     expect(upstream.sockets.size).toBe(0)
   })
 })

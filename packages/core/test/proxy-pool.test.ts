@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { createProxy } from '../src/proxy/proxy.js'
-import { ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
+import { allClosed, ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
 
 const file = (name: string) => readFileSync(new URL(`tls/${name}.pem`, import.meta.url))
 
@@ -169,7 +169,7 @@ describe('connections to an upstream', () => {
     )
     await all
     for (const request of requests) request.destroy()
-    for (const socket of upstream.sockets) await once(socket, 'close')
+    await allClosed(upstream.sockets)
     while (front.results.length < 300) await front.next()
     expect(release.outcomes.every(({ aborted, error }) => aborted && error === null)).toBe(true)
     expect(upstream.sockets.size).toBe(0)
@@ -262,7 +262,7 @@ describe('closing', () => {
     response.end('late')
     expect(await running).toMatchObject({ status: 200, body: 'late' })
     await closing
-    for (const socket of upstream.sockets) await once(socket, 'close')
+    await allClosed(upstream.sockets)
     expect(front.proxy.close()).toBe(front.proxy.close(5))
   })
 

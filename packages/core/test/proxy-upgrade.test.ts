@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ProxyOptions } from '../src/proxy/options.js'
-import { gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
+import { allClosed, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
 
 const SHORT: ProxyOptions = { connectTimeoutMs: 200, headersTimeoutMs: 200, bodyTimeoutMs: 200 }
 const REQUEST = [
@@ -33,11 +33,6 @@ function received(socket: Socket): Promise<string> {
     socket.on('end', () => resolve(text))
     socket.on('close', () => resolve(text))
   })
-}
-
-/** Resolves when the last of them is closed. */
-async function allClosed(sockets: Set<Socket>): Promise<void> {
-  for (const socket of sockets) await once(socket, 'close')
 }
 
 const onRequest = (act: (socket: Socket, head: string) => void) => (socket: Socket) =>

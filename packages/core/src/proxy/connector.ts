@@ -35,8 +35,15 @@ export function tlsOptions(upstream: UrlUpstream): ConnectionOptions {
  * attempt up.
  */
 export function createConnector(upstream: UrlUpstream): (timeoutMs: number, callback: Callback) => () => void {
-  // Undici's own timer is exact to a second only.
-  const base = { timeout: 0, keepAlive: true, keepAliveInitialDelay: 60_000, socketPath: upstream.socketPath }
+  const base = {
+    // Undici's own timer is exact to a second only.
+    timeout: 0,
+    // One read ahead: what a thousand slow clients do not take waits in the upstream, not here.
+    highWaterMark: 16_384,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+    socketPath: upstream.socketPath,
+  }
   const connect = buildConnector(upstream.scheme === 'https' ? { ...tlsOptions(upstream), ...base } : base)
   const target = {
     hostname: upstream.hostname,

@@ -14,11 +14,16 @@ export type RawHeaders = readonly (Buffer | string)[]
  * @throws what Node says of a value that may not stand in a header; nothing was sent then.
  */
 export function writeResponseHead(attempt: Attempt, status: number, reason: string, raw: RawHeaders): void {
-  setResponseHeaders(attempt, status, raw)
   const { response } = attempt
-  if (response instanceof Http2ServerResponse) response.writeHead(status)
-  else if (reason === '') response.writeHead(status)
-  else response.writeHead(status, reason)
+  setResponseHeaders(attempt, status, raw)
+  try {
+    if (response instanceof Http2ServerResponse) response.writeHead(status)
+    else if (reason === '') response.writeHead(status)
+    else response.writeHead(status, reason)
+  } catch (error) {
+    withdrawHead(response, raw)
+    throw error
+  }
 }
 
 /**
@@ -62,12 +67,31 @@ export function setResponseHeaders(attempt: Attempt, status: number, raw: RawHea
   if (length !== -1 && status === 204) names[length] = ''
   if (trailer !== -1 && !mayHaveTrailers(attempt, status, length !== -1)) names[trailer] = ''
   if (named !== null) dropNamed(names, named)
-  if (attempt.settings.onResponseHeaders === null) {
-    for (let i = 0; i < names.length; i += 1) setOne(response, names[i] ?? '', values[i] ?? '')
-  } else {
-    setHooked(attempt, names, values)
+  try {
+    if (attempt.settings.onResponseHeaders === null) {
+      for (let i = 0; i < names.length; i += 1) setOne(response, names[i] ?? '', values[i] ?? '')
+    } else {
+      setHooked(attempt, names, values)
+    }
+    attempt.beforeHead?.(response)
+  } catch (error) {
+    withdrawHead(response, raw)
+    throw error
   }
-  attempt.beforeHead?.(response)
+}
+
+/** Takes back what was set: the framework's error page must not get a length or an encoding that were the upstream's. */
+function withdrawHead(response: RawResponse, raw: RawHeaders): void {
+  if (response.headersSent) return
+  const cookies = listOf(response.getHeader('set-cookie'))
+  const theirs = new Set<string>()
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const { name } = headerName(latin1(raw[i]))
+    response.removeHeader(name)
+    if (name === 'set-cookie') theirs.add(latin1(raw[i + 1]))
+  }
+  const own = cookies.filter((cookie) => !theirs.has(cookie))
+  if (own.length > 0) setHeader(response, 'set-cookie', own)
 }
 
 function latin1(text: Buffer | string | undefined): string {
