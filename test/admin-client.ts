@@ -44,7 +44,7 @@ export function send(url: string, method: string, path: string, sent: Sent = {})
           resolve({
             status: incoming.statusCode ?? 0,
             headers: Object.fromEntries(found),
-            body: text === '' ? null : JSON.parse(text),
+            body: jsonOf(text),
           })
         })
       },
@@ -52,6 +52,15 @@ export function send(url: string, method: string, path: string, sent: Sent = {})
     outgoing.on('error', reject)
     outgoing.end(body ?? undefined)
   })
+}
+
+/** The JSON of an answer; text that is none as it is. */
+function jsonOf(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return text
+  }
 }
 
 function encoded({ json, form, text }: Sent): [type: string | null, body: string | Buffer | null] {

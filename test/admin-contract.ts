@@ -44,7 +44,7 @@ export function createContract(document: unknown): (exchange: Exchange) => void 
   const schema = z.looseObject({}).parse(document)
   ajv.addVocabulary(Object.keys(schema)).addSchema(schema, 'openapi')
   const templates = Object.entries(paths).map(([template, operations]) => ({
-    pattern: new RegExp(`^${template.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}/?$`),
+    pattern: new RegExp(`^${template === '/' ? '' : template.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}/?$`),
     operations,
   }))
 
@@ -59,7 +59,7 @@ export function createContract(document: unknown): (exchange: Exchange) => void 
   return ({ method, path, sent, status, headers, body }) => {
     const what = `${method} ${path} ${status}`
     expect(headers, what).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-    const [pathname = ''] = path.split('?')
+    const pathname = path.split('?')[0] || '/'
     const operations = templates.find(({ pattern }) => pattern.test(pathname))?.operations
     const found = operations?.[method.toLowerCase() === 'head' ? 'get' : method.toLowerCase()]
     if (found === undefined) {

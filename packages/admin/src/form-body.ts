@@ -90,8 +90,13 @@ export function* fieldsOf(parsed: object, prefix = '', depth = 0): Iterable<Form
   if (depth > MAX_DEPTH) throw badForm()
   const separator = prefix === '' ? '' : '.'
   for (const [key, value] of Object.entries(parsed)) {
-    const name = Array.isArray(parsed) ? `${prefix}[]` : `${prefix}${separator}${key}`
+    const name = Array.isArray(parsed) ? bracketed(prefix) : `${prefix}${separator}${key}`
     if (typeof value === 'object' && value !== null) yield* fieldsOf(value, name, depth + 1)
     else yield [name, value === null || value === undefined ? '' : String(value)]
   }
+}
+
+/** A parser that knows no brackets has left them on the name. */
+function bracketed(name: string): string {
+  return /\[\d*\]$/.test(name) ? name : `${name}[]`
 }
