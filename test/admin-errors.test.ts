@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CanaryError } from '@canary-release/core'
 import { type Store, memoryStore } from '@canary-release/core/registry'
-import { openAdmin, recordOf } from './admin-client.js'
+import { openAdmin, recordOf, send } from './admin-client.js'
 
 const UPSTREAM_MISSING =
   "at least one of these fields must be non-empty: 'config.upstream_uri', 'config.upstream_host', 'config.upstream_port'"
@@ -24,6 +24,10 @@ describe("errors have Kong's bodies", () => {
       '/routes/nothing/plugins',
       '/nothing',
       '/services/a/b/c',
+      '/services/%zz',
+      '//services',
+      '/services//plugins',
+      '/services/orders/../nothing',
     ]) {
       expect(await admin.call('GET', path)).toMatchObject({ status: 404, body: { message: 'Not found' } })
     }
@@ -45,6 +49,7 @@ describe("errors have Kong's bodies", () => {
       expect([status, body]).toEqual([405, { message: 'Method not allowed' }])
       expect(headers.allow).not.toContain(method)
     }
+    expect(await send(admin.url, 'TRACE', '/plugins')).toMatchObject({ status: 405 })
     const { headers } = await admin.call('OPTIONS', '/plugins')
     expect(headers.allow).toBe('GET, HEAD, POST, OPTIONS')
   })
@@ -276,15 +281,18 @@ describe("errors have Kong's bodies", () => {
   })
 
   test('what nobody expected: 500 without stack or path, which the log has', async () => {
-    let broken = false
+    let broken = 0
     const authenticate = () => {
-      if (broken) throw new Error('boom at /home/secret')
+      if (broken === 1) throw new Error('boom at /home/secret')
+      // oxlint-disable-next-line no-throw-literal -- an application may
+      if (broken === 2) throw 'boom again'
       return 'somebody'
     }
     await using admin = await openAdmin({ authenticate })
-    broken = true
-    const { status, body } = await admin.call('GET', '/services')
-    expect([status, body]).toEqual([500, { message: 'An unexpected error occurred' }])
-    expect(admin.logged.join()).toContain('boom')
+    for (broken of [1, 2]) {
+      const { status, body } = await admin.call('GET', '/services')
+      expect([status, body]).toEqual([500, { message: 'An unexpected error occurred' }])
+    }
+    expect(admin.logged).toMatchObject([expect.stringContaining('boom at'), expect.stringContaining('boom again')])
   })
 })

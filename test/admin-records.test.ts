@@ -1,3 +1,7 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileStore } from '@canary-release/core/registry'
 import { describe, expect, test } from 'vitest'
 import { listOf, openAdmin, recordOf } from './admin-client.js'
 
@@ -121,6 +125,55 @@ describe('records', () => {
     const page = listOf(await admin.call('GET', '/services?size=2'))
     await put('1')
     expect(listOf(await admin.call('GET', page.next ?? '')).data.map(({ id }) => id[0])).toEqual(['6'])
+  })
+
+  test('outlive a restart, with what was done to their releases', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'canary-admin-'))
+    try {
+      const store = () => fileStore(join(folder, 'registry.json'))
+      const paths = [
+        '/services',
+        '/plugins',
+        '/consumers/alice/acls',
+        '/audit',
+        '/plugins/orders-v2',
+        '/canaries/orders-v2',
+      ]
+      const answers: unknown[] = []
+      {
+        await using admin = await openAdmin({ store: store() })
+        await admin.call('POST', '/services', { form: ['name=orders', 'url=http://orders-v1'] })
+        const form = ['name=canary', 'instance_name=orders-v2', 'config.upstream_port=1', 'config.percentage=1']
+        await admin.call('POST', '/services/orders/plugins', { form })
+        await admin.call('POST', '/consumers', { form: ['username=alice'] })
+        await admin.call('POST', '/consumers/alice/acls', { form: ['group=vip'] })
+        await admin.call('POST', '/canaries/orders-v2/rollback', { form: ['reason=errors'] })
+        for (const path of paths) answers.push(await admin.call('GET', path))
+      }
+      await using again = await openAdmin({ store: store() })
+      for (const [i, path] of paths.entries()) {
+        const { status, body, headers } = await again.call('GET', path)
+        expect(answers[i]).toMatchObject({
+          status,
+          body,
+          headers: headers.etag === undefined ? {} : { etag: headers.etag },
+        })
+      }
+      expect((await again.call('GET', '/canaries/orders-v2')).body).toMatchObject({
+        state: 'rolled-back',
+        reason: 'errors',
+      })
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+
+  test('a canary that is switched off is still shown', async () => {
+    await using admin = await openAdmin()
+    const form = ['name=canary', 'instance_name=off', 'config.upstream_port=1', 'enabled=false']
+    await admin.call('POST', '/plugins', { form })
+    expect(await admin.call('GET', '/canaries/off')).toMatchObject({ status: 200, body: { enabled: false } })
+    expect(listOf(await admin.call('GET', '/canaries')).data).toMatchObject([{ name: 'off', enabled: false }])
   })
 
   test('HEAD answers as GET, without the body', async () => {

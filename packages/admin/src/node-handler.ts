@@ -1,4 +1,4 @@
-import { getRequestListener } from '@hono/node-server'
+import { RequestError, getRequestListener } from '@hono/node-server'
 import { answerTo, createApp } from './app.js'
 import type { NodeRequest, NodeResponse } from './node-request.js'
 import { type AdminOptions, compileOptions } from './options.js'
@@ -23,7 +23,7 @@ export function adminHandler(options: AdminOptions): AdminHandler {
   const { logger } = compiled
   return getRequestListener((request, { incoming, outgoing }) => app.fetch(request, { incoming, outgoing }), {
     overrideGlobalObjects: false,
-    // What is wrong before the app is reached: a URL or Host that is none.
-    errorHandler: () => answerTo(new Refusal(400, 'Bad request'), logger),
+    // A URL or Host that is none never reaches the app; what is thrown there and is no Error comes back out of it.
+    errorHandler: (error) => answerTo(error instanceof RequestError ? new Refusal(400, 'Bad request') : error, logger),
   })
 }

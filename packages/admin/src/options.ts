@@ -31,11 +31,11 @@ const NAMES = ['registry', 'token', 'authenticate', 'allowedHosts', 'basePath', 
  *
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function compileOptions(options: AdminOptions, alsoKnown: readonly string[] = []): AppOptions {
-  const known = [...NAMES, ...alsoKnown]
+export function compileOptions(options: AdminOptions): AppOptions {
+  if (typeof options !== 'object' || options === null) throw optionError('options must be an object')
   for (const name of Object.keys(options)) {
-    if (!known.includes(name))
-      throw optionError(`${name.slice(0, 100)} is not an option: known are ${known.join(', ')}`)
+    if (!NAMES.includes(name))
+      throw optionError(`${name.slice(0, 100)} is not an option: known are ${NAMES.join(', ')}`)
   }
   const { registry, token, authenticate, allowedHosts = [], basePath = '', timeoutMs = 10_000, logger } = options
   if (typeof registry?.change !== 'function') throw optionError('registry must be what createRegistry made')
