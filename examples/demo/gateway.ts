@@ -24,11 +24,17 @@ const STARTS: Record<FrameworkName, Start> = {
     const app = express()
     const orders = expressCanary({ registry, ...mounted, consumer: (request) => request.get('apikey') })
     app.use('/orders', orders)
+    const answerError: express.ErrorRequestHandler = (error, _request, response, _next) => {
+      response.status(error.status ?? 500).send(`${error.message}\n`)
+    }
+    app.use(answerError)
     const server = createExpressServer(app)
     return { port: await listen(server, port), close: () => closeServer(server, orders.close) }
   },
   async koa(registry, port) {
     const app = new Koa()
+    // Ctrl-C ends requests under way: no news.
+    app.silent = true
     const orders = koaCanary({ registry, ...mounted, consumer: (context) => context.get('apikey') })
     app.use(mount('/orders', orders))
     const server = createKoaServer(app)
