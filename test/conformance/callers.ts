@@ -6,9 +6,17 @@ import type { Stage } from './stage.js'
 
 const quiet = { info() {}, warn() {}, error() {} }
 
-function noSession(): string {
-  throw new Error('no session')
-}
+const NONSENSE: [string, () => unknown, RegExp][] = [
+  [
+    'throws',
+    () => {
+      throw new Error('no session')
+    },
+    /no session/,
+  ],
+  ['returns a promise', async () => 'alice', /async function/],
+  ['returns an object', () => ({ id: 1 }), /type object/],
+]
 
 /** Who the caller is, and where it is. */
 export function callers(stage: Stage): void {
@@ -59,11 +67,7 @@ export function callers(stage: Stage): void {
     expect((await decided({ consumer }, { apikey: 'guess' })).hashedBy).toBe('ip')
   })
 
-  test.each([
-    ['throws', noSession, /no session/],
-    ['returns a promise', async () => 'alice', /async function/],
-    ['returns an object', () => ({ id: 1 }), /type object/],
-  ] as const)(
+  test.each(NONSENSE)(
     'a consumer function that %s is reported once, and the chain goes on',
     async (_name, consumer, message) => {
       const errors: unknown[] = []
