@@ -1,38 +1,29 @@
 import type { Dispatcher } from 'undici'
-import { CanaryError } from '../errors.js'
 import { BodyRelay, type UploadObserver } from './body-relay.js'
 import type { Connection, ConnectionPool, Waiter } from './connection-pool.js'
 import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
+import { Exchange } from './exchange.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
 import { writeEarlyHints } from './response-headers.js'
-import { ResponseWriter } from './response-writer.js'
 import { mayRepeat } from './retry.js'
-import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
 type Waits = 'queue' | 'upload' | 'upstream' | 'client'
 
 /**
- * One attempt at one upstream over HTTP. It is undici's handler itself and moves raw bytes: one object and no promise
- * for each request, for this is the path that all of them take.
+ * An exchange over undici. It is undici's handler itself and moves raw bytes: one object and no promise for each
+ * request, for this is the path that all of them take.
  */
-export class HttpExchange extends ResponseWriter implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
+export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
   readonly #pool: ConnectionPool
   readonly #deadlines: Deadlines
-  readonly #head: (status: number) => void
-  readonly #done: (result: AttemptResult) => void
   readonly #relay: BodyRelay | null
   #connection: Connection | null = null
   #resume: (() => void) | null = null
-  #phase: AttemptResult['phase'] = 'connect'
   #waitsFor: Waits = 'queue'
-  #status: number | null = null
-  #finished = false
-  /** A byte of the answer has come. */
-  #answered = false
-  /** The socket had carried another request before. */
-  #reused = false
+  /** The socket had carried another request before, and no byte of an answer has come. */
+  #mayBeStale = false
   #retried = false
   deadline = 0
   place = -1
@@ -44,22 +35,20 @@ export class HttpExchange extends ResponseWriter implements Dispatcher.DispatchH
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
   ) {
-    super(attempt)
+    super(attempt, head, done)
     this.#pool = pool
     this.#deadlines = deadlines
-    this.#head = head
-    this.#done = done
     this.#relay = attempt.hasBody && attempt.body === null ? new BodyRelay(attempt.request, this) : null
   }
 
   start(): void {
     const { settings } = this.attempt
     this.#deadlines.add(this)
-    if (!this.openResponse()) return this.#finish(null, true)
+    if (!this.openResponse()) return this.finish(null, true)
     const connection = this.#pool.take(settings.connections)
     if (connection !== null) this.connected(connection)
     else if (this.#pool.wait(this, settings.queue)) this.#wait('queue', settings.connectTimeoutMs)
-    else this.#fail('busy')
+    else this.fail('busy')
   }
 
   connected(connection: Connection): void {
@@ -81,130 +70,90 @@ export class HttpExchange extends ResponseWriter implements Dispatcher.DispatchH
   onConnect(): void {
     const connection = this.#connection
     if (connection === null) return
-    this.#phase = 'head'
-    this.#reused = connection.uses > 0
+    this.phase = 'head'
+    this.#mayBeStale = connection.uses > 0
     connection.uses += 1
     connection.awaitsHead = true
     if (this.#relay === null) this.#wait('upstream', this.attempt.settings.headersTimeoutMs)
   }
 
   uploading(waitsFor: 'client' | 'upstream' | null): void {
-    if (this.#finished || this.#phase === 'done') return
+    if (this.finished || this.phase === 'done') return
     const { bodyTimeoutMs, headersTimeoutMs } = this.attempt.settings
     if (waitsFor !== null) this.#wait(waitsFor === 'client' ? 'client' : 'upload', bodyTimeoutMs)
-    else this.#wait('upstream', this.#phase === 'head' ? headersTimeoutMs : bodyTimeoutMs)
+    else this.#wait('upstream', this.phase === 'head' ? headersTimeoutMs : bodyTimeoutMs)
   }
 
   onResponseStarted(): void {
-    this.#answered = true
+    this.#mayBeStale = false
     if (this.#connection !== null) this.#connection.awaitsHead = false
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
-    if (this.#finished) return false
+    if (this.finished) return false
     if (status < 200) {
       if (status === 103) writeEarlyHints(this.attempt.response, raw)
       return true
     }
     this.#resume = resume
-    this.#status = status
-    try {
-      this.sendHead(status, reason, raw, this.#isUploading())
-    } catch (error) {
-      if (error instanceof CanaryError) this.#finish(error, false)
-      else this.#fail('broken-head', error)
-      return false
-    }
-    this.#phase = 'body'
-    this.#head(status)
+    if (!this.takeHead(status, reason, raw, this.#isUploading())) return false
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     return true
   }
 
   onData(chunk: Buffer): boolean {
-    if (this.#finished) return false
+    if (this.finished) return false
     const more = this.sendBody(chunk)
     this.#wait(more ? 'upstream' : 'client', this.attempt.settings.bodyTimeoutMs)
     return more
   }
 
   onComplete(trailers: readonly (Buffer | string)[] | null): void {
-    if (this.#finished) return
-    this.#phase = 'done'
+    if (this.finished) return
+    this.phase = 'done'
     this.#leaveUpstream()
     this.#wait('client', this.attempt.settings.bodyTimeoutMs)
     this.endResponse(trailers)
   }
 
   onError(error: Error): void {
-    if (this.#finished || this.#phase === 'done') return
+    if (this.finished || this.phase === 'done') return
     if (this.#pool.closed) this.giveUp()
-    else if (this.#phase === 'body') this.#fail('broken-body', error)
-    else if (this.#phase === 'head') {
-      if (!this.#retry(error)) this.#fail('broken-head', error)
-    } else if (error instanceof ConnectError) this.#fail(error.timedOut ? 'connect-timeout' : 'refused', error)
+    else if (this.phase === 'body') this.fail('broken-body', error)
+    else if (this.phase === 'head') {
+      if (!this.#retry(error)) this.fail('broken-head', error)
+    } else if (error instanceof ConnectError) this.fail(error.timedOut ? 'connect-timeout' : 'refused', error)
     // Before a connection there is only undici's own check of what it shall send.
-    else this.#finish(new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }), false)
+    else this.refuse(error)
   }
 
   /** The upstream may have closed an idle connection just as it was used: that says nothing about the request. */
   #retry(error: Error): boolean {
     const connection = this.#connection
-    if (this.#retried || this.#answered || !this.#reused || connection === null) return false
-    if (!mayRepeat(this.attempt, error)) return false
+    if (this.#retried || !this.#mayBeStale || connection === null || !mayRepeat(this.attempt, error)) return false
     this.#retried = true
-    this.#phase = 'connect'
+    this.phase = 'connect'
     this.connected(this.#pool.renew(connection))
     return true
   }
 
   expired(): void {
-    if (this.#waitsFor === 'client') {
-      // It stalled, in its upload or in reading: that is no failure of the upstream.
-      this.cutOff()
-      this.#finish(null, true)
-    } else if (this.#waitsFor === 'queue') this.#fail('busy')
-    else if (this.#waitsFor === 'upload') this.#fail('upload-timeout')
-    else this.#fail(this.#phase === 'head' ? 'head-timeout' : 'body-timeout')
-  }
-
-  giveUp(): void {
-    if (this.#phase === 'body' || this.#phase === 'done') this.cutOff()
-    this.#finish(closedError(), false)
+    if (this.#waitsFor === 'client') this.leaveClient()
+    else if (this.#waitsFor === 'queue') this.fail('busy')
+    else if (this.#waitsFor === 'upload') this.fail('upload-timeout')
+    else this.fail(this.phase === 'head' ? 'head-timeout' : 'body-timeout')
   }
 
   protected override onDrain(): void {
-    if (this.#phase !== 'body' || this.#finished) return
+    if (this.phase !== 'body' || this.finished) return
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     this.#resume?.()
   }
 
-  protected override onClientClose(aborted: boolean): void {
-    this.#finish(null, aborted)
-  }
-
-  protected override isComplete(): boolean {
-    return this.#phase === 'done'
-  }
-
-  #wait(waitsFor: Waits, milliseconds: number): void {
-    this.#waitsFor = waitsFor
-    this.deadline = this.#deadlines.after(milliseconds)
-  }
-
-  #fail(failure: UpstreamFailure, cause?: unknown): void {
-    if (this.#phase === 'body') this.cutOff()
-    this.#finish(upstreamError(failure, this.attempt, cause), false)
-  }
-
-  #finish(error: CanaryError | null, aborted: boolean): void {
-    if (this.#finished) return
-    this.#finished = true
-    this.releaseResponse()
+  protected override letGo(): void {
     this.#deadlines.delete(this)
     if (this.#connection === null) this.#pool.leave(this)
     this.#leaveUpstream()
-    this.#done({ phase: this.#phase, status: this.#status, error, aborted })
   }
 
   /** Gives the connection back, or closes it where the exchange on it is not whole. */
@@ -217,11 +166,16 @@ export class HttpExchange extends ResponseWriter implements Dispatcher.DispatchH
     const connection = this.#connection
     this.#connection = null
     if (connection === null) return
-    if (this.#phase === 'done' && !uploading) this.#pool.release(connection)
+    if (this.phase === 'done' && !uploading) this.#pool.release(connection)
     else this.#pool.discard(connection)
   }
 
   #isUploading(): boolean {
     return this.#relay !== null && !this.#relay.readableEnded
+  }
+
+  #wait(waitsFor: Waits, milliseconds: number): void {
+    this.#waitsFor = waitsFor
+    this.deadline = this.#deadlines.after(milliseconds)
   }
 }

@@ -90,13 +90,18 @@ export function answeredByListener(
 
 type Pass = (request: RawRequest, response: object, proxyRes: IncomingMessage, options: object) => void
 
-/** The response's headers after what listeners changed and the server's options rewrite. */
+/** The options of a server: http-proxy keeps them there, but its types do not say so. */
+export function optionsOf(proxy: ProxyServer): ProxyServer.ServerOptions {
+  return 'options' in proxy && typeof proxy.options === 'object' && proxy.options !== null ? proxy.options : {}
+}
+
+/** The response's headers after what listeners changed and the server's options rewrite; an error where those throw. */
 export function rewrittenHead(
   request: RawRequest,
   proxyRes: IncomingMessage,
   options: ProxyServer.ServerOptions,
   origin: string,
-): string[] {
+): string[] | Error {
   const head: string[] = []
   const setHeader = (name: string, value: string | readonly string[]): void => {
     for (const line of typeof value === 'string' ? [value] : value) head.push(name, line)
@@ -104,14 +109,18 @@ export function rewrittenHead(
   const redirects =
     options.hostRewrite !== undefined || options.autoRewrite === true || options.protocolRewrite !== undefined
   const cookies = options.cookieDomainRewrite !== undefined || options.cookiePathRewrite !== undefined
-  if (redirects || cookies) {
-    const passes: Record<'setRedirectHostRewrite' | 'writeHeaders', Pass> = createRequire(import.meta.url)(
-      'http-proxy/lib/http-proxy/passes/web-outgoing.js',
-    )
+  if (!redirects && !cookies) {
+    for (const [name, value] of Object.entries(proxyRes.headers)) if (value !== undefined) setHeader(name, value)
+    return head
+  }
+  const passes: Record<'setRedirectHostRewrite' | 'writeHeaders', Pass> = createRequire(import.meta.url)(
+    'http-proxy/lib/http-proxy/passes/web-outgoing.js',
+  )
+  try {
     passes.setRedirectHostRewrite(request, { setHeader }, proxyRes, { ...options, target: origin })
     passes.writeHeaders(request, { setHeader }, proxyRes, options)
-  } else {
-    for (const [name, value] of Object.entries(proxyRes.headers)) if (value !== undefined) setHeader(name, value)
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
   }
   return head
 }

@@ -2,8 +2,8 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type ProxyServer from 'http-proxy'
-import { CanaryError } from '../errors.js'
 import type { UploadObserver } from './body-relay.js'
+import { Exchange } from './exchange.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
 import { GatedBody } from './gated-body.js'
 import {
@@ -11,15 +11,15 @@ import {
   capturing,
   correctHead,
   headersObject,
+  optionsOf,
   rewrittenHead,
   shadowing,
   webOptions,
 } from './http-proxy-adjust.js'
 import { writeEarlyHints } from './response-headers.js'
-import { ResponseWriter } from './response-writer.js'
 import { mayRepeat } from './retry.js'
 import type { Tunnels } from './tunnel.js'
-import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
+import type { UpstreamFailure } from './upstream-error.js'
 
 type Waits = 'queue' | 'connection' | 'upload' | 'upstream' | 'client'
 
@@ -29,20 +29,15 @@ const EXPIRED: Partial<Record<Waits, UpstreamFailure>> = {
   upload: 'upload-timeout',
 }
 
-/** One attempt at one upstream through an http-proxy server. */
-export class HttpProxyExchange extends ResponseWriter implements UploadObserver {
+/** An exchange through an http-proxy server. */
+export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #proxy: ProxyServer
   readonly #options: ProxyServer.ServerOptions
   readonly #agent: Agent
   readonly #running: Tunnels
-  readonly #head: (status: number) => void
-  readonly #done: (result: AttemptResult) => void
   readonly #body: GatedBody | null
   #request: ClientRequest | null = null
   #response: IncomingMessage | null = null
-  #phase: AttemptResult['phase'] = 'connect'
-  #status: number | null = null
-  #finished = false
   #retried = false
   #waitsFor: Waits = 'queue'
   #timer: NodeJS.Timeout | undefined
@@ -55,25 +50,21 @@ export class HttpProxyExchange extends ResponseWriter implements UploadObserver 
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
   ) {
-    super(attempt)
+    super(attempt, head, done)
     this.#proxy = proxy
-    // http-proxy keeps them there, but its types do not say so.
-    this.#options =
-      'options' in proxy && typeof proxy.options === 'object' && proxy.options !== null ? proxy.options : {}
+    this.#options = optionsOf(proxy)
     this.#agent = this.#options.agent ?? agent
     this.#running = running
-    this.#head = head
-    this.#done = done
     this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.request, this) : null
   }
 
   start(): void {
-    const { settings } = this.attempt
-    this.#running.add(this.#giveUp)
-    if (!this.openResponse()) return this.#finish(null, true)
-    if (this.#options.agent === undefined) this.#agent.maxSockets = settings.connections
+    const { connections, queue } = this.attempt.settings
+    this.#running.add(this.#end)
+    if (!this.openResponse()) return this.finish(null, true)
+    if (this.#options.agent === undefined) this.#agent.maxSockets = connections
     const waiting = Object.values(this.#agent.requests).reduce((sum, requests) => sum + (requests?.length ?? 0), 0)
-    if (waiting > settings.queue) return this.#fail('busy')
+    if (waiting >= Math.max(1, queue)) return this.fail('busy')
     this.#send()
   }
 
@@ -85,12 +76,12 @@ export class HttpProxyExchange extends ResponseWriter implements UploadObserver 
     if (body !== null) shown['content-length'] = String(body.length)
     this.#wait('queue')
     try {
-      // Either kind of request and response has what http-proxy uses.
-      shadowing(request, path, shown, () =>
-        this.#proxy.web(request as IncomingMessage, response as never, options, ignore),
-      )
+      shadowing(request, path, shown, () => {
+        // Either kind of request and response has what http-proxy uses.
+        this.#proxy.web(request as IncomingMessage, response as never, options, ignore)
+      })
     } catch (error) {
-      this.#finish(new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }), false)
+      this.refuse(error)
     }
   }
 
@@ -120,38 +111,33 @@ export class HttpProxyExchange extends ResponseWriter implements UploadObserver 
   }
 
   #onConnect(): void {
-    if (this.#finished || this.#phase !== 'connect') return
-    this.#phase = 'head'
+    if (this.finished || this.phase !== 'connect') return
+    this.phase = 'head'
     this.#wait('upstream')
     this.#body?.open()
   }
 
   uploading(waitsFor: 'client' | 'upstream' | null): void {
-    if (this.#finished || this.#phase === 'done') return
+    if (this.finished || this.phase === 'done') return
     this.#wait(waitsFor === 'client' ? 'client' : waitsFor === 'upstream' ? 'upload' : 'upstream')
   }
 
   #onResponse(response: IncomingMessage): void {
-    if (this.#finished) return void response.destroy()
+    if (this.finished) return void response.destroy()
     this.#response = response
+    const { request, upstream, response: own } = this.attempt
     const status = response.statusCode ?? 502
-    this.#status = status
-    // With selfHandleResponse, or by a listener that answered, the response is theirs.
-    const theirs = this.attempt.response.headersSent || this.#options.selfHandleResponse === true
-    try {
-      const { request, upstream } = this.attempt
-      const head = theirs ? [] : rewrittenHead(request, response, this.#options, upstream.origin)
-      if (!theirs) this.sendHead(status, response.statusMessage ?? '', head, this.#isUploading())
-    } catch (error) {
-      if (error instanceof CanaryError) this.#finish(error, false)
-      else this.#fail('broken-head', error)
-      return
+    // With selfHandleResponse, or where a listener has answered, the response is theirs.
+    const theirs = own.headersSent || this.#options.selfHandleResponse === true
+    if (theirs) this.headTaken(status)
+    else {
+      const head = rewrittenHead(request, response, this.#options, upstream.origin)
+      if (head instanceof Error) return this.fail('broken-head', head)
+      if (!this.takeHead(status, response.statusMessage ?? '', head, this.#isUploading())) return
     }
-    this.#phase = 'body'
-    this.#head(status)
     this.#wait('upstream')
     response.on('close', () => {
-      if (!response.complete) this.#fail('broken-body')
+      if (!response.complete) this.fail('broken-body')
     })
     response.on('end', () => this.#onEnd(response, theirs))
     if (theirs) return
@@ -163,77 +149,61 @@ export class HttpProxyExchange extends ResponseWriter implements UploadObserver 
   }
 
   #onEnd(response: IncomingMessage, theirs: boolean): void {
-    if (this.#finished || !response.complete) return
-    this.#phase = 'done'
+    if (this.finished || !response.complete) return
+    this.phase = 'done'
     this.#wait('client')
     if (!theirs) this.endResponse(response.rawTrailers)
   }
 
   #onError(request: ClientRequest, error: Error): void {
-    if (this.#finished || request !== this.#request || this.#phase === 'done') return
-    if (this.#phase === 'body') return this.#fail('broken-body', error)
-    if (this.#phase === 'connect') return this.#fail('refused', error)
+    if (this.finished || request !== this.#request || this.phase === 'done') return
+    if (this.phase === 'body') return this.fail('broken-body', error)
+    if (this.phase === 'connect') return this.fail('refused', error)
     if (this.#retried || !request.reusedSocket || !mayRepeat(this.attempt, error))
-      return this.#fail('broken-head', error)
+      return this.fail('broken-head', error)
     this.#retried = true
-    this.#phase = 'connect'
+    this.phase = 'connect'
     this.#send()
   }
 
+  protected override fail(failure: UpstreamFailure, cause?: unknown): void {
+    if (this.finished) return
+    const before = this.phase === 'connect' || this.phase === 'head'
+    if (before && answeredByListener(this.#proxy, this.attempt, cause ?? new Error(failure))) this.phase = 'done'
+    super.fail(failure, cause)
+  }
+
   protected override onDrain(): void {
-    if (this.#finished || this.#phase !== 'body') return
+    if (this.finished || this.phase !== 'body') return
     this.#wait('upstream')
     this.#response?.resume()
   }
 
-  protected override onClientClose(aborted: boolean): void {
-    this.#finish(null, aborted)
-  }
-
-  protected override isComplete(): boolean {
-    return this.#phase === 'done'
-  }
-
-  readonly #giveUp = (): void => {
-    if (this.#phase === 'body' || this.#phase === 'done') this.cutOff()
-    this.#finish(closedError(), false)
-  }
+  readonly #end = (): void => this.giveUp()
 
   #wait(waitsFor: Waits): void {
     const { connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs } = this.attempt.settings
     this.#waitsFor = waitsFor
     clearTimeout(this.#timer)
-    const head = waitsFor === 'upstream' && this.#phase === 'head'
-    const limit = this.#phase === 'connect' ? connectTimeoutMs : head ? headersTimeoutMs : bodyTimeoutMs
+    const head = waitsFor === 'upstream' && this.phase === 'head'
+    const limit = this.phase === 'connect' ? connectTimeoutMs : head ? headersTimeoutMs : bodyTimeoutMs
     this.#timer = setTimeout(this.#expired, limit)
   }
 
   readonly #expired = (): void => {
-    if (this.#waitsFor === 'client') {
-      this.cutOff()
-      this.#finish(null, true)
-    } else this.#fail(EXPIRED[this.#waitsFor] ?? (this.#phase === 'head' ? 'head-timeout' : 'body-timeout'))
+    if (this.#waitsFor === 'client') this.leaveClient()
+    else this.fail(EXPIRED[this.#waitsFor] ?? (this.phase === 'head' ? 'head-timeout' : 'body-timeout'))
   }
 
-  #fail(failure: UpstreamFailure, cause?: unknown): void {
-    if (this.#finished) return
-    if (this.#phase === 'body') this.cutOff()
-    else if (answeredByListener(this.#proxy, this.attempt, cause ?? new Error(failure))) this.#phase = 'done'
-    this.#finish(upstreamError(failure, this.attempt, cause), false)
-  }
-
-  #finish(error: CanaryError | null, aborted: boolean): void {
-    if (this.#finished) return
-    this.#finished = true
+  protected override letGo(): void {
     clearTimeout(this.#timer)
-    this.releaseResponse()
-    this.#running.delete(this.#giveUp)
-    if (this.#isUploading()) {
-      this.#body?.destroy()
-      if (this.#body?.started === true) this.dropRequest()
+    this.#running.delete(this.#end)
+    const uploading = this.#isUploading()
+    if (uploading && this.#body !== null) {
+      this.#body.destroy()
+      if (this.#body.started) this.dropRequest()
     }
-    if (this.#response?.complete !== true || this.#isUploading()) this.#request?.destroy()
-    this.#done({ phase: this.#phase, status: this.#status, error, aborted })
+    if (uploading || this.#response?.complete !== true) this.#request?.destroy()
   }
 
   #isUploading(): boolean {
