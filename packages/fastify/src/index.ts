@@ -11,6 +11,7 @@ import {
 } from '@canary-release/core/adapter'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { pathsBelow } from './paths-below.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -34,14 +35,14 @@ export type CanaryDecisionOptions = CanaryPluginOptions & {
 }
 
 /** Describes Fastify below a plugin's prefix. */
-function frameworkAt(prefix: string): Framework<FastifyReply, FastifyRequest> {
-  const segments = prefix.split('/').filter((segment) => segment !== '').length
+function frameworkAt(instance: FastifyInstance): Framework<FastifyReply, FastifyRequest> {
+  const below = pathsBelow(instance)
   return {
     raw: (reply) => reply.request.raw,
     response: (reply) => reply.raw,
     request: (reply) => reply.request,
     user: ({ request }) => propertyOf(request, 'user') ?? propertyOf(request, 'auth'),
-    path: ({ request }) => pathBelow(request.url, segments),
+    path: ({ request }) => below(request.url),
     body: ({ request }) => request.body,
     decided: ({ request }, decision) => {
       request.canary = decision
@@ -58,24 +59,6 @@ function propertyOf(request: FastifyRequest, name: string): unknown {
   return Reflect.get(request, name)
 }
 
-const ORIGIN = /^https?:\/\/[^/?#]*/i
-
-/**
- * The path without its first segments, as text. Counted, not compared: a prefix may have parameters, and the router
- * also finds it where it came percent-encoded.
- */
-function pathBelow(url: string, segments: number): string {
-  if (segments === 0) return url
-  const path = url.startsWith('/') ? url : url.replace(ORIGIN, '')
-  let at = 0
-  for (let i = 0; i < segments; i += 1) {
-    while (path[at] === '/') at += 1
-    while (at < path.length && path[at] !== '/' && path[at] !== '?') at += 1
-  }
-  const below = path.slice(at)
-  return below.startsWith('/') ? below : `/${below}`
-}
-
 /** Fastify's `trustProxy`, read from what it made of it: only a trusted peer brings more than one address. */
 function addressOf({ ip, ips, socket }: FastifyRequest): { ip: string; peerTrusted: boolean } {
   if (ips === undefined || ips.length === 0) return { ip, peerTrusted: false }
@@ -90,7 +73,7 @@ function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, Fa
 type FastifyMount = Mount<FastifyReply, FastifyRequest, FastifyHandler>
 
 function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): FastifyMount {
-  const mount: FastifyMount = createMount(sourceOf(options), frameworkAt(instance.prefix))
+  const mount: FastifyMount = createMount(sourceOf(options), frameworkAt(instance))
   if (!instance.hasRequestDecorator('canary')) instance.decorateRequest('canary', null)
   // Before the server waits for its connections: tunnels would keep it waiting.
   let closing: Promise<void> | undefined
