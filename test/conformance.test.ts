@@ -9,13 +9,13 @@ import { createStage } from './conformance/stage.js'
 
 // One suite for every framework: what differs between them is in their harness, not in what is expected.
 for (const [name, harness] of Object.entries(FRAMEWORKS)) {
-  describe(name, async () => {
+  describe(`conformance of ${name}`, async () => {
     const { stage, end } = await createStage(harness)
     afterAll(end)
-    describe('decides', () => decisions(stage))
-    describe('knows its callers', () => callers(stage))
-    describe('forwards', () => forwarding(stage))
-    describe('sends bodies again', () => bodies(stage))
-    describe('answers', () => answers(stage))
+    describe('decides', () => void decisions(stage))
+    describe('knows its callers', () => void callers(stage))
+    describe('forwards', () => void forwarding(stage))
+    describe('sends bodies again', () => void bodies(stage))
+    describe('answers', () => void answers(stage))
   })
 }
