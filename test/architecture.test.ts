@@ -69,7 +69,7 @@ describe('the house', () => {
     decision: ['decision'],
     guard: ['guard', 'decision', ''],
     release: ['release', 'decision', 'guard', 'proxy', 'request', ''],
-    request: ['request', 'decision', 'release', ''],
+    request: ['request', 'decision', ''],
     proxy: ['proxy', 'decision', ''],
     registry: ['registry', 'release', 'request', 'decision', 'guard', ''],
     adapter: ['adapter', 'registry', 'request', 'release', 'decision', 'proxy', ''],

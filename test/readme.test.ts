@@ -159,7 +159,19 @@ describe('README', () => {
     })
   }
 
-  for (const block of blocks.filter(({ kind }) => !['gateway', 'upgrades', 'registry', 'none'].includes(kind))) {
+  for (const block of blocks.filter(({ kind }) => kind === 'admin')) {
+    test(`line ${block.line}: the Admin API asks for its token`, async () => {
+      const port = await freePort()
+      const { child, output } = run(block, port)
+      await listening(port, child, output)
+      const url = `http://127.0.0.1:${port}/canary-admin/canaries`
+      expect((await fetch(url)).status).toBe(401)
+      expect((await fetch(url, { headers: { authorization: 'Bearer a-long-random-text' } })).status).toBe(200)
+    })
+  }
+
+  const SERVERS = ['gateway', 'upgrades', 'registry', 'admin', 'none']
+  for (const block of blocks.filter(({ kind }) => !SERVERS.includes(kind))) {
     test(`line ${block.line}: the program runs to its end (${block.kind})`, async () => {
       const { child, output } = run(block, 0)
       const [code] = (await once(child, 'close')) as [number | null]
