@@ -18,6 +18,8 @@ export interface ForwardedRelease {
     readonly upstreamFallback: boolean
     readonly health: ResolvedHealthOptions
     readonly proxy: ResolvedProxyOptions
+    /** In lower case: passed on from a trusted peer only. */
+    readonly realIpHeader?: string | undefined
   }
   /** What the health of its B is remembered by, where this object is made anew with each change. @default itself */
   readonly identity?: object | undefined

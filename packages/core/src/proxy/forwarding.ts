@@ -66,6 +66,7 @@ export class Forwarding {
       preserveHost: settings.preserveHost,
       peerTrusted,
       decisionHeader: settings.decisionHeader,
+      realIpHeader: release.options.realIpHeader ?? null,
       decision: this.#decision,
       bodyUntouched: body.present && body.again === null,
     })

@@ -51,6 +51,16 @@ const SPECIAL: readonly HeaderRole[] = [
   'vary',
 ]
 
+/** What else proxies say of their client, and servers believe: passed on from a trusted peer only, like `forwarded`. */
+const CLIENT_CLAIMS = [
+  'x-forwarded-prefix',
+  'x-forwarded-protocol',
+  'x-forwarded-scheme',
+  'x-forwarded-server',
+  'x-forwarded-ssl',
+  'x-real-ip',
+]
+
 /** Names seen often, so that they are found in any spelling they usually have, without lowering them anew. */
 const COMMON = `Accept Accept-Charset Accept-Encoding Accept-Language Accept-Ranges Access-Control-Allow-Credentials
 Access-Control-Allow-Headers Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers
@@ -63,7 +73,7 @@ Sec-CH-UA-Platform Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User S
 Sec-WebSocket-Extensions Sec-WebSocket-Key Sec-WebSocket-Protocol Sec-WebSocket-Version Server Server-Timing
 Strict-Transport-Security Traceparent Tracestate Upgrade-Insecure-Requests User-Agent Via WWW-Authenticate X-Api-Key
 X-Content-Type-Options X-DNS-Prefetch-Control X-Frame-Options X-Powered-By X-RateLimit-Limit X-RateLimit-Remaining
-X-RateLimit-Reset X-Real-IP X-Request-ID X-Requested-With X-XSS-Protection`
+X-RateLimit-Reset X-Request-ID X-Requested-With X-XSS-Protection`
 
 const known = new Map<string, HeaderName>()
 
@@ -81,6 +91,7 @@ function learn(name: string, role: HeaderRole): void {
 for (const name of COMMON.split(/\s+/)) learn(name, 'pass')
 for (const name of HOP_BY_HOP) learn(name, 'drop')
 for (const role of SPECIAL) learn(role, role)
+for (const name of CLIENT_CLAIMS) learn(name, 'forwarded')
 // This server has answered it already: Node sends the 100 by itself.
 learn('expect', 'drop')
 // What the decision's header is called by default: nobody but the gateway may say it.

@@ -94,6 +94,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     })
     request.on('response', (response) => {
       response.on('error', ignore)
+      this.#response = response
       // After the listeners of the server's proxyRes.
       process.nextTick(() => this.#onResponse(response))
     })
@@ -124,7 +125,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   #onResponse(response: IncomingMessage): void {
     if (this.finished) return void response.destroy()
-    this.#response = response
+    if (this.phase !== 'head') return
     const { request, upstream, response: own } = this.attempt
     const status = response.statusCode ?? 502
     // With selfHandleResponse, or where a listener has answered, the response is theirs.
@@ -157,6 +158,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   #onError(request: ClientRequest, error: Error): void {
     if (this.finished || request !== this.#request || this.phase === 'done') return
+    // It failed in the very packet that brought its head.
+    if (this.phase === 'head' && this.#response !== null) this.#onResponse(this.#response)
+    // What follows a whole response is no part of it.
+    if (this.finished || this.#response?.complete === true) return
     if (this.phase === 'body') return this.fail('broken-body', error)
     if (this.phase === 'connect') return this.fail('refused', error)
     if (this.#retried || !request.reusedSocket || !mayRepeat(this.attempt, error))

@@ -12,6 +12,8 @@ export interface RequestHeaderPlan {
   readonly peerTrusted: boolean
   /** In lower case; `null` where the upstream is not told. */
   readonly decisionHeader: string | null
+  /** What names the client where the peer is trusted, in lower case; of anybody else it is a forgery. */
+  readonly realIpHeader: string | null
   readonly decision: Decision
   /** The request's stream is passed on: its content-length and content-encoding still hold. */
   readonly bodyUntouched: boolean
@@ -70,7 +72,7 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
         else cookies = cookies === undefined ? value : `${cookies}; ${value}`
         break
       default:
-        if (name !== plan.decisionHeader) headers.push(name, value)
+        if (!isOwn(name, plan)) headers.push(name, value)
     }
   }
   if (cookies !== undefined) headers.push('cookie', cookies)
@@ -91,6 +93,17 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
   own.push('x-forwarded-proto', trusted ? joined(forwardedProto, proto) : proto)
   if (plan.decisionHeader !== null) own.push(plan.decisionHeader, plan.decision.upstream)
   return own
+}
+
+/** Whether only the gateway may say this header, as the release is set up. */
+function isOwn(name: string, { decisionHeader, realIpHeader, peerTrusted }: RequestHeaderPlan): boolean {
+  return readsAlike(name, decisionHeader) || (!peerTrusted && readsAlike(name, realIpHeader))
+}
+
+/** CGI and WSGI tell underscores and dashes no more apart than capitals. */
+function readsAlike(name: string, own: string | null): boolean {
+  if (own === null || name.length !== own.length) return false
+  return name === own || (name.includes('_') && name.replaceAll('_', '-') === own.replaceAll('_', '-'))
 }
 
 function joined(before: string | undefined, value: string): string {
