@@ -14,7 +14,7 @@ class PlacedRelease implements ForwardedRelease {
   readonly #release: Release | null
   readonly #inForce: InForce
 
-  constructor(inForce: InForce, { health, proxy }: ResolvedMountOptions) {
+  constructor(inForce: InForce, { health, proxy, realIpHeader }: ResolvedMountOptions) {
     const { release, A, B } = inForce
     this.name = release?.name ?? ''
     this.options = {
@@ -22,6 +22,7 @@ class PlacedRelease implements ForwardedRelease {
       upstreamFallback: release?.options.upstreamFallback ?? false,
       health,
       proxy,
+      realIpHeader,
     }
     this.identity = release ?? this
     this.#release = release

@@ -103,7 +103,8 @@ function isOwn(name: string, { decisionHeader, realIpHeader, peerTrusted }: Requ
 /** CGI and WSGI tell underscores and dashes no more apart than capitals. */
 function readsAlike(name: string, own: string | null): boolean {
   if (own === null || name.length !== own.length) return false
-  return name === own || (name.includes('_') && name.replaceAll('_', '-') === own.replaceAll('_', '-'))
+  if (name === own || !(name.includes('_') || own.includes('_'))) return name === own
+  return name.replaceAll('_', '-') === own.replaceAll('_', '-')
 }
 
 function joined(before: string | undefined, value: string): string {
