@@ -215,6 +215,25 @@ describe('http-proxy as the forwarder', () => {
     expect(sent).toEqual(['GET'])
   })
 
+  test("tells the server's listeners when a tunnel opens and when its upstream ends it", async () => {
+    await using upstream = await rawUpstream((socket) => {
+      socket.once('data', () => {
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+        socket.once('data', () => socket.end())
+      })
+    })
+    const server = ProxyServer.createProxyServer()
+    const opened = once(server, 'open')
+    const closed = once(server, 'close')
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    const client = net.connect(front.port, '127.0.0.1')
+    client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    await opened
+    client.write('bye')
+    await closed
+    client.destroy()
+  })
+
   test('aborts upstream what clients abort, and leaves no socket', async () => {
     const events = new EventEmitter()
     let waiting = 50

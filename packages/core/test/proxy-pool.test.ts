@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, test } from 'vitest'
 import { createProxy } from '../src/proxy/proxy.js'
+import { createUndiciForwarder } from '../src/proxy/undici-forwarder.js'
 import { allClosed, ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './proxy-harness.js'
 
 const file = (name: string) => readFileSync(new URL(`tls/${name}.pem`, import.meta.url))
@@ -152,6 +153,23 @@ describe('connections to an upstream', () => {
     await again
     held[1]?.end('2')
     expect(await second).toMatchObject({ body: '2' })
+  })
+
+  test('to an upstream that nobody asks any more are closed, and opened again when somebody does', async () => {
+    let connections = 0
+    // Undici itself would keep them for ten minutes.
+    await using upstream = await rawUpstream((socket) => {
+      connections += 1
+      socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nKeep-Alive: timeout=600\r\nContent-Length: 2\r\n\r\nok'))
+      socket.on('end', () => socket.end())
+    })
+    const forwarder = createUndiciForwarder(20)
+    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port), proxy: { forwarder } }))
+    for (let i = 0; i < 2; i += 1) {
+      expect(await ask(front.port)).toMatchObject({ body: 'ok' })
+      await allClosed(upstream.sockets)
+    }
+    expect(connections).toBe(2)
   })
 
   test('of 300 clients that leave at once are none left', async () => {

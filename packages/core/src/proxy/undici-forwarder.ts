@@ -9,7 +9,7 @@ import { Upgrade } from './upgrade.js'
 const IDLE_MS = 30_000
 
 /** The forwarder that is used unless another is given: undici for HTTP, `node:http` for upgrades. */
-export function createUndiciForwarder(): Forwarder {
+export function createUndiciForwarder(idleMs = IDLE_MS): Forwarder {
   const pools = new Map<string, ConnectionPool>()
   const deadlines = new Deadlines()
   const tunnels = new Tunnels()
@@ -33,7 +33,7 @@ export function createUndiciForwarder(): Forwarder {
     if (pool === undefined) {
       pool = new ConnectionPool(upstream, settings.connectTimeoutMs)
       pools.set(upstream.poolKey, pool)
-      sweeper ??= setInterval(sweep, IDLE_MS).unref()
+      sweeper ??= setInterval(sweep, idleMs).unref()
     }
     pool.connectTimeoutMs = settings.connectTimeoutMs
     return pool
