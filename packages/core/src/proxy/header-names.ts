@@ -15,6 +15,8 @@ export type HeaderRole =
   | 'cookie'
   | 'set-cookie'
   | 'trailer'
+  /** Hop-by-hop too, and refused where it says more than that there are chunks. */
+  | 'transfer-encoding'
   | 'vary'
 
 export interface HeaderName {
@@ -31,7 +33,6 @@ const HOP_BY_HOP = [
   'proxy-authorization',
   'proxy-connection',
   'te',
-  'transfer-encoding',
   'upgrade',
 ]
 
@@ -48,6 +49,7 @@ const SPECIAL: readonly HeaderRole[] = [
   'cookie',
   'set-cookie',
   'trailer',
+  'transfer-encoding',
   'vary',
 ]
 

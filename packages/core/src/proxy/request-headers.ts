@@ -40,6 +40,7 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
     const { name, role } = headerName(sent)
     switch (role) {
       case 'drop':
+      case 'transfer-encoding':
         break
       case 'connection':
         named = joined(named, value)

@@ -8,6 +8,8 @@ import { hookError } from './upstream-error.js'
 /** Raw header lines as parsers hand them out: `[name, value, name, value …]`. */
 export type RawHeaders = readonly (Buffer | string)[]
 
+const NOT_IN_REASON = /[^\t\u0020-\u007e\u0080-\u00ff]/
+
 /**
  * Writes the head of the upstream's response to the client's. Node holds it back until the body's first byte.
  *
@@ -18,7 +20,8 @@ export function writeResponseHead(attempt: Attempt, status: number, reason: stri
   setResponseHeaders(attempt, status, raw)
   try {
     if (response instanceof Http2ServerResponse) response.writeHead(status)
-    else if (reason === '') response.writeHead(status)
+    // Node would keep a reason that it refuses, and refuse it again with the error page.
+    else if (reason === '' || NOT_IN_REASON.test(reason)) response.writeHead(status)
     else response.writeHead(status, reason)
   } catch (error) {
     withdrawHead(response, raw)
@@ -39,6 +42,7 @@ export function setResponseHeaders(attempt: Attempt, status: number, raw: RawHea
   const names: string[] = []
   const values: (string | string[])[] = []
   let named: string | null = null
+  let coded = false
   let length = -1
   let trailer = -1
   for (let i = 0; i + 1 < raw.length; i += 2) {
@@ -48,6 +52,11 @@ export function setResponseHeaders(attempt: Attempt, status: number, raw: RawHea
     const { name, role } = seen === null ? headerName(latin1(sentName)) : seen.known
     if (role === 'drop') continue
     const value = seen === null || typeof sentValue !== 'object' ? latin1(sentValue) : readValue(sentValue, seen)
+    if (role === 'transfer-encoding') {
+      checkCoding(value, coded)
+      coded = true
+      continue
+    }
     if (role === 'connection') {
       named = named === null ? value : `${named},${value}`
       continue
@@ -78,6 +87,12 @@ export function setResponseHeaders(attempt: Attempt, status: number, raw: RawHea
     withdrawHead(response, raw)
     throw error
   }
+}
+
+/** Chunks are taken off and put on again; of any other coding the client would not be told. */
+function checkCoding(value: string, coded: boolean): void {
+  if (coded || !/^chunked$/i.test(value))
+    throw new TypeError('the response has a transfer-encoding that is not forwarded')
 }
 
 /** Takes back what was set: the framework's error page must not get a length or an encoding that were the upstream's. */
