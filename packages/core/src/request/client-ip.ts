@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { canonicalIp } from '../decision/ip-address.js'
 import { addressOfEntry } from './address-entry.js'
 import { forwardedFor } from './forwarded.js'
+import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 
 /**
@@ -15,8 +16,7 @@ import type { Trust } from './trust.js'
 export function clientIp(peer: string, headers: IncomingHttpHeaders, trust: Trust, headerName: string): string {
   const socket = canonicalIp(peer) ?? peer
   if (socket === '' || !trust(socket, 0)) return socket
-  const value = headers[headerName]
-  const header = Array.isArray(value) ? value.join(',') : (value ?? '')
+  const header = headerText(headers, headerName)
   if (header === '') return socket
   if (headerName === 'x-forwarded-for') return walkList(socket, header, trust)
   if (headerName === 'forwarded') return walk(socket, forwardedFor(header)?.toReversed() ?? [], trust)

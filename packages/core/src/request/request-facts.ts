@@ -3,6 +3,7 @@ import type { RawRequest } from '../proxy/forwarder.js'
 import { clientIp } from './client-ip.js'
 import { consumerOfUser, consumerText, groupList, groupsOfUser } from './consumer.js'
 import { readCookie } from './cookies.js'
+import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 
 /** How the requests of a mount are read: its options, compiled. */
@@ -95,7 +96,7 @@ export class RequestFacts<Context> implements Facts {
   }
 
   #warnOfUntrusted(header: string): void {
-    if (this.#raw.headers[header] === undefined) return
+    if (headerText(this.#raw.headers, header) === '') return
     const peer = this.#raw.socket?.remoteAddress ?? 'an unknown peer'
     this.#reading.warn(
       'untrusted forwarding header',
@@ -112,9 +113,7 @@ export class RequestFacts<Context> implements Facts {
   }
 
   header(name: string): string {
-    const value = this.#raw.headers[name]
-    if (value === undefined) return ''
-    return typeof value === 'string' ? value : value.join(', ')
+    return headerText(this.#raw.headers, name)
   }
 
   cookie(name: string): string {
