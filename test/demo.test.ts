@@ -1,16 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
-import { readArguments } from '../examples/demo/arguments.js'
-import { draw, line } from '../examples/demo/picture.js'
+import { ArgumentError, readArguments } from '../examples/demo/arguments.js'
 
 const program = fileURLToPath(new URL('../examples/dist/demo/main.js', import.meta.url))
 const children: ChildProcess[] = []
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
+afterEach(async () => {
+  for (const child of children.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    const closed = once(child, 'close')
+    child.kill('SIGTERM')
+    await closed
+  }
 })
 
 interface Running {
@@ -71,6 +77,25 @@ describe('npm start', () => {
     expect(await ended).toBe(0)
   })
 
+  test('leaves nothing behind, and says nothing more', async () => {
+    const { child, output, until, ended } = demo(...ANY_PORTS)
+    const [, file = ''] = await until(/kept in (\S+) until/)
+    await until(/1 s {2}asked/)
+    expect(existsSync(file)).toBe(true)
+    child.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(existsSync(dirname(file))).toBe(false)
+    expect(output()).toMatch(/\d+ s {2}asked .*\n$/)
+    expect(output()).not.toContain('rror')
+  })
+
+  test('ends where nobody reads on', async () => {
+    const { child, until, ended } = demo(...ANY_PORTS)
+    await until(/Ctrl-C ends it/)
+    child.stdout?.destroy()
+    expect(await ended).toBe(0)
+  })
+
   test('prints commands that work', async () => {
     const { output, until } = demo('--percentage', '10', ...ANY_PORTS)
     await until(/1 s {2}asked/)
@@ -96,11 +121,11 @@ describe('npm start', () => {
     await until(/rolled back: B failed \d+ of/)
   })
 
-  test('says in a sentence that a port is in use', async () => {
+  test.each(['--port', '--admin-port'])('says in a sentence that the port of %s is in use', async (name) => {
     const server = createServer()
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as AddressInfo
-    const { ended, output } = demo('--port', String(port), '--admin-port', '0')
+    const { ended, output } = demo(...ANY_PORTS, name, String(port))
     expect(await ended).toBe(1)
     expect(output()).toBe(`port ${port} is in use by another program: choose others with --port and --admin-port\n`)
     server.close()
@@ -137,57 +162,11 @@ describe('the arguments of the demo', () => {
     [['--percentage', '101'], '--percentage must be between 0 and 100, got 101'],
     [['--duration', ''], '--duration must be between 1 and 86400, got '],
     [['--port', '80.5'], '--port must be a whole number, got 80.5'],
-    [['--nonsense'], /nonsense/],
+    [['--nonsense'], "Unknown option '--nonsense'"],
+    [['--percentage', '0.5'], '--percentage must reach one of 100 buckets, got 0.5'],
+    [['--percentage', '10', '--duration', '5'], '--duration is for a ramp: with --percentage there is none'],
+    [['--port', '81', '--admin-port', '81'], '--port and --admin-port must differ, got 81 twice'],
   ])('refuse %j', (args, message) => {
-    expect(() => readArguments(args)).toThrow(message)
-  })
-})
-
-describe('the picture of the demo', () => {
-  const scene = {
-    seconds: 12,
-    status: {
-      name: 'orders-v2',
-      state: 'running',
-      percentage: null,
-      bucketsOnB: 25,
-      steps: 100,
-      start: 0,
-      duration: 60,
-      endsAt: 60,
-      counts: { A: { requests: 0, failures: 0 }, B: { requests: 0, failures: 0 }, fallback: 0 },
-      reason: null,
-      by: null,
-      at: null,
-      elapsed: null,
-    },
-    guard: { verdict: 'ok', evidence: 0.5, needed: 100 },
-    measured: 24.6,
-    requests: 2310,
-    moved: 47,
-    callers: 240,
-    wentBack: 0,
-  } as const
-
-  test('fills a quarter of its bar where a quarter of the buckets is on B', () => {
-    const [, bar = ''] = draw(scene, { width: 104, color: false })
-    expect(bar).toBe(` ${'█'.repeat(25)}${'░'.repeat(75)}`)
-  })
-
-  test('never draws a line longer than the terminal is wide', () => {
-    for (const width of [1, 20, 40, 80, 200]) {
-      for (const text of draw(scene, { width, color: false }).slice(2)) expect(text.length).toBeLessThanOrEqual(width)
-    }
-  })
-
-  test('has no colours where none are wanted', () => {
-    expect(draw(scene, { width: 80, color: false }).join('')).not.toContain('\u001b')
-    expect(draw(scene, { width: 80, color: true }).join('')).toContain('\u001b[33m')
-  })
-
-  test('is one line in a log', () => {
-    expect(line(scene)).toBe(
-      '12 s  asked 25.0 %  measured 24.6 %  2 310 requests  47 moved  0 went back  running  guard ok, evidence 0.5 of 100',
-    )
+    expect(() => readArguments(args)).toThrow(new ArgumentError(message))
   })
 })

@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util'
 export const FRAMEWORKS = ['express', 'koa', 'fastify'] as const
 export type FrameworkName = (typeof FRAMEWORKS)[number]
 
+const RAMP_SECONDS = 60
+
 /** What the demo is asked to do. Ports 0 … 65535 (0: any free one), times in seconds. */
 export interface DemoArguments {
   readonly framework: FrameworkName
@@ -24,6 +26,8 @@ npm start -- --duration 300            seconds from 0 to 100 %
 npm start -- --bad-after 20            B fails 5 % of its requests from then on: the guard rolls it back
 npm start -- --port 8080               where the gateway listens (8000)
 npm start -- --admin-port 8081         where the Admin API listens (8001)
+
+Port 0 takes any free one.
 `
 
 /** An argument that makes no sense; its message is a sentence for the person who typed it. */
@@ -39,10 +43,8 @@ export function readArguments(args: readonly string[]): DemoArguments | null {
   if (values.help) return null
   return {
     framework: frameworkOf(values.framework),
-    percentage: values.percentage === undefined ? null : number('percentage', values.percentage, 0, 100),
-    duration: number('duration', values.duration, 1, 86_400),
-    port: port('port', values.port),
-    adminPort: port('admin-port', values['admin-port']),
+    ...timing(values.percentage, values.duration),
+    ...ports(values.port, values['admin-port']),
     badAfter: values['bad-after'] === undefined ? null : number('bad-after', values['bad-after'], 0, 86_400),
   }
 }
@@ -54,7 +56,7 @@ function parse(args: readonly string[]) {
       options: {
         framework: { type: 'string', default: 'express' },
         percentage: { type: 'string' },
-        duration: { type: 'string', default: '60' },
+        duration: { type: 'string' },
         port: { type: 'string', default: '8000' },
         'admin-port': { type: 'string', default: '8001' },
         'bad-after': { type: 'string' },
@@ -62,7 +64,9 @@ function parse(args: readonly string[]) {
       },
     }).values
   } catch (error) {
-    throw new ArgumentError(error instanceof Error ? error.message : String(error))
+    const message = error instanceof Error ? error.message : String(error)
+    // The rest of what Node says of an unknown option is about options that begin with a dash.
+    throw new ArgumentError(message.replace(/^(Unknown option '[^']*').*$/s, '$1'))
   }
 }
 
@@ -70,6 +74,24 @@ function frameworkOf(text: string): FrameworkName {
   const found = FRAMEWORKS.find((name) => name === text)
   if (found === undefined) throw new ArgumentError(`--framework must be one of ${FRAMEWORKS.join(', ')}, got ${text}`)
   return found
+}
+
+function timing(percentage: string | undefined, duration: string | undefined) {
+  if (percentage === undefined) {
+    return { percentage: null, duration: number('duration', duration ?? String(RAMP_SECONDS), 1, 86_400) }
+  }
+  if (duration !== undefined) throw new ArgumentError('--duration is for a ramp: with --percentage there is none')
+  const share = number('percentage', percentage, 0, 100)
+  if (share > 0 && share < 1) throw new ArgumentError(`--percentage must reach one of 100 buckets, got ${percentage}`)
+  return { percentage: share, duration: RAMP_SECONDS }
+}
+
+function ports(gateway: string, admin: string) {
+  const both = { port: port('port', gateway), adminPort: port('admin-port', admin) }
+  if (both.port !== 0 && both.port === both.adminPort) {
+    throw new ArgumentError(`--port and --admin-port must differ, got ${both.port} twice`)
+  }
+  return both
 }
 
 function number(name: string, text: string, least: number, most: number): number {

@@ -1,8 +1,9 @@
 import { type AdminServer, listenAdmin } from '@canary-release/admin'
+import type { Registry } from '@canary-release/core/registry'
 import type { DemoArguments } from './arguments.js'
 import { startGateway } from './gateway.js'
 import { Ledger } from './ledger.js'
-import type { Scene } from './picture.js'
+import type { Scene } from './scene.js'
 import { CONSUMERS, RELEASE, createReleases } from './releases.js'
 import { VISITORS, startTraffic } from './traffic.js'
 import { startUpstream } from './upstream.js'
@@ -58,13 +59,12 @@ async function start(
 
   const startedAt = Date.now()
   const ledger = new Ledger()
-  let highest = 0
-  const traffic = startTraffic(gateway.port, PER_SECOND, random, (caller, side, failed) => {
-    // Going back is no fault where somebody made B's share smaller.
-    const bucketsOnB = registry.release(RELEASE)?.status().bucketsOnB ?? 0
-    const smaller = bucketsOnB < highest
-    highest = Math.max(highest, bucketsOnB)
-    ledger.served(caller, side, failed, smaller)
+  const traffic = startTraffic({
+    port: gateway.port,
+    perSecond: PER_SECOND,
+    random,
+    bucketsOnB: () => registry.release(RELEASE)?.status().bucketsOnB ?? 0,
+    onAnswer: (answer) => ledger.served(answer),
   })
   closing.push(traffic.stop)
   if (args.badAfter !== null) {
@@ -77,22 +77,21 @@ async function start(
     gateway: `http://127.0.0.1:${gateway.port}`,
     admin: admin.url,
     file,
-    scene: () => {
-      const release = registry.release(RELEASE)
-      const report = release?.guard?.report()
-      return {
-        seconds: Math.round((Date.now() - startedAt) / 1000),
-        status: release?.status() ?? null,
-        guard:
-          report === undefined
-            ? null
-            : { verdict: report.verdict, evidence: report.evidence.combined, needed: report.needed },
-        measured: ledger.measured,
-        requests: ledger.requests,
-        moved: ledger.moved,
-        callers: CONSUMERS + VISITORS,
-        wentBack: ledger.wentBack,
-      }
-    },
+    scene: () => sceneOf(registry, ledger, Math.round((Date.now() - startedAt) / 1000)),
+  }
+}
+
+function sceneOf(registry: Registry, ledger: Ledger, seconds: number): Scene {
+  const release = registry.release(RELEASE)
+  const report = release?.guard?.report()
+  return {
+    seconds,
+    status: release?.status() ?? null,
+    guard: report === undefined ? null : { ...report, evidence: report.evidence.combined },
+    measured: ledger.measured,
+    requests: ledger.requests,
+    moved: ledger.moved,
+    callers: CONSUMERS + VISITORS,
+    wentBack: ledger.wentBack,
   }
 }

@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Registry, createRegistry, fileStore, parseDeclarative } from '@canary-release/core/registry'
@@ -24,6 +25,8 @@ export async function createReleases(
 ): Promise<DemoReleases> {
   const folder = await mkdtemp(join(tmpdir(), 'canary-demo-'))
   const file = join(folder, 'canaries.json')
+  const remove = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
   const B = new URL(upstreams.B)
   const time = percentage === null ? { start: Math.ceil(Date.now() / 1000), duration } : { percentage }
   const declared = {
@@ -57,7 +60,8 @@ export async function createReleases(
     file,
     close: async () => {
       await registry.close()
-      await rm(folder, { recursive: true, force: true })
+      process.off('exit', remove)
+      remove()
     },
   }
 }

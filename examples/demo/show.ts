@@ -1,66 +1,42 @@
-import { RELEASE, consumerKey, consumerName } from './releases.js'
+import { WriteStream } from 'node:tty'
+import { commandsOf } from './commands.js'
 import type { Demo } from './demo.js'
-import { draw, line } from './picture.js'
+import { logLine } from './log-line.js'
+import { draw } from './picture.js'
+import { LEAVE_SCREEN, createScreen, lookOf } from './screen.js'
 
-const SOMEBODY = 7
-
-/** What a reader may try while it runs; a test runs each line as printed. */
-export function commandsOf({ gateway, admin }: Pick<Demo, 'gateway' | 'admin'>): { try: string[]; operate: string[] } {
-  const release = `${admin}/canaries/${RELEASE}`
-  return {
-    try: [
-      `curl -H 'apikey: ${consumerKey(SOMEBODY)}' ${gateway}/orders/1`,
-      `curl -H 'x-canary: always' ${gateway}/orders/1`,
-      `curl '${release}/explain?consumer=${consumerName(SOMEBODY)}'`,
-    ],
-    operate: [
-      `curl -X PATCH ${admin}/plugins/${RELEASE} --data config.percentage=25`,
-      `curl -X POST ${release}/rollback --data 'reason=just trying'`,
-      `curl -X PATCH ${admin}/plugins/${RELEASE} --data config.percentage=50`,
-      `curl -X POST ${release}/promote`,
-    ],
+/** Shows a demo: a live picture on a terminal, a line a second elsewhere. Returns what ends the show. */
+export function show(demo: Demo, out: NodeJS.WriteStream = process.stdout): () => void {
+  out.write(`${introduction(demo).join('\n')}\n`)
+  // A dumb terminal cannot draw over what it drew.
+  const live = out instanceof WriteStream && process.env['TERM'] !== 'dumb'
+  const next = live ? livePicture(demo, out) : () => out.write(`${logLine(demo.scene())}\n`)
+  const timer = setInterval(next, live ? 200 : 1000)
+  next()
+  return () => {
+    clearInterval(timer)
+    if (live) out.write(`${LEAVE_SCREEN}\n`)
   }
 }
 
-/** Shows a demo until Ctrl-C: a live picture on a terminal, a line a second elsewhere. */
-export function show(demo: Demo, out: NodeJS.WriteStream = process.stdout): void {
+function introduction(demo: Demo): string[] {
   const commands = commandsOf(demo)
-  const lines = [
-    `canary-release: ${demo.framework} on ${demo.gateway}/orders, Admin API on ${demo.admin}, records in ${demo.file}`,
+  return [
+    `canary-release: ${demo.framework} on ${demo.gateway}/orders, Admin API on ${demo.admin}`,
+    `The release is kept in ${demo.file} until this ends.`,
     '',
-    'Try:',
+    'Try, from another terminal:',
     ...commands.try.map((command) => `  ${command}`),
-    'Operate it as Kong:',
+    'Operate it, as with Kong:',
     ...commands.operate.map((command) => `  ${command}`),
     'Ctrl-C ends it.',
   ]
-  out.write(`${lines.join('\n')}\n`)
-  const next = out.isTTY ? livePicture(demo, out) : () => out.write(`${line(demo.scene())}\n`)
-  const timer = setInterval(next, out.isTTY ? 200 : 1000)
-  next()
-
-  const end = () => {
-    clearInterval(timer)
-    if (out.isTTY) out.write('\u001b[?25h\n')
-    // Nothing that hangs may keep the terminal.
-    setTimeout(() => process.exit(0), 1000).unref()
-    demo.close().then(
-      () => process.exit(0),
-      () => process.exit(0),
-    )
-  }
-  process.once('SIGINT', end).once('SIGTERM', end)
 }
 
-/** Draws over what it drew before. */
-function livePicture(demo: Demo, out: NodeJS.WriteStream): () => void {
-  let drawn = 0
-  out.write('\u001b[?25l')
+function livePicture(demo: Demo, out: WriteStream): () => void {
+  const paintOver = createScreen()
   return () => {
-    const look = { width: out.columns || 80, color: process.env['NO_COLOR'] === undefined }
-    const lines = draw(demo.scene(), look)
-    const up = drawn === 0 ? '' : `\u001b[${drawn}A`
-    out.write(up + lines.map((each) => `\u001b[2K${each}\n`).join(''))
-    drawn = lines.length
+    const look = lookOf(out, process.env)
+    out.write(paintOver(draw(demo.scene(), look), look.width, out.rows || 24))
   }
 }

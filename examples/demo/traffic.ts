@@ -1,5 +1,5 @@
 import { Agent, get } from 'node:http'
-import type { UpstreamName } from '@canary-release/core'
+import type { Answer } from './ledger.js'
 import { CONSUMERS, consumerKey } from './releases.js'
 
 export const VISITORS = 40
@@ -9,10 +9,17 @@ export interface Traffic {
   stop(): void
 }
 
-export type OnServed = (caller: string, side: UpstreamName, failed: boolean) => void
+export interface TrafficPlan {
+  readonly port: number
+  readonly perSecond: number
+  readonly random: () => number
+  /** How many buckets are on B now. */
+  readonly bucketsOnB: () => number
+  readonly onAnswer: (answer: Answer) => void
+}
 
-/** Requests of 200 consumers with keys, and one in ten of an anonymous visitor, about `perSecond` in all. */
-export function startTraffic(port: number, perSecond: number, random: () => number, onServed: OnServed): Traffic {
+/** Requests of 200 consumers with keys, one in ten of an anonymous visitor. */
+export function startTraffic({ port, perSecond, random, bucketsOnB, onAnswer }: TrafficPlan): Traffic {
   const agent = new Agent({ keepAlive: true, maxSockets: 32 })
   const timer = setInterval(() => {
     for (let i = 0; i < (perSecond * EVERY_MS) / 1000; i += 1) send()
@@ -20,10 +27,13 @@ export function startTraffic(port: number, perSecond: number, random: () => numb
 
   function send(): void {
     const [caller, headers] = someone(random)
+    const before = bucketsOnB()
     const request = get({ host: '127.0.0.1', port, path: '/orders/1', headers, agent }, (response) => {
       response.resume()
       const side = response.headers['x-canary-upstream']
-      if (side === 'A' || side === 'B') onServed(caller, side, (response.statusCode ?? 500) >= 500)
+      const after = bucketsOnB()
+      const between = { least: Math.min(before, after), most: Math.max(before, after) }
+      if (side === 'A' || side === 'B') onAnswer({ caller, side, bucketsOnB: between })
     })
     // A gateway that is being closed: its last requests fail, and nobody waits for them.
     request.on('error', () => {})
