@@ -1,5 +1,5 @@
 import { METHODS, type Server as HttpServer } from 'node:http'
-import type { Decision, Release } from '@canary-release/core'
+import { CanaryError, type Decision, type Release } from '@canary-release/core'
 import {
   type CanarySource,
   type Framework,
@@ -23,10 +23,15 @@ declare module 'fastify' {
 export type FastifyHandler = (request: FastifyRequest, reply: FastifyReply) => unknown
 
 /** A release (`{ release }`), the options of one, or `{ registry, service?, route?, api? }`. */
-export type CanaryPluginOptions = { readonly prefix?: string | undefined } & (
-  | { readonly release: Release }
-  | Exclude<CanarySource<FastifyRequest, FastifyHandler>, Release>
-)
+export type CanaryPluginOptions = {
+  readonly prefix?: string | undefined
+  /**
+   * Milliseconds that running requests get when the application closes; then they are cut off.
+   *
+   * @default 10000
+   */
+  readonly graceMs?: number | undefined
+} & ({ readonly release: Release } | Exclude<CanarySource<FastifyRequest, FastifyHandler>, Release>)
 
 /** When {@link canaryDecision} decides: after the authentication of the hook that is named. */
 export type CanaryDecisionOptions = CanaryPluginOptions & {
@@ -66,22 +71,28 @@ function addressOf({ ip, ips, socket }: FastifyRequest): { ip: string; peerTrust
 }
 
 function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, FastifyHandler> {
-  const { prefix: _, hook: __, ...rest }: CanaryPluginOptions & { hook?: unknown } = options
+  const { prefix: _, hook: __, graceMs: ___, ...rest }: CanaryPluginOptions & { hook?: unknown } = options
   return 'release' in rest ? rest.release : rest
 }
+
+/** Longer ones Node's timers do not take. */
+const MAX_TIMER_MS = 2_147_483_647
 
 type FastifyMount = Mount<FastifyReply, FastifyRequest, FastifyHandler>
 
 function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): FastifyMount {
+  const { graceMs } = options
+  if (graceMs !== undefined && !(graceMs >= 0 && graceMs <= MAX_TIMER_MS))
+    throw new CanaryError('ERR_CANARY_OPTION', `graceMs must be between 0 and ${MAX_TIMER_MS}, got ${String(graceMs)}`)
   const mount: FastifyMount = createMount(sourceOf(options), frameworkAt(instance))
   if (!instance.hasRequestDecorator('canary')) instance.decorateRequest('canary', null)
   // Before the server waits for its connections: tunnels would keep it waiting.
   let closing: Promise<void> | undefined
   instance.addHook('preClose', (done) => {
-    closing = mount.close()
+    closing = mount.close(graceMs)
     done()
   })
-  instance.addHook('onClose', () => closing ?? mount.close())
+  instance.addHook('onClose', () => closing ?? mount.close(graceMs))
   return mount
 }
 
