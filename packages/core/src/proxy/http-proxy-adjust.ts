@@ -33,13 +33,27 @@ export function shadowing(request: RawRequest, url: string, headers: object, act
   }
 }
 
-/** An agent like the given one, but so that a request is shown to `own` from its first moment. */
-export function capturing(agent: Agent, own: (request: ClientRequest) => void): Agent {
-  const addRequest = (request: ClientRequest, ...rest: unknown[]): void => {
+/**
+ * An agent like the given one, but so that a request is shown to `own` from its first moment; `full` is called instead
+ * of sending it where no connection is free and `queue` requests wait for one to the same upstream already.
+ */
+export function capturing(agent: Agent, queue: number, own: (request: ClientRequest) => void, full: () => void): Agent {
+  const addRequest = (request: ClientRequest, options: AgentOptions, ...rest: unknown[]): void => {
     own(request)
-    Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, ...rest])
+    if (isFull(agent, agent.getName(options), queue)) full()
+    else Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, options, ...rest])
   }
   return Object.create(agent, { addRequest: { value: addRequest } })
+}
+
+type AgentOptions = Parameters<Agent['getName']>[0]
+
+function isFull({ requests, sockets, freeSockets, maxSockets }: Agent, upstream: string, queue: number): boolean {
+  const waiting = requests[upstream]?.length ?? 0
+  if (waiting < queue) return false
+  // Where one waits, no connection is free; a queue of 0 has nobody to tell by.
+  if (waiting > 0) return true
+  return (freeSockets[upstream]?.length ?? 0) === 0 && (sockets[upstream]?.length ?? 0) >= maxSockets
 }
 
 /** What `server.web` is told for one attempt: where to, and none of what would change it on the way. */

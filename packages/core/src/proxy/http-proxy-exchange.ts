@@ -59,19 +59,18 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   }
 
   start(): void {
-    const { connections, queue } = this.attempt.settings
     this.#running.add(this.#end)
     if (!this.openResponse()) return this.finish(null, true)
-    if (this.#options.agent === undefined) this.#agent.maxSockets = connections
-    const waiting = Object.values(this.#agent.requests).reduce((sum, requests) => sum + (requests?.length ?? 0), 0)
-    if (waiting >= Math.max(1, queue)) return this.fail('busy')
+    if (this.#options.agent === undefined) this.#agent.maxSockets = this.attempt.settings.connections
     this.#send()
   }
 
   #send(): void {
-    const { request, response, path, headers, body } = this.attempt
+    const { request, response, path, headers, body, settings } = this.attempt
     const stream = this.#body ?? Readable.from(body === null ? [] : [body])
-    const options = webOptions(this.attempt, this.#options, capturing(this.#agent, this.#own), stream)
+    let full = false
+    const agent = capturing(this.#agent, settings.queue, this.#own, () => (full = true))
+    const options = webOptions(this.attempt, this.#options, agent, stream)
     const shown = headersObject(headers)
     if (body !== null) shown['content-length'] = String(body.length)
     this.#wait('queue')
@@ -81,8 +80,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
         this.#proxy.web(request as IncomingMessage, response as never, options, ignore)
       })
     } catch (error) {
-      this.refuse(error)
+      return this.refuse(error)
     }
+    // Not before: the framework would see the path and headers that were for http-proxy.
+    if (full) this.fail('busy')
   }
 
   readonly #own = (request: ClientRequest): void => {
@@ -93,8 +94,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
       if (info.statusCode === 103) writeEarlyHints(this.attempt.response, info.rawHeaders)
     })
     request.on('response', (response) => {
-      response.on('error', ignore)
-      this.#response = response
+      this.#response = response.on('error', ignore)
       // After the listeners of the server's proxyRes.
       process.nextTick(() => this.#onResponse(response))
     })
