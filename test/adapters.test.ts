@@ -16,7 +16,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import Koa from 'koa'
 import multer from 'multer'
 import passport from 'passport'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ask, echoOf } from './conformance/client.js'
 import { type Upstream, startUpstream } from './conformance/upstream.js'
@@ -334,6 +334,23 @@ describe('node:http', () => {
     expect(JSON.parse((await ask(url)).text).code).toBe('ERR_CANARY_CLOSED')
     expect(() => handler.release?.update({ percentage: 1 })).toThrow(/closed/)
   })
+})
+
+test('a mount that is closed lets go of the release that it was given whole', async () => {
+  const release = createRelease(options())
+  const listeners = new Set<unknown>()
+  vi.spyOn(release, 'on').mockImplementation((_event, listener) => {
+    listeners.add(listener)
+    return release
+  })
+  vi.spyOn(release, 'off').mockImplementation((_event, listener) => {
+    listeners.delete(listener)
+    return release
+  })
+  const handler = createHandler(release)
+  expect(listeners.size).toBe(1)
+  await handler.close()
+  expect(listeners.size).toBe(0)
 })
 
 async function expectTunnel(url: string): Promise<void> {

@@ -21,6 +21,7 @@ export const pem = (name: 'ca' | 'server' | 'server-key' | 'client' | 'client-ke
   readFileSync(new URL(`../../packages/core/test/tls/${name}.pem`, import.meta.url))
 
 export interface Gateway {
+  readonly server: Server
   readonly port: number
   /** Closes what the canary has open, or the whole application where it closes with that. */
   closeCanary(graceMs: number): Promise<unknown>
@@ -91,6 +92,7 @@ export const GATEWAYS: Record<string, (options: GatewayOptions, server?: ServerO
     await app.listen({ port: 0, host: '127.0.0.1' })
     const { server } = app
     return {
+      server,
       port: portOf(server),
       closeCanary: () => app.close(),
       close: async () => {
@@ -115,6 +117,7 @@ export const GATEWAYS: Record<string, (options: GatewayOptions, server?: ServerO
 async function listening(server: Server, closeCanary: Gateway['closeCanary']): Promise<Gateway> {
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return {
+    server,
     port: portOf(server),
     closeCanary,
     close: async () => {

@@ -61,10 +61,11 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   let compiled: Compiled<Context> = compile()
   const forwardedOf = release === null ? createForwardedOf(compiled.mount) : null
   const headersOf = new WeakMap<object, DecisionHeaders>()
-  if (release !== null) {
-    proxy.watch(release)
-    release.on('change', () => proxy.watch(release))
+  const watch = () => {
+    if (release !== null) proxy.watch(release)
   }
+  watch()
+  release?.on('change', watch)
 
   function compile(): Compiled<Context> {
     const mount = mountOptions()
@@ -134,6 +135,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     forward,
     release,
     close: async (graceMs) => {
+      release?.off('change', watch)
       if (owned) release?.close()
       await proxy.close(graceMs)
     },
