@@ -5,6 +5,7 @@ import { callers } from './conformance/callers.js'
 import { decisions } from './conformance/decisions.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
+import { limits } from './conformance/limits.js'
 import { createStage } from './conformance/stage.js'
 
 // One suite for every framework: what differs between them is in their harness, not in what is expected.
@@ -17,5 +18,6 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('forwards', () => void forwarding(stage))
     describe('sends bodies again', () => void bodies(stage))
     describe('answers', () => void answers(stage))
+    describe('keeps its limits', () => void limits(stage))
   })
 }

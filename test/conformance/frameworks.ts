@@ -35,6 +35,8 @@ export interface AppSpec {
 export interface App {
   readonly url: string
   readonly release: Release | null
+  /** Closes the mounts and leaves the server, where the framework lets it. */
+  closeMounts(): Promise<unknown>
   close(): Promise<void>
 }
 
@@ -44,6 +46,8 @@ export interface FrameworkHarness {
   readonly handler: (answer: () => string | Promise<string>) => unknown
   /** A handler that calls `fail` for its request, and answers 200. */
   readonly failing: (reason: string) => unknown
+  /** Mounts close with their application only. */
+  readonly closesWhole: boolean
 }
 
 const quiet = { info() {}, warn() {}, error() {} }
@@ -55,6 +59,7 @@ async function listening(server: Server, close: () => Promise<unknown>, release:
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     release,
+    closeMounts: close,
     close: async () => {
       await close()
       server.closeAllConnections()
@@ -65,6 +70,7 @@ async function listening(server: Server, close: () => Promise<unknown>, release:
 
 function expressHarness(create: typeof express): FrameworkHarness {
   return {
+    closesWhole: false,
     async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
       const app = create()
       app.set('env', 'test')
@@ -104,6 +110,7 @@ function expressHarness(create: typeof express): FrameworkHarness {
 
 function koaHarness(Application: typeof Koa): FrameworkHarness {
   return {
+    closesWhole: false,
     async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
       const app = new Application()
       app.silent = true
@@ -166,6 +173,7 @@ async function readKoa(
 }
 
 const fastifyHarness: FrameworkHarness = {
+  closesWhole: true,
   async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
     const app = Fastify({ forceCloseConnections: true })
     app.setErrorHandler((error: Error & { statusCode?: number; code?: string }, _request, reply) =>
@@ -192,7 +200,8 @@ const fastifyHarness: FrameworkHarness = {
     })
     await app.listen({ port: 0, host: '127.0.0.1' })
     const { port } = app.server.address() as AddressInfo
-    return { url: `http://127.0.0.1:${port}`, release: null, close: () => app.close() }
+    const close = () => app.close()
+    return { url: `http://127.0.0.1:${port}`, release: null, closeMounts: close, close }
   },
   handler: (answer) => async () => answer(),
   failing: (reason) => (request: never) => {
@@ -202,6 +211,7 @@ const fastifyHarness: FrameworkHarness = {
 }
 
 const nodeHarness: FrameworkHarness = {
+  closesWhole: false,
   async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
     const handlers = mounts.map(({ prefix = '', source }) => ({
       prefix,
