@@ -178,12 +178,27 @@ function shorten(text: string): string {
   return text.length > 100 ? `${text.slice(0, 100)}…` : text
 }
 
-/** A URL without what stands before its `@`, and without its query. */
+const SCHEME = /^\s{0,9}[a-z][a-z0-9+.-]{0,15}:[/\\]{2}/i
+/** An `@`, as people and encoders also write it. */
+const AT = /[@\uff20\ufe6b]|%(?:25){0,9}40/g
+const HOST_AND_PORT = /^(?:\[[0-9a-f:.]{2,45}\]|[^:]{1,253})(?::\d{0,5})?$/i
+
+/** A URL without what stands before its `@`, and without query and fragment; well-formed or not. */
 export function redactUrl(text: string): string {
-  const at = text.lastIndexOf('@')
-  const scheme = text.indexOf('://')
-  const secret = at === -1 ? 0 : at
-  const open = scheme === -1 || scheme > secret ? '' : text.slice(0, scheme + 3)
-  const rest = text.slice(secret).replace(/\?.*/s, '?***')
-  return at === -1 ? rest : `${open}***${rest}`
+  const [open = ''] = SCHEME.exec(text) ?? []
+  let secret = -1
+  for (const { index, 0: at } of text.matchAll(AT)) secret = index + at.length
+  if (secret !== -1) return `${open}***@${withoutQuery(text.slice(secret))}`
+  const isUrl = open !== '' || /^\s*\/\//.test(text)
+  const rest = withoutQuery(text.slice(open.length))
+  // A password whose `@` is missing stands where a port would.
+  return isUrl && !HOST_AND_PORT.test(authorityOf(rest)) ? `${open}***` : open + rest
+}
+
+function withoutQuery(text: string): string {
+  return text.replace(/[?#].*/s, '?***')
+}
+
+function authorityOf(text: string): string {
+  return text.replace(/^\s*\/\//, '').replace(/[/\\?].*/s, '')
 }
