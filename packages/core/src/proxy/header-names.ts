@@ -77,6 +77,15 @@ Strict-Transport-Security Traceparent Tracestate Upgrade-Insecure-Requests User-
 X-Content-Type-Options X-DNS-Prefetch-Control X-Frame-Options X-Powered-By X-RateLimit-Limit X-RateLimit-Remaining
 X-RateLimit-Reset X-Request-ID X-Requested-With X-XSS-Protection`
 
+const DEFAULT_DECISION_HEADER = 'x-canary-upstream'
+
+/** What says how a message is read, cached, authorized or followed: neither a decision nor a trailer may be called so. */
+const MEANT = new Set(
+  `accept-encoding age allow authorization cache-control content-disposition content-language content-location content-range
+content-security-policy content-type date etag expires last-modified link location max-forwards origin pragma range refresh
+retry-after strict-transport-security warning www-authenticate`.split(/\s+/),
+)
+
 const known = new Map<string, HeaderName>()
 
 function learn(name: string, role: HeaderRole): void {
@@ -97,7 +106,19 @@ for (const name of CLIENT_CLAIMS) learn(name, 'forwarded')
 // This server has answered it already: Node sends the 100 by itself.
 learn('expect', 'drop')
 // What the decision's header is called by default: nobody but the gateway may say it.
-learn('x-canary-upstream', 'drop')
+learn(DEFAULT_DECISION_HEADER, 'drop')
+
+/** Whether a decision may not be told in a header of this name, because servers and clients act on it. */
+export function isReserved(sent: string): boolean {
+  const { name, role } = headerName(sent)
+  const spelt = name.replaceAll('_', '-')
+  return spelt !== DEFAULT_DECISION_HEADER && (role !== 'pass' || MEANT.has(spelt))
+}
+
+/** Whether a trailer of this name is passed on; what a client acts on stands in the head (RFC 9110, 6.5.1). */
+export function mayTrail({ name, role }: HeaderName): boolean {
+  return role === 'pass' && !MEANT.has(name)
+}
 
 /** Looks a header's name up, in whatever case it was sent. */
 export function headerName(sent: string): HeaderName {

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Http2ServerResponse } from 'node:http2'
 import type { Attempt, RawResponse } from './forwarder.js'
 import { readName, readValue } from './header-memo.js'
-import { headerName } from './header-names.js'
+import { headerName, mayTrail } from './header-names.js'
 import { hookError } from './upstream-error.js'
 
 /** Raw header lines as parsers hand them out: `[name, value, name, value …]`. */
@@ -198,8 +198,10 @@ export function writeEarlyHints(response: RawResponse, raw: RawHeaders): void {
 export function addTrailers(response: RawResponse, raw: RawHeaders): void {
   const trailers: Record<string, string> = Object.create(null)
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const { name, role } = headerName(latin1(raw[i]))
-    if (role !== 'pass') continue
+    const known = headerName(latin1(raw[i]))
+    const { name } = known
+    // A trailer must not gainsay the head: the gateway's own word of the decision is there, and what middlewares said.
+    if (!mayTrail(known) || response.hasHeader(name)) continue
     const value = latin1(raw[i + 1])
     const before = trailers[name]
     trailers[name] = before === undefined ? value : `${before}, ${value}`

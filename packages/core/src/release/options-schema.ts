@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { MAX_STEPS } from '../decision/bucket.js'
 import type { Hash } from '../decision/plan.js'
 import { type GuardOptions, guardOptionsSchema } from '../guard/index.js'
-import { healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
+import { isReserved } from '../proxy/header-names.js'
+import { RESERVED, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from './logger.js'
 import { parseBranch } from '../option-error.js'
@@ -105,7 +106,10 @@ export const mountShape = {
   realIpHeader: headerName.toLowerCase().default('x-forwarded-for'),
   ipv6Prefix: z.number().int().min(1).max(128).default(64),
   health: healthOptionsSchema.nullable().default(null),
-  exposeHeader: headerName.nullable().default(null),
+  exposeHeader: headerName
+    .refine((name) => !isReserved(name), { error: RESERVED })
+    .nullable()
+    .default(null),
   proxy: proxyOptionsSchema.prefault({}),
   logger: z
     .custom<Logger>(
