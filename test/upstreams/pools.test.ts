@@ -1,5 +1,7 @@
 import { EventEmitter, once } from 'node:events'
-import type { ServerResponse } from 'node:http'
+import { type ServerResponse, request as httpRequest } from 'node:http'
+import type { Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import { describe, expect, test } from 'vitest'
 import { ask } from '../conformance/client.js'
@@ -28,9 +30,17 @@ for (const [name, start] of Object.entries(GATEWAYS)) {
       })
       const url = `http://127.0.0.1:${upstream.port}`
       const gateway = await start({ upstreams: { A: url, B: url }, proxy: { ...forwarder(), ...proxy } })
+      const sockets = new Set<Socket>()
+      gateway.server.on('connection', (socket) => {
+        sockets.add(socket)
+        socket.on('close', () => sockets.delete(socket))
+      })
       return {
+        gateway,
         upstream,
         responses,
+        /** Of clients to the gateway. */
+        connections: () => sockets.size,
         url: `http://127.0.0.1:${gateway.port}`,
         next: () => once(asked, 'asked'),
         async [Symbol.asyncDispose]() {
@@ -70,6 +80,35 @@ for (const [name, start] of Object.entries(GATEWAYS)) {
       expect(statuses.filter((status) => status === 503)).toHaveLength(1)
       expect(stage.responses).toHaveLength(queue + 2)
       expect(stage.upstream.sockets.size).toBeLessThanOrEqual(2)
+    })
+
+    test('clients that leave the line, and requests that waited too long, give their places up', async () => {
+      await using stage = await held({ connections: 1, queue: 2, connectTimeoutMs: 300 })
+      const next = stage.next()
+      const first = ask(stage.url, { headers: never })
+      await next
+      for (const leaves of [true, false]) {
+        const waiting = Array.from({ length: 3 }, () => httpRequest(stage.url, { agent: false, headers: never }))
+        const answered = new EventEmitter()
+        for (const request of waiting) {
+          request.on('error', () => {}).on('response', ({ statusCode }) => answered.emit('status', statusCode))
+          request.end()
+        }
+        // One is too many, so the two others are in the line.
+        expect(await once(answered, 'status')).toEqual([503])
+        if (leaves) for (const request of waiting) request.destroy()
+        await expect.poll(() => stage.connections()).toBe(1)
+      }
+      const arrived = once(stage.gateway.server, 'request')
+      const again = stage.next()
+      const last = ask(stage.url, { headers: never })
+      await arrived
+      await setImmediate()
+      stage.responses[0]?.end('served')
+      await Promise.race([again, last])
+      stage.responses[1]?.end('served too')
+      expect([(await first).text, (await last).text]).toEqual(['served', 'served too'])
+      expect(stage.responses).toHaveLength(2)
     })
 
     test('a request that waited longer than for a connection is told', async () => {

@@ -56,6 +56,17 @@ function isFull({ requests, sockets, freeSockets, maxSockets }: Agent, upstream:
   return (freeSockets[upstream]?.length ?? 0) === 0 && (sockets[upstream]?.length ?? 0) >= maxSockets
 }
 
+/** Destroys a request, and takes it out of its agent's line: Node would keep it there until its turn came. */
+export function destroyWaiting(agent: Agent, request: ClientRequest | null): void {
+  for (const [upstream, waiting = []] of Object.entries(agent.requests)) {
+    const place = waiting.findIndex((one) => Object.is(one, request))
+    if (place === -1) continue
+    waiting.splice(place, 1)
+    if (waiting.length === 0) Reflect.deleteProperty(agent.requests, upstream)
+  }
+  request?.destroy()
+}
+
 /** What `server.web` is told for one attempt: where to, and none of what would change it on the way. */
 export function webOptions(
   { upstream }: Attempt,

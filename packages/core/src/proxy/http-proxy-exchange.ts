@@ -10,6 +10,7 @@ import {
   answeredByListener,
   capturing,
   correctHead,
+  destroyWaiting,
   headersObject,
   optionsOf,
   rewrittenHead,
@@ -125,8 +126,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   #onResponse(response: IncomingMessage): void {
     if (this.finished) return void response.destroy()
-    if (this.phase !== 'head') return
     const { request, upstream, response: own } = this.attempt
+    if (this.phase !== 'head') return
     const status = response.statusCode ?? 502
     // With selfHandleResponse, or where a listener has answered, the response is theirs.
     const theirs = own.headersSent || this.#options.selfHandleResponse === true
@@ -208,12 +209,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
       this.#body.destroy()
       if (this.#body.started) this.dropRequest()
     }
-    if (uploading || this.#response?.complete !== true) this.#request?.destroy()
+    if (uploading || this.#response?.complete !== true) destroyWaiting(this.#agent, this.#request)
   }
 
-  #isUploading(): boolean {
-    return this.#body !== null && !this.#body.readableEnded
-  }
+  readonly #isUploading = (): boolean => this.#body !== null && !this.#body.readableEnded
 }
 
 function ignore(): void {}
