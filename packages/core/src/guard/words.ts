@@ -3,7 +3,7 @@ import type { ArmCount } from './report.js'
 
 /** A count with spaces between thousands: `5 890`. */
 export function countText(count: number): string {
-  return String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ' ')
+  return Math.round(count).toLocaleString('en-US').replaceAll(',', ' ')
 }
 
 /** A rate in per cent: `4.5 %`, `0.05 %`, `50 %`. */
