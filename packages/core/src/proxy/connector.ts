@@ -2,6 +2,7 @@ import { type Socket, connect as connectTcp, isIP } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { buildConnector } from 'undici'
 import type { UrlUpstream } from '../release/upstream.js'
+import { READ_AHEAD } from './read-ahead.js'
 
 /** Why no connection came about; undici must see no code of its own here, or it would try again for ever. */
 export class ConnectError extends Error {
@@ -38,8 +39,7 @@ export function createConnector(upstream: UrlUpstream): (timeoutMs: number, call
   const base = {
     // Undici's own timer is exact to a second only.
     timeout: 0,
-    // One read ahead: what a thousand slow clients do not take waits in the upstream, not here.
-    highWaterMark: 16_384,
+    highWaterMark: READ_AHEAD,
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
     socketPath: upstream.socketPath,

@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { BodyRelay, type UploadObserver } from './body-relay.js'
-import type { Connection, ConnectionPool, Waiter } from './connection-pool.js'
+import { type Connection, type ConnectionPool, type Waiter, letReadAhead } from './connection-pool.js'
 import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
 import { Exchange } from './exchange.js'
@@ -104,6 +104,8 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   onData(chunk: Buffer): boolean {
     if (this.finished) return false
     const more = this.sendBody(chunk)
+    const connection = this.#connection
+    if (!more && connection?.readsAhead === true) letReadAhead(connection, false)
     this.#wait(more ? 'upstream' : 'client', this.attempt.settings.bodyTimeoutMs)
     return more
   }
