@@ -26,6 +26,8 @@ else if (values.role === 'clients') await readSlowly(values.url)
 else await measureGateway()
 
 async function serveUpstream(): Promise<void> {
+  // The bench is over, or was interrupted.
+  process.once('disconnect', () => process.exit())
   const chunk = Buffer.alloc(65_536, 'x')
   const server = createServer((_request, response) => {
     let left = (megabytes * MB) / chunk.length

@@ -19,13 +19,14 @@ const [, , name = '', A = '', B = ''] = process.argv
 /** As their users would tune them: as many kept-alive connections as there are clients. */
 const keepAlive = () => new Agent({ keepAlive: true, maxSockets: 64 })
 
-/** Everything in force: a decision by consumer, both upstreams in use. */
+/** Everything in force: a decision by consumer, both upstreams in use, the fallback. */
 const release = {
   name: 'bench',
   upstreams: { A, B },
   percentage: 50,
   hash: 'consumer',
   consumer: ({ headers }: { headers: NodeJS.Dict<string | string[]> }) => headers['apikey'] as string,
+  upstreamFallback: true,
 } as const
 
 const GATEWAYS: Record<string, () => Promise<Server | number> | Server> = {

@@ -1,13 +1,14 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { execFile } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { isInstalled } from './programs.js'
 
 const run = promisify(execFile)
 /** Clock ticks a second in /proc: 100 on every Linux that Node runs on. */
 const TICKS = 100
+const WARM_UP_SECONDS = 2
 
 /** What one round of load measured. */
 export interface Measured {
@@ -16,7 +17,7 @@ export interface Measured {
   readonly p99Ms: number
   /** User and system time of the gateway's process for each request, in microseconds. */
   readonly cpuUs: number
-  /** Answers that were no 2xx or 3xx, and sockets that failed. */
+  /** Answers that were no 2xx, and sockets that failed. */
   readonly errors: number
 }
 
@@ -25,43 +26,52 @@ export interface Load {
   readonly pid: number
   readonly connections: number
   readonly seconds: number
-  /** A wrk script in Lua; `null` for plain GETs. */
-  readonly script: string | null
+  /** 1 MB goes up with each request. */
+  readonly upload: boolean
+  /** For wrk's script. */
+  readonly folder: string
 }
 
-/** Loads a gateway with wrk from core 1, and reads its CPU time before and after. */
-export async function load({ url, pid, connections, seconds, script }: Load): Promise<Measured> {
-  const wrk = async (duration: number) => {
-    const scripted = script === null ? [] : ['-s', script]
-    const args = [
-      '-c',
-      '1',
-      'wrk',
-      '-t1',
-      `-c${connections}`,
-      `-d${duration}s`,
-      '--latency',
-      '--timeout',
-      '30s',
-      ...scripted,
-    ]
-    return (await run('taskset', [...args, '-H', 'apikey: consumer-7', url], { timeout: (duration + 40) * 1000 }))
-      .stdout
-  }
-  await wrk(1)
-  const before = cpuSeconds(pid)
-  const text = await wrk(seconds)
-  const cpu = cpuSeconds(pid) - before
-  const requests = Number(/(\d+) requests in/.exec(text)?.[1] ?? 0)
-  const sockets =
-    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.slice(1).map(Number) ?? []
-  const statuses = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0)
+type Counted = Omit<Measured, 'cpuUs'> & { readonly requests: number }
+
+/** Loads a gateway from core 1, with wrk where it is installed, and reads the gateway's CPU time before and after. */
+export async function load(options: Load): Promise<Measured> {
+  const round = isInstalled('wrk') ? wrk : autocannon
+  await round(options, WARM_UP_SECONDS)
+  const before = cpuSeconds(options.pid)
+  const { requests, ...counted } = await round(options, options.seconds)
+  const cpu = cpuSeconds(options.pid) - before
+  return { ...counted, cpuUs: requests === 0 ? Number.NaN : (cpu * 1e6) / requests }
+}
+
+/** Many consumers, so that both upstreams have their share; every request is made before the load begins. */
+const script = (upload: boolean) => `local requests, at = {}, 0
+function init(args)
+  ${upload ? 'wrk.method = "POST"\n  wrk.body = string.rep("x", 1048576)' : ''}
+  for i = 1, ${upload ? 16 : 256} do
+    wrk.headers["apikey"] = "7b1d9c52-2a4e-4f0e-9c61-" .. string.format("%012d", i)
+    requests[i] = wrk.format()
+  end
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+`
+
+async function wrk({ url, connections, upload, folder }: Load, seconds: number): Promise<Counted> {
+  const file = join(folder, 'load.lua')
+  writeFileSync(file, script(upload))
+  const command = `-c 1 wrk -t1 -c${connections} -d${seconds}s --latency --timeout 30s -s ${file} ${url}`
+  const { stdout } = await run('taskset', command.split(' '), { timeout: (seconds + 60) * 1000 })
+  const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout)?.slice(1) ?? []
+  const statuses = Number(/Non-2xx or 3xx responses: (\d+)/.exec(stdout)?.[1] ?? 0)
   return {
-    requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1] ?? 0),
-    p50Ms: latency(text, '50%'),
-    p99Ms: latency(text, '99%'),
-    cpuUs: requests === 0 ? Number.NaN : (cpu * 1e6) / requests,
-    errors: statuses + sockets.reduce((sum, count) => sum + count, 0),
+    requests: Number(/(\d+) requests in/.exec(stdout)?.[1] ?? 0),
+    requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1] ?? 0),
+    p50Ms: latency(stdout, '50%'),
+    p99Ms: latency(stdout, '99%'),
+    errors: sockets.reduce((sum, count) => sum + Number(count), statuses),
   }
 }
 
@@ -70,51 +80,35 @@ function latency(text: string, percentile: string): number {
   return Number(value) * (unit === 'us' ? 0.001 : unit === 's' ? 1000 : 1)
 }
 
+interface AutocannonResult {
+  readonly duration: number
+  readonly errors: number
+  readonly non2xx: number
+  readonly latency: { readonly p50: number; readonly p99: number }
+  readonly requests: { readonly total: number }
+}
+
+/** One consumer only: autocannon takes its headers from the command line. */
+async function autocannon({ url, connections, upload, folder }: Load, seconds: number): Promise<Counted> {
+  const program = createRequire(import.meta.url).resolve('autocannon')
+  const args = ['-j', '-c', String(connections), '-d', String(seconds), '-H', 'apikey=7b1d9c52-2a4e-4f0e-9c61-1']
+  if (upload) {
+    const body = join(folder, 'body')
+    writeFileSync(body, 'x'.repeat(1_048_576))
+    args.push('-m', 'POST', '-i', body)
+  }
+  const { stdout } = await run('taskset', ['-c', '1', process.execPath, program, ...args, url])
+  const { requests, duration, latency: times, errors, non2xx } = JSON.parse(stdout) as AutocannonResult
+  return {
+    requests: requests.total,
+    requestsPerSecond: requests.total / duration,
+    p50Ms: times.p50,
+    p99Ms: times.p99,
+    errors: errors + non2xx,
+  }
+}
+
 function cpuSeconds(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / TICKS
-}
-
-/** A program on one core, ended by its process id. */
-export interface Pinned {
-  readonly child: ChildProcess
-  readonly pid: number
-  stop(): Promise<void>
-}
-
-export async function pin(core: number, program: string, args: readonly string[]): Promise<Pinned> {
-  const child = spawn('taskset', ['-c', String(core), program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(child, 'close')
-  const { pid } = child
-  if (pid === undefined) throw new Error(`${program} did not start`)
-  return {
-    child,
-    pid,
-    stop: async () => {
-      child.kill('SIGKILL')
-      await ended
-    },
-  }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-/** Resolves once a port takes connections. */
-export async function accepting(port: number, child: ChildProcess): Promise<void> {
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`a program ended before it listened on ${port}`)
-    const socket = connect(port, '127.0.0.1')
-    const open = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (open) return
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
 }

@@ -1,32 +1,47 @@
-// Compares gateways side by side in one run: `node bench/dist/forward/main.js --rounds 5 --seconds 5`.
+// Compares gateways side by side in one run, on Linux, with loopback only: a gateway alone on core 0, upstreams and load
+// on core 1.
+//
+// npm run build && node bench/dist/forward/main.js --payload 56,10k,1m,upload --connections 64,1000 --rounds 3 --seconds 4
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type Measured, type Pinned, accepting, freePort, load, pin } from './load.js'
-import { OURS, PEERS, PROGRAMS, TARGETS } from './peers.js'
-import { haproxyConfiguration, isInstalled, nginxConfiguration, upstreamConfiguration } from './programs.js'
+import { type Measured, load } from './load.js'
+import { OURS, PEERS, PROGRAMS } from './peers.js'
+import { isInstalled } from './programs.js'
+import { table } from './report.js'
+import { type Pinned, startGateway, startUpstreams } from './start.js'
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
+    /** Of wrk, or a list of them. */
     connections: { type: 'string', default: '64' },
+    /** 56, 10k and 1m come down; upload: 1 MB goes up. */
     payload: { type: 'string', default: '56' },
+    /** Gateways whose names hold one of these. */
     only: { type: 'string', default: '' },
+    /** A file for every round's figures. */
     json: { type: 'string' },
   },
 })
-const rounds = bounded(values.rounds, 1, 50)
-const seconds = bounded(values.seconds, 1, 60)
-const connections = bounded(values.connections, 1, 2000)
 const PAYLOADS: Record<string, string> = { '56': '/56', '10k': '/10k', '1m': '/1m', upload: '/upload' }
-const path = PAYLOADS[values.payload]
-if (path === undefined) throw new Error(`--payload must be one of ${Object.keys(PAYLOADS).join(', ')}`)
-for (const program of ['wrk', 'nginx', 'taskset']) {
-  if (!isInstalled(program)) throw new Error(`${program} is needed: apt-get install wrk nginx util-linux`)
-}
+const rounds = bounded(values.rounds, 1, 100)
+const seconds = bounded(values.seconds, 1, 60)
+const only = values.only.split(',')
+const names = [...OURS, ...PEERS, ...PROGRAMS.filter(isInstalled)].filter((name) =>
+  only.some((part) => (part.startsWith('=') ? name === part.slice(1) : name.includes(part))),
+)
+const scenarios = values.payload.split(',').flatMap((payload) => {
+  const path = PAYLOADS[payload]
+  if (path === undefined) throw new Error(`--payload must be of ${Object.keys(PAYLOADS).join(', ')}`)
+  return values.connections.split(',').map((text) => {
+    const results = new Map<string, Measured[]>(names.map((name) => [name, []]))
+    return { payload, path, connections: bounded(text, 1, 2000), results }
+  })
+})
+if (!isInstalled('taskset') || availableParallelism() < 2) throw new Error('two cores and taskset are needed')
 
 function bounded(text: string, least: number, most: number): number {
   const value = Number(text)
@@ -35,97 +50,51 @@ function bounded(text: string, least: number, most: number): number {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'canary-bench-'))
-const running: Pinned[] = []
-const ports = [await freePort(), await freePort()] as const
-const [A, B] = ports.map((port) => `http://127.0.0.1:${port}`)
-const names = [...OURS, ...PEERS, ...PROGRAMS.filter(isInstalled)].filter((name) => name.includes(values.only))
-const results = new Map<string, Measured[]>(names.map((name) => [name, []]))
-const script = values.payload === 'upload' ? join(folder, 'upload.lua') : null
-if (script !== null) writeFileSync(script, 'wrk.method = "POST"\nwrk.body = string.rep("x", 1048576)\n')
+const running = new Set<Pinned>()
 
-async function startGateway(name: string): Promise<{ gateway: Pinned; port: number }> {
-  if (name === 'nginx' || name === 'haproxy') {
-    const port = await freePort()
-    const isNginx = name === 'nginx'
-    const file = (isNginx ? nginxConfiguration : haproxyConfiguration)(folder, port, ports)
-    const gateway = await pin(0, name, isNginx ? ['-c', file, '-p', folder] : ['-f', file, '-db'])
-    await accepting(port, gateway.child)
-    return { gateway, port }
+async function measure(name: string, ports: readonly [number, number]): Promise<void> {
+  for (const { payload, path, connections, results } of scenarios) {
+    const { gateway, port } = await startGateway(name, folder, ports)
+    running.add(gateway)
+    const url = `http://127.0.0.1:${port}${path}`
+    const measured = await load({
+      url,
+      pid: gateway.pid,
+      connections,
+      seconds,
+      upload: payload === 'upload',
+      folder,
+    })
+    results.get(name)?.push(measured)
+    process.stderr.write(`${payload}, ${connections}, ${name}: ${measured.cpuUs.toFixed(1)} µs\n`)
+    await gateway.stop()
+    running.delete(gateway)
   }
-  const program = fileURLToPath(new URL('gateway.js', import.meta.url))
-  const gateway = await pin(0, process.execPath, [program, name, A ?? '', B ?? ''])
-  const port = await new Promise<number>((resolve, reject) => {
-    gateway.child.stdout?.once('data', (chunk) => resolve(Number(chunk)))
-    gateway.child.once('close', () => reject(new Error(`${name} did not start`)))
-  })
-  return { gateway, port }
 }
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? Number.NaN)
-    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
-}
-
-const of = (name: string, field: keyof Measured) => median((results.get(name) ?? []).map((measured) => measured[field]))
 
 try {
-  const upstreams = await pin(1, 'nginx', ['-c', upstreamConfiguration(folder, ports), '-p', folder])
-  running.push(upstreams)
-  await accepting(ports[0], upstreams.child)
+  const { upstreams, ports } = await startUpstreams(folder)
+  running.add(upstreams)
   for (let round = 0; round < rounds; round += 1) {
-    for (const name of names) {
-      const { gateway, port } = await startGateway(name)
-      running.push(gateway)
-      const measured = await load({
-        url: `http://127.0.0.1:${port}${path}`,
-        pid: gateway.pid,
-        connections,
-        seconds,
-        script,
-      })
-      results.get(name)?.push(measured)
-      process.stderr.write(`${round + 1}/${rounds} ${name}: ${measured.cpuUs.toFixed(1)} µs\n`)
-      await gateway.stop()
-      running.pop()
-    }
+    // Every other round runs backwards, so that what grows slower with time is nobody's disadvantage.
+    for (const name of round % 2 === 0 ? names : names.toReversed()) await measure(name, ports)
   }
-  report()
+  for (const { payload, connections, results } of scenarios) {
+    const what = payload === 'upload' ? '1 MB up' : `${payload} down`
+    process.stdout.write(`### ${what}, ${connections} connections\n\n${table(results, payload)}\n\n`)
+  }
+  process.stdout.write(
+    `\`node bench/dist/forward/main.js ${process.argv.slice(2).join(' ')}\`, Node ${process.version}, medians\n`,
+  )
+  if (values.json !== undefined) {
+    const plain = scenarios.map(({ payload, connections, results }) => ({
+      payload,
+      connections,
+      results: Object.fromEntries(results),
+    }))
+    writeFileSync(values.json, JSON.stringify(plain, null, 2))
+  }
 } finally {
   for (const each of running) await each.stop()
   rmSync(folder, { recursive: true, force: true })
-}
-
-function report(): void {
-  const lines = [
-    `\`node bench/dist/forward/main.js --payload ${values.payload} --connections ${connections} --rounds ${rounds} --seconds ${seconds}\`: Node ${process.version}, medians`,
-    '',
-    '| gateway | requests/s | p50 | p99 | CPU per request | errors |',
-    '|---|---:|---:|---:|---:|---:|',
-    ...names.map((name) =>
-      [
-        '',
-        name,
-        of(name, 'requestsPerSecond').toFixed(0),
-        `${of(name, 'p50Ms').toFixed(1)} ms`,
-        `${of(name, 'p99Ms').toFixed(1)} ms`,
-        `${of(name, 'cpuUs').toFixed(1)} µs`,
-        of(name, 'errors').toFixed(0),
-        '',
-      ]
-        .join(' | ')
-        .trim(),
-    ),
-    '',
-    ...TARGETS.filter(([ours, peer]) => names.includes(ours) && names.includes(peer)).map(([ours, peer, most]) => {
-      const ratio = of(ours, 'cpuUs') / of(peer, 'cpuUs')
-      const said = ratio < 1 ? `1/${(1 / ratio).toFixed(2)}` : ratio.toFixed(2)
-      const asked = most < 1 ? `1/${(1 / most).toFixed(1)}` : String(most)
-      return `${ours}: ${said} of ${peer} (at most ${asked}${ratio <= most ? '' : ', NOT REACHED'})`
-    }),
-  ]
-  process.stdout.write(`${lines.join('\n')}\n`)
-  if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(Object.fromEntries(results), null, 2))
 }

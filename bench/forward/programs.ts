@@ -4,7 +4,8 @@ import { join } from 'node:path'
 
 export const isInstalled = (program: string): boolean => spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
 
-const SIZES = { '/56': 56, '/10k': 10_240, '/1m': 1_048_576 }
+/** What the upstreams answer, by path; anything else gets 56 bytes. */
+export const SIZES = { '/56': 56, '/10k': 10_240, '/1m': 1_048_576 }
 
 /** nginx as the two upstreams: fixed bodies, and uploads read and thrown away. */
 export function upstreamConfiguration(folder: string, ports: readonly number[]): string {
@@ -34,6 +35,7 @@ export function nginxConfiguration(folder: string, port: number, [a, b]: readonl
     server {
       listen 127.0.0.1:${port} backlog=4096;
       client_max_body_size 0;
+      proxy_request_buffering off;
       location / {
         proxy_http_version 1.1;
         proxy_set_header Connection "";
