@@ -99,6 +99,20 @@ describe('a release whose B is worse', () => {
     expect(release.guard.report().verdict).toBe('breach')
   })
 
+  it('is only told with onBreach pause, once the ramp has ended: nothing is left to pause', () => {
+    const release = new WatchedRelease({ onBreach: 'pause', pauseEvidence: 1e9 })
+    release.standing = { ...release.standing, state: 'complete' }
+    for (let i = 0; i < 60; i += 1) {
+      release.send('A', 95)
+      release.send('B', 5, 2)
+      release.second()
+    }
+    expect(release.moves).toEqual([])
+    expect(release.lines).toHaveLength(1)
+    expect(release.lines[0]).toMatch(/^breach: B failed .* against the 100 needed$/)
+    expect(release.guard.report()).toMatchObject({ verdict: 'breach', reason: release.lines[0] })
+  })
+
   it('is judged anew after a person resumed it', () => {
     const release = new WatchedRelease({ onBreach: 'pause', pauseEvidence: 1e9 })
     sendUntilMoved(release, () => {

@@ -85,7 +85,7 @@ export class GuardRun {
     if (onBreach === 'rollback') {
       this.#host.rollback(this.#because(`rolled back: ${words}`))
     } else if (onBreach === 'pause') {
-      this.#pauseForBreach(this.#because(`paused: ${words}`), state)
+      this.#pauseForBreach(words, state)
     } else {
       this.#host.log(this.#because(`breach: ${words}`))
       const returned: unknown = onBreach(report())
@@ -93,12 +93,10 @@ export class GuardRun {
     }
   }
 
-  #pauseForBreach(reason: string, state: Standing['state']): void {
+  #pauseForBreach(words: string, state: Standing['state']): void {
     // A release whose ramp has ended has nothing to pause: a person is told.
-    if (state === 'complete') {
-      this.#host.log(reason)
-      return
-    }
+    if (state === 'complete') return this.#host.log(this.#because(`breach: ${words}`))
+    const reason = this.#because(`paused: ${words}`)
     if (state !== 'paused') this.#host.pause(reason)
     this.#paused = 'breach'
   }
