@@ -103,8 +103,16 @@ export function answers(stage: Stage): void {
     const handler = harness.handler(() => {
       throw new Error('broken')
     })
-    const { url } = await app({ upstreams: { A: stage.A(), B: handler } })
-    expect((await ask(url, { headers: always })).status).toBe(500)
+    const atOnce = () => {
+      throw new Error('broken')
+    }
+    for (const B of [handler, atOnce]) {
+      const { url } = await app({ upstreams: { A: stage.A(), B } })
+      expect((await ask(url, { headers: always })).status).toBe(500)
+      // The same where it is asked after another upstream failed.
+      const fallback = await app({ upstreams: { A: B, B: 'http://127.0.0.1:9' }, upstreamFallback: true })
+      expect((await ask(fallback.url, { headers: always })).status).toBe(500)
+    }
   })
 
   test('the fallback may be a handler', async () => {

@@ -6,14 +6,12 @@ import type { Stage } from './stage.js'
 
 const quiet = { info() {}, warn() {}, error() {} }
 
+const throwing = () => {
+  throw new Error('no session')
+}
+
 const NONSENSE: [string, () => unknown, RegExp][] = [
-  [
-    'throws',
-    () => {
-      throw new Error('no session')
-    },
-    /no session/,
-  ],
+  ['throws', throwing, /no session/],
   ['returns a promise', async () => 'alice', /async function/],
   ['returns an object', () => ({ id: 1 }), /type object/],
 ]
@@ -24,12 +22,13 @@ export function callers(stage: Stage): void {
     more: object,
     headers: Record<string, string> = {},
     spec: Partial<AppSpec> = {},
+    query = '',
   ): Promise<Decision> {
     const release = createRelease(stage.options({ logger: quiet, ...more }) as never)
     const decisions: Decision[] = []
     release.on('decision', (decision) => decisions.push(decision))
     const { url } = await stage.app(release, spec)
-    await ask(`${url}/x`, { headers })
+    await ask(`${url}/x${query}`, { headers })
     expect(decisions).toHaveLength(1)
     return decisions[0] as Decision
   }
@@ -40,6 +39,7 @@ export function callers(stage: Stage): void {
     ['sub', { sub: 'alice', username: 'x' }],
     ['username', { username: 'alice' }],
     ['_id', { _id: 'alice' }],
+    ['_id of MongoDB', { _id: { toHexString: () => 'alice' } }],
   ])('the consumer is the %s of the user that the authentication left', async (_name, user) => {
     const { bucket, hashedBy } = await decided({}, {}, { authenticate: () => user })
     expect([bucket, hashedBy]).toEqual([bucketOf({ consumer: 'alice' }), 'consumer'])
@@ -65,6 +65,25 @@ export function callers(stage: Stage): void {
     const consumer = apiKeyConsumers({ header: 'apikey', query: 'key', keys: { s3cret: 'alice' } })
     expect((await decided({ consumer }, { apikey: 's3cret' })).bucket).toBe(bucketOf({ consumer: 'alice' }))
     expect((await decided({ consumer }, { apikey: 'guess' })).hashedBy).toBe('ip')
+    expect((await decided({ consumer }, { apikey: 's3cret'.repeat(1000) })).hashedBy).toBe('ip')
+    const byQuery = async (query: string) => (await decided({ consumer }, {}, {}, query)).bucket
+    expect(await byQuery('?page=2&key=s3cret')).toBe(bucketOf({ consumer: 'alice' }))
+    expect(await byQuery('?page=2')).toBe((await decided({})).bucket)
+  })
+
+  test.each([
+    ['throws', throwing, /no session/],
+    ['returns a promise', async () => ['staff'], /groups must return a list of texts/],
+    ['returns a text', () => 'staff', /groups must return a list of texts/],
+  ])('a groups function that %s is reported once, and nobody is in a group', async (_name, groups, message) => {
+    const errors: unknown[] = []
+    const onError = (error: unknown) => errors.push(error)
+    const hash = { allow: ['staff'] }
+    const release = createRelease(stage.options({ groups, hash, logger: quiet, onError }) as never)
+    const { url } = await stage.app(release)
+    for (let i = 0; i < 3; i += 1) expect(JSON.parse((await ask(url)).text).name).toBe('A')
+    expect(errors).toHaveLength(1)
+    expect(String(errors[0])).toMatch(message)
   })
 
   test.each(NONSENSE)(

@@ -126,7 +126,8 @@ function answer(mount: FastifyMount, request: FastifyRequest, reply: FastifyRepl
       else if (!reply.sent) reply.hijack()
     },
     handle: (handler) => {
-      Promise.resolve(handler(request, reply)).then(
+      // Also what it throws at once is a rejection then.
+      new Promise((resolve) => resolve(handler(request, reply))).then(
         (result) => (result === undefined || reply.sent ? undefined : reply.send(result)),
         (error: unknown) => reply.send(error),
       )
