@@ -188,6 +188,7 @@ export class Release {
   /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
     const { name, percentage, steps, start, duration } = this.options
+    this.#timeline.wait(this.#mayAdvance)
     const { reason, by, at, elapsed } = this.#timeline.record
     return {
       name,
@@ -296,6 +297,7 @@ export class Release {
       standing: () => {
         const { start, steps } = this.options
         const timeline = this.#timeline
+        timeline.wait(this.#mayAdvance)
         return { state: timeline.state(), bucketsOnB: timeline.bucketsOnB(), steps, ramping: start !== null }
       },
       pause: (reason) => this.#move('pause', reason, 'guard'),

@@ -70,20 +70,24 @@ export class Timeline {
     if (share.kind === 'fixed') return share.bucketsOnB
     const now = this.now()
     const buckets = bucketsOfRamp(share, now)
-    if (
-      mayAdvance !== null &&
-      buckets > this.#reached &&
-      this.#reached > 0 &&
-      !mayAdvance(this.#reached, share.steps)
-    ) {
-      return this.#hold(now)
-    }
+    if (mayAdvance !== null && this.#isHeld(buckets, mayAdvance)) return this.#hold(now)
     this.#latest = now
     this.#reached = buckets
     if (buckets !== share.steps || this.#completed) return buckets
     this.#completed = true
     completed()
     return bucketsOfRamp(this.#share, now)
+  }
+
+  /** Time that passes without a request: where the ramp may not advance, it does not count either. */
+  wait(mayAdvance: MayAdvance | null): void {
+    if (mayAdvance === null || this.#share.kind === 'fixed') return
+    const now = this.now()
+    if (this.#isHeld(bucketsOfRamp(this.#share, now), mayAdvance)) this.#hold(now)
+  }
+
+  #isHeld(buckets: number, mayAdvance: MayAdvance): boolean {
+    return buckets > this.#reached && this.#reached > 0 && !mayAdvance(this.#reached, this.settings.steps)
   }
 
   /** Keeps a ramp at the share it has reached: the time until it may go on does not count. */
