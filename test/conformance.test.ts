@@ -6,6 +6,7 @@ import { decisions } from './conformance/decisions.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { limits } from './conformance/limits.js'
+import { registry } from './conformance/registry.js'
 import { createStage } from './conformance/stage.js'
 
 // One suite for every framework: what differs between them is in their harness, not in what is expected.
@@ -19,5 +20,6 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('sends bodies again', () => void bodies(stage))
     describe('answers', () => void answers(stage))
     describe('keeps its limits', () => void limits(stage))
+    describe('follows a registry', () => void registry(stage))
   })
 }
