@@ -1,9 +1,10 @@
 import { once } from 'node:events'
-import { type Server, createServer } from 'node:http'
+import { type Server, type ServerResponse, createServer } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo, Server as NetServer } from 'node:net'
-import { type Decision, createRelease } from '@canary-release/core'
+import { CanaryError, type Decision, apiKeyConsumers, createRelease } from '@canary-release/core'
 import { attachUpgrades, createHandler } from '@canary-release/core/node'
+import { createRegistry, memoryStore } from '@canary-release/core/registry'
 import { attachUpgrades as attachExpress, canary as expressCanary } from '@canary-release/express'
 import { canary as fastifyCanary } from '@canary-release/fastify'
 import { attachUpgrades as attachKoa, canary as koaCanary } from '@canary-release/koa'
@@ -327,12 +328,71 @@ describe('node:http', () => {
     ])
   })
 
+  test('answers 404 in rewrite mode where nothing comes after it', async () => {
+    const handler = createHandler(options({ mode: 'rewrite' }))
+    const { status, text } = await ask(await listen(createServer(handler)))
+    expect([status, JSON.parse(text).code]).toEqual([404, 'ERR_NOT_FOUND'])
+  })
+
+  test('cuts the client off where a handler fails after its head', async () => {
+    const B = (_request: unknown, response: ServerResponse) => {
+      response.writeHead(200).write('half of it')
+      throw new Error('broken')
+    }
+    const upstreams = { A: 'http://127.0.0.1:9', B }
+    const handler = createHandler(options({ upstreams, percentage: 100 }) as never)
+    const answered = await ask(await listen(createServer(handler))).then(
+      ({ whole }) => whole,
+      () => false,
+    )
+    expect(answered).toBe(false)
+  })
+
   test('refuses requests after close()', async () => {
     const handler = createHandler(options())
     const url = await listen(createServer(handler))
     await handler.close()
     expect(JSON.parse((await ask(url)).text).code).toBe('ERR_CANARY_CLOSED')
     expect(() => handler.release?.update({ percentage: 1 })).toThrow(/closed/)
+  })
+})
+
+describe('a mount', () => {
+  const MOUNTS: Record<string, (source: never) => unknown> = {
+    Express: expressCanary,
+    Koa: koaCanary,
+    'node:http': createHandler,
+    Fastify: async (source: object | null) => {
+      const app = Fastify()
+      opened.push(() => app.close())
+      await app.register(fastifyCanary, source as never)
+    },
+  }
+  const errorOf = async (make: () => unknown): Promise<unknown> => {
+    try {
+      return await make()
+    } catch (error) {
+      return error instanceof CanaryError ? `${error.code}: ${error.message}` : error
+    }
+  }
+
+  test.each(Object.keys(MOUNTS))('on %s is refused where it cannot work, before any request', async (name) => {
+    const refusal = (source: unknown) => errorOf(() => MOUNTS[name]?.(source as never))
+    expect(await refusal({ upstreams: { A: 'http://a', B: 'http://b' } })).toMatch(/^ERR_CANARY_OPTION: name /)
+    const registry = await createRegistry({ store: memoryStore() })
+    expect(await refusal({ registry })).toMatch(
+      /^ERR_CANARY_OPTION: registry must come with a service, route or api that says what is mounted/,
+    )
+    await registry.close()
+    if (name === 'Fastify') {
+      for (const graceMs of [-1, Number.NaN, 2 ** 31]) {
+        expect(await refusal({ ...options(), graceMs })).toMatch(/^ERR_CANARY_OPTION: graceMs must be between 0 and/)
+      }
+    } else expect(await refusal(null)).toMatch(/^ERR_CANARY_OPTION: canary must get a release, the options of one/)
+  })
+
+  test('for callers with keys must be told where the key is', () => {
+    expect(() => apiKeyConsumers({ keys: {} })).toThrow(/must say the header or the query parameter/)
   })
 })
 
