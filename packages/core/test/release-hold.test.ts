@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Release, createRelease } from '../src/index.js'
+import { type Release, type ReleaseOptions, type ReleaseStatus, createRelease } from '../src/index.js'
+import { UNTOUCHED } from '../src/release/lifecycle.js'
 
 const DAY = 86_400_000
 const START = 1_700_000_000
@@ -8,16 +9,22 @@ const START = 1_700_000_000
 class HeldRamp {
   now = START * 1000
   readonly warnings: string[] = []
-  readonly release: Release = createRelease({
-    name: 'orders-v2',
-    upstreams: { A: 'http://a:1', B: 'http://b:1' },
-    start: START,
-    duration: '1d',
-    hash: 'none',
-    guard: { hold: true, tickMs: 1000 },
-    clock: () => this.now,
-    logger: { info() {}, warn: (message) => this.warnings.push(message), error() {} },
-  })
+  readonly options: ReleaseOptions
+  readonly release: Release
+
+  constructor(state?: ReleaseStatus) {
+    this.options = {
+      name: 'orders-v2',
+      upstreams: { A: 'http://a:1', B: 'http://b:1' },
+      start: START,
+      duration: '1d',
+      hash: 'none',
+      guard: { hold: true, tickMs: 1000 },
+      clock: () => this.now,
+      logger: { info() {}, warn: (message) => this.warnings.push(message), error() {} },
+    }
+    this.release = createRelease({ ...this.options, ...(state === undefined ? {} : { state }) })
+  }
 
   /** Requests that end well. */
   send(requests: number): void {
@@ -55,6 +62,55 @@ describe('a ramp that is held', () => {
       expect(held.onB).toBe(reached)
     }
     expect(held.release.guard?.report().verdict).not.toBe('breach')
+    held.release.close()
+  })
+
+  test('stays there when other options are changed, and when it is paused and resumed', () => {
+    const held = new HeldRamp()
+    held.now += DAY / 100
+    held.send(1)
+    for (const change of [
+      () => held.release.update({ upstreamFallback: true }),
+      () => held.release.adopt({ ...held.options, upstreamFallback: false, state: UNTOUCHED }),
+      () => held.release.pause(),
+      () => held.release.resume(),
+      () => held.release.update({ override: { header: 'x-canary' } }),
+    ]) {
+      held.now += DAY / 10
+      vi.advanceTimersByTime(1000)
+      change()
+      held.now += DAY / 10
+      held.send(1)
+      expect(held.onB).toBe(10)
+    }
+    held.release.close()
+  })
+
+  test('is where it was in a process that is given its state', () => {
+    const first = new HeldRamp()
+    first.now += DAY / 100
+    first.send(1)
+    first.now += DAY / 2
+    const state = JSON.parse(JSON.stringify(first.release.status()))
+    first.release.close()
+    const second = new HeldRamp(state)
+    second.now = first.now
+    expect(second.onB).toBe(10)
+    second.send(1)
+    second.now += DAY / 2
+    second.send(1)
+    expect(second.onB).toBe(10)
+    second.release.close()
+  })
+
+  test('begins anew with another start', () => {
+    const held = new HeldRamp()
+    held.now += DAY / 100
+    held.send(1)
+    held.now += DAY / 2
+    held.send(1)
+    held.release.update({ start: held.now / 1000 - 3600 })
+    expect(held.onB).toBe(41)
     held.release.close()
   })
 

@@ -15,7 +15,7 @@ export interface ReleaseRecord {
   readonly reason: string | null
   /** Who made it: `guard`, or what the caller said. */
   readonly by: string | null
-  /** When it was made, in seconds since the epoch. */
+  /** When it was made, in seconds since the epoch; of a ramp that was held, when this was read. */
   readonly at: number | null
   /** How much of `duration` had passed at `at`; `null` where it follows from `start`. */
   readonly elapsed: number | null

@@ -8,16 +8,16 @@ export type Ramp =
   | { readonly kind: 'fixed'; readonly bucketsOnB: number }
   | { readonly kind: 'timed'; readonly startMs: number; readonly durationMs: number; readonly steps: number }
 
-/** The ramp of a release, or its frozen share while it is paused. */
-export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord): Ramp {
+/** The ramp of a release, or its frozen share while it is paused. `heldMs` of its time do not count. */
+export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord, heldMs = 0): Ramp {
   const { fixedBuckets, start, duration, steps } = settings
   if (fixedBuckets !== null || start === null) return { kind: 'fixed', bucketsOnB: fixedBuckets ?? 0 }
   const durationMs = Math.max(1, Math.round(duration * 1000))
   if (record.state === 'paused') {
     return { kind: 'fixed', bucketsOnB: bucketsOfElapsed(Math.round((record.elapsed ?? 0) * 1000), durationMs, steps) }
   }
-  // The instant at which the ramp would have begun, had it never been paused.
-  const startMs = Math.round(-elapsedAt(record, start, 0) * 1000)
+  // The instant at which the ramp would have begun, had it never been paused or held.
+  const startMs = Math.round(-elapsedAt(record, start, 0) * 1000) + heldMs
   return { kind: 'timed', startMs, durationMs, steps }
 }
 

@@ -189,7 +189,7 @@ export class Release {
   status(): ReleaseStatus {
     const { name, percentage, steps, start, duration } = this.options
     this.#timeline.wait(this.#mayAdvance)
-    const { reason, by, at, elapsed } = this.#timeline.record
+    const { reason, by, at, elapsed } = this.#timeline.carried()
     return {
       name,
       state: this.#timeline.state(),
@@ -274,7 +274,7 @@ export class Release {
     const timeline = this.#timeline
     const { start } = this.options
     const context = { state: timeline.state(), now: timeline.now() / 1000, start, reason: reason ?? null, by }
-    timeline.move(afterMove(timeline.record, move, context))
+    timeline.move(afterMove(timeline.carried(), move, context))
     this.#reports.moved(move, timeline.record)
     this.#changed(move)
   }

@@ -1,6 +1,6 @@
 import type { Standing } from '../decision/decide.js'
 import { elapsedUntil } from '../decision/schedule.js'
-import type { ReleaseRecord, ReleaseState } from './lifecycle.js'
+import { type ReleaseRecord, type ReleaseState, elapsedAt } from './lifecycle.js'
 import { type Ramp, bucketsOfRamp, compileRamp, crossingOf, shareOf, standingOf } from './ramp.js'
 import type { ReleaseSettings } from './settings.js'
 
@@ -20,6 +20,8 @@ export class Timeline {
   /** bucketsOnB of the ramp's last decision. */
   #reached = 0
   #completed = false
+  /** Milliseconds since the record's move in which the ramp was held: they do not count. */
+  #heldMs = 0
 
   constructor(settings: ReleaseSettings, record: ReleaseRecord) {
     this.settings = settings
@@ -29,15 +31,25 @@ export class Timeline {
     this.#share = shareOf(this.#ramp, this.standing, settings.steps)
   }
 
-  /** Another record, after a move. */
+  /** The record as moves go on from it and as another process may: with the time that was held taken off. */
+  carried(): ReleaseRecord {
+    const { record, settings } = this
+    if (this.#heldMs === 0 || settings.start === null) return record
+    const at = this.now() / 1000
+    return { ...record, elapsed: elapsedAt(record, settings.start, at) - this.#heldMs / 1000, at }
+  }
+
+  /** Another record, after a move of what was {@link carried}. */
   move(record: ReleaseRecord): void {
+    this.#heldMs = 0
     this.#put(this.settings, record)
   }
 
   /** Other settings. `anew`: the share is counted from other times, and may fall. */
   replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean): void {
     if (anew) this.#latest = Number.NEGATIVE_INFINITY
-    this.#reached = 0
+    if (anew || settings.steps !== this.settings.steps) this.#reached = 0
+    if (anew || record.at !== this.record.at || record.state !== this.record.state) this.#heldMs = 0
     this.#put(settings, record)
     this.#completed &&= this.state() === 'complete'
   }
@@ -46,7 +58,7 @@ export class Timeline {
     this.settings = settings
     this.record = record
     this.standing = standingOf(settings, record)
-    this.#ramp = compileRamp(settings, record)
+    this.#ramp = compileRamp(settings, record, this.#heldMs)
     this.#share = shareOf(this.#ramp, this.standing, settings.steps)
   }
 
@@ -70,7 +82,7 @@ export class Timeline {
     if (share.kind === 'fixed') return share.bucketsOnB
     const now = this.now()
     const buckets = bucketsOfRamp(share, now)
-    if (mayAdvance !== null && this.#isHeld(buckets, mayAdvance)) return this.#hold(now)
+    if (mayAdvance !== null && this.#isHeld(buckets, mayAdvance)) return this.#hold(share.startMs, now)
     this.#latest = now
     this.#reached = buckets
     if (buckets !== share.steps || this.#completed) return buckets
@@ -81,9 +93,10 @@ export class Timeline {
 
   /** Time that passes without a request: where the ramp may not advance, it does not count either. */
   wait(mayAdvance: MayAdvance | null): void {
-    if (mayAdvance === null || this.#share.kind === 'fixed') return
+    const share = this.#share
+    if (mayAdvance === null || share.kind === 'fixed') return
     const now = this.now()
-    if (this.#isHeld(bucketsOfRamp(this.#share, now), mayAdvance)) this.#hold(now)
+    if (this.#isHeld(bucketsOfRamp(share, now), mayAdvance)) this.#hold(share.startMs, now)
   }
 
   #isHeld(buckets: number, mayAdvance: MayAdvance): boolean {
@@ -91,10 +104,11 @@ export class Timeline {
   }
 
   /** Keeps a ramp at the share it has reached: the time until it may go on does not count. */
-  #hold(now: number): number {
+  #hold(startMs: number, now: number): number {
     const { steps, duration } = this.settings
-    const elapsedMs = elapsedUntil(this.#reached, Math.round(duration * 1000), steps) - 1
-    this.move({ ...this.record, elapsed: elapsedMs / 1000, at: now / 1000 })
+    const endOfBucket = elapsedUntil(this.#reached, Math.max(1, Math.round(duration * 1000)), steps) - 1
+    this.#heldMs += Math.floor(now) - startMs - endOfBucket
+    this.#put(this.settings, this.record)
     this.#latest = now
     return this.#reached
   }
