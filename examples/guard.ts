@@ -52,7 +52,8 @@ await runIfMain(
   async (port) => {
     const example = await startGuarded(port)
     const print = (line: string) => void process.stdout.write(`${line}\n`)
-    void example.watch(print).then(print)
+    // Ctrl-C closes the gateway under the requests that are sent.
+    void example.watch(print).then(print, () => {})
     return example
   },
   'A release on URL that moves to B in 20 seconds; from 20 % on, B fails a third of its requests.',

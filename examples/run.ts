@@ -42,14 +42,30 @@ export async function serve(
   }
 }
 
-/** Starts an example where it is the program, and not where a test imports it. */
+/**
+ * Starts an example where it is the program, and not where a test imports it: on port 8000, or on the one that the
+ * environment's `PORT` says.
+ */
 export async function runIfMain(
   module: string,
   start: (port: number) => Promise<Running>,
   hint: string,
 ): Promise<void> {
   if (process.argv[1] !== fileURLToPath(module)) return
-  const { url, close } = await start(8000)
-  process.stdout.write(`${hint.replaceAll('URL', url)}\nCtrl-C ends it.\n`)
-  process.once('SIGINT', () => void close().then(() => process.exit(0)))
+  const { PORT: port = '8000' } = process.env
+  try {
+    const { url, close } = await start(Number(port))
+    process.once('SIGINT', () => void close().then(() => process.exit(0)))
+    process.stdout.write(`${hint.replaceAll('URL', url)}\nCtrl-C ends it.\n`)
+  } catch (error) {
+    process.stderr.write(`${sentenceOf(error, port)}\n`)
+    process.exit(1)
+  }
+}
+
+function sentenceOf(error: unknown, port: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') return `Port ${port} is in use by another program: choose another with PORT=8080.`
+  if (code === 'ERR_SOCKET_BAD_PORT') return `PORT must be 0 to 65535, got ${port}.`
+  throw error
 }
