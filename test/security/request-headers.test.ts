@@ -142,18 +142,6 @@ for (const [framework, start] of Object.entries(GATEWAYS)) {
       expect(await arriving(gateway, lines)).toEqual(GATEWAYS_OWN)
     })
 
-    test('an upgrade to HTTP/2 is refused: it would lead around the application', async () => {
-      const gateway = await gatewayWith()
-      for (const protocol of ['h2c', 'H2C', 'websocket, h2c', 'HTTP/2.0', 'TLS/1.0, HTTP/1.1']) {
-        const text = await sendRaw(
-          gateway.port,
-          `GET /x HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n`,
-        )
-        expect(statusesOf(text), text).toEqual([400])
-        expect(upstream.take()).toBe('')
-      }
-    })
-
     test.each(['X-Canary-Upstream', 'X-Side', 'X_Side'])('nobody forges the decision in %s', async (decisionHeader) => {
       const gateway = await gatewayWith({ proxy: { ...PROXY, decisionHeader } })
       const spellings = [decisionHeader, decisionHeader.toUpperCase(), decisionHeader.replaceAll(/[-_]/g, '_')]

@@ -1,6 +1,8 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'
+import { isUpgradeIgnored } from '../proxy/upgrade-request.js'
+import { readAgain } from './ignored-upgrades.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
@@ -28,7 +30,7 @@ export interface AttachOptions {
  * Runs an application for upgrades too, so that they pass the same authentication as every request. A raw `upgrade`
  * event has seen no middleware: here the application gets it with a response on the socket. Where a canary takes the
  * request, the socket is tunnelled; where nobody does, the application's ordinary answer is sent and the connection
- * closed.
+ * closed. An upgrade to HTTP/2 or TLS, which would lead around the application, is an ordinary request.
  *
  * @returns a function that detaches it again
  */
@@ -40,6 +42,7 @@ export function attachUpgrades(
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Where nobody else listens, an upgrade that is not taken must be answered all the same.
     if (!accepts(request) && server.listenerCount('upgrade') > 1) return
+    if (isUpgradeIgnored(request) && readAgain(server, request, socket, head)) return
     // A reset while the application still thinks must not be an uncaught error.
     socket.on('error', () => socket.destroy())
     const response = new responseClass(request)
@@ -59,6 +62,8 @@ function answerOn(response: ServerResponse, socket: Duplex): void {
   response.on('finish', () => {
     if (response.socket === null) return
     response.detachSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
+    // What the client sent ahead is for nobody. Unread, it would make the system reset the connection.
+    socket.resume()
     socket.end(() => socket.destroy())
   })
 }

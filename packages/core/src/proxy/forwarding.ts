@@ -7,6 +7,7 @@ import { type Admission, type Health, healthOf } from './health.js'
 import { requestBody, type RequestBody } from './request-body.js'
 import { requestHeaders } from './request-headers.js'
 import { joinPath } from './request-path.js'
+import { upgradeHeaders } from './upgrade-request.js'
 import { hookError, upstreamError } from './upstream-error.js'
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
@@ -61,7 +62,7 @@ export class Forwarding {
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
     const joined = joinPath(path, upstream)
     const body = (this.#body ??= requestBody(request, parsedBody))
-    const headers = requestHeaders(request, {
+    const clean = requestHeaders(request, {
       host: upstream.host,
       preserveHost: settings.preserveHost,
       peerTrusted,
@@ -70,7 +71,7 @@ export class Forwarding {
       decision: this.#decision,
       bodyUntouched: body.present && body.again === null,
     })
-    if (upgrade !== null) addUpgrade(headers, request.headers.upgrade, body)
+    const headers = upgrade === null ? clean : upgradeHeaders(clean, request, body.present)
     return {
       request,
       response,
@@ -165,12 +166,4 @@ function connectedBy({ phase, error, aborted }: AttemptResult): boolean | null {
   if (phase !== 'connect') return true
   if (aborted || error === null) return null
   return error.code === 'ERR_CANARY_UPSTREAM_CONNECT' || error.code === 'ERR_CANARY_UPSTREAM_TIMEOUT' ? false : null
-}
-
-/** HTTP/2 by `Upgrade` would lead around everything the application checks for each request. */
-function addUpgrade(headers: string[], protocol: string | undefined, body: RequestBody): void {
-  if (protocol === undefined || body.present || /\bh2c?\b|\bhttp\b/i.test(protocol)) {
-    throw new CanaryError('ERR_CANARY_REQUEST', 'the request asks for an upgrade that is not forwarded')
-  }
-  headers.push('connection', 'Upgrade', 'upgrade', protocol)
 }

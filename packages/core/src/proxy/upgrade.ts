@@ -8,7 +8,11 @@ import { openSocket } from './connector.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
 import { setResponseHeaders, writeResponseHead } from './response-headers.js'
 import { joinSockets, type Tunnels } from './tunnel.js'
+import { switchedTo } from './upgrade-request.js'
 import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
+
+/** What has no meaning in a 101, or is written there already. */
+const NOT_SWITCHING = new Set(['connection', 'content-length', 'trailer', 'transfer-encoding', 'upgrade'])
 
 type ClientSide = NonNullable<Attempt['upgrade']>
 
@@ -81,7 +85,8 @@ export class Upgrade {
 
   #onUpgrade(response: IncomingMessage, upstream: Duplex, head: Buffer): void {
     upstream.on('error', ignore)
-    if (this.#finished) return void upstream.destroy()
+    // Behind an ordinary response it is too late to switch.
+    if (this.#finished || this.#phase !== 'head') return void upstream.destroy()
     const { socket, head: clientHead } = this.#client
     try {
       const text = this.#switchingHead(response)
@@ -109,11 +114,12 @@ export class Upgrade {
 
   /** The 101 head as text: the upstream's headers, and those that the application had set. */
   #switchingHead(upgraded: IncomingMessage): string {
+    const protocol = switchedTo(upgraded, this.#attempt.request)
+    if (protocol === null) throw new TypeError('the upstream switched to a protocol that nobody asked for')
     setResponseHeaders(this.#attempt, 101, upgraded.rawHeaders)
-    const protocol = upgraded.headers.upgrade ?? this.#attempt.request.headers.upgrade ?? 'websocket'
     let text = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n`
     for (const [name, value] of Object.entries(this.#attempt.response.getHeaders())) {
-      if (value === undefined || name === 'content-length' || name === 'connection' || name === 'upgrade') continue
+      if (value === undefined || NOT_SWITCHING.has(name)) continue
       for (const line of Array.isArray(value) ? value : [value]) text += `${name}: ${line}\r\n`
     }
     return `${text}\r\n`
@@ -125,6 +131,8 @@ export class Upgrade {
     refusal.on('error', ignore)
     if (this.#finished || !(response instanceof ServerResponse)) return void refusal.destroy()
     const status = refusal.statusCode ?? 502
+    // A 101 that does not say to what: Node hands it out as an ordinary response.
+    if (status < 200) return this.#fail('broken-head', new Error(`the upstream answered ${status}`))
     try {
       closeAfter(response)
       writeResponseHead(this.#attempt, status, refusal.statusMessage ?? '', refusal.rawHeaders)
@@ -136,6 +144,8 @@ export class Upgrade {
     this.#phase = 'body'
     this.#status = status
     this.#head(status)
+    // What the client sent ahead is for nobody. Unread, it would make the system reset the connection.
+    this.#client.socket.resume()
     this.#limit('body-timeout')
     refusal.on('data', () => this.#limit('body-timeout'))
     refusal.on('close', () => {
