@@ -1,51 +1,18 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, type Socket, createServer } from 'node:net'
 import { inspect } from 'node:util'
 import { createRelease } from '@canary-release/core'
+import { httpProxyForwarder } from '@canary-release/core/http-proxy'
+import { attachUpgrades, createHandler } from '@canary-release/core/node'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { sendRaw } from './gateways.js'
+import { SECRET, WRITTEN, saidBy } from './written-credentials.js'
 
-const SECRET = 's3cr3tpw'
-const USER = 'us3rnam3'
-
-/** Credentials in every wrong form that people and their tools write them. */
-const WRITTEN = [
-  `http://${USER}:${SECRET}@host/`,
-  `http://${USER}:${SECRET}%40host`,
-  `http://${USER}:${SECRET}%2540host/`,
-  `http://${USER}:p@${SECRET}@host/`,
-  `http://${USER}:${SECRET}`,
-  `http://${USER}:${SECRET}/path`,
-  `http://${SECRET}@`,
-  `//${USER}:${SECRET}@host`,
-  `//${USER}:${SECRET}`,
-  `HTTP://${USER}:${SECRET}@HOST`,
-  `HtTpS:\\\\${USER}:${SECRET}%40host`,
-  `http:${USER}:${SECRET}@host`,
-  `http:/${USER}:${SECRET}@host`,
-  `ht\ttp://${USER}:${SECRET}@host`,
-  `http://${USER}:${SECRET}\n@host`,
-  `\n http://${USER}:${SECRET}@host`,
-  `${USER}:${SECRET}@host`,
-  `${USER}:${SECRET}://x@host`,
-  `${USER}:${SECRET} http://x@host`,
-  `http://${USER}:${SECRET}\uff20host`,
-  `http://ünï:${SECRET}@hôst`,
-  `http://${USER}:${SECRET}\ud800@host`,
-  `http://host/?token=${SECRET}`,
-  `http://host/#token=${SECRET}`,
-  `http://${USER}:1#${SECRET}@host`,
-  `http://${USER}:1?${SECRET}@host`,
-  `http://${USER}:${SECRET}@host:99999/`,
-  `ftp://${USER}:${SECRET}@host/`,
-]
-
-/** All that an error says to whoever logs or prints it. */
-function saidBy(error: unknown): string {
-  const texts: string[] = []
-  for (let at = error, depth = 0; at instanceof Error && depth < 9; at = at.cause, depth += 1) {
-    texts.push(String(at), at.stack ?? '', JSON.stringify(at), inspect(at, { depth: 9, showHidden: true }))
-  }
-  return texts.join('\n')
-}
+const KEY = new URL('../../packages/core/test/tls/client-key.pem', import.meta.url)
+const CERT = new URL('../../packages/core/test/tls/client.pem', import.meta.url)
 
 function refusalOf(build: () => { close(): unknown }): unknown[] {
   try {
@@ -139,5 +106,70 @@ describe('what a release keeps', () => {
     ].join('\n')
     release.close()
     expect(said).not.toContain(SECRET)
+  })
+})
+
+const say = (text: string) => (socket: Socket) => void socket.once('data', () => socket.end(text))
+
+/** What an upstream does that a forwarder makes an error of. */
+const FAILURES: Record<string, (socket: Socket) => void> = {
+  'that is closed at once': (socket) => void socket.destroy(),
+  'that is reset': (socket) => void socket.once('data', () => socket.resetAndDestroy()),
+  'that answers nonsense': say('what?\r\n\r\n'),
+  'that breaks off in its head': say('HTTP/1.1 200 OK\r\nX-A: '),
+  'that switches unasked': say('HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+  'that never answers': () => {},
+}
+
+describe.each([
+  ['undici', () => undefined],
+  ['http-proxy', () => httpProxyForwarder()],
+])('what fails through %s', (_name, forwarder) => {
+  test.each(Object.entries(FAILURES))('names no secret in its error or causes: an upstream %s', async (_what, act) => {
+    const upstream = createServer((socket) => act(socket.on('error', () => {})))
+    await once(upstream.listen(0, '127.0.0.1'), 'listening')
+    const { port } = upstream.address() as AddressInfo
+    const said: string[] = []
+    const log = (...words: unknown[]) => void said.push(inspect(words, { depth: 9, showHidden: true }))
+    const tls = { key: readFileSync(KEY), cert: readFileSync(CERT), passphrase: SECRET }
+    const release = createRelease({
+      name: 'n',
+      upstreams: { A: { url: `https://127.0.0.1:${port}`, tls }, B: `http://127.0.0.1:${port}` },
+      percentage: 50,
+      override: { header: 'x-canary' },
+      logger: { info: log, warn: log, error: log },
+      onError: log,
+      proxy: { headersTimeoutMs: 100, connectTimeoutMs: 100, forwarder: forwarder() },
+    })
+    const ended = (error: unknown) => void said.push(saidBy(error))
+    let failures = 0
+    release.on('outcome', (outcome) => {
+      failures += outcome.error === null ? 0 : 1
+      ended(outcome.error)
+      log(outcome)
+    })
+    const handler = createHandler(release)
+    const gateway = createHttpServer((request, response) => {
+      handler(request, response, (error) => {
+        ended(error)
+        response.statusCode = 500
+        response.end(String(error))
+      })
+    })
+    attachUpgrades(gateway, handler)
+    await once(gateway.listen(0, '127.0.0.1'), 'listening')
+    const at = (gateway.address() as AddressInfo).port
+    for (const side of ['always', 'never']) {
+      const head = `Host: gateway\r\nX-Canary: ${side}\r\nAuthorization: Bearer ${SECRET}\r\nCookie: id=${SECRET}\r\n`
+      for (const more of ['Connection: close', 'Connection: Upgrade\r\nUpgrade: websocket']) {
+        said.push(await sendRaw(at, `GET /?token=${SECRET} HTTP/1.1\r\n${head}${more}\r\n\r\n`))
+      }
+    }
+    log(release, handler, release.status(), release.explain({ headers: {} }))
+    await handler.close(0)
+    gateway.close()
+    upstream.close()
+    expect(failures).toBeGreaterThanOrEqual(4)
+    expect(said.join('\n')).not.toMatch(/s3cr3tpw|PRIVATE KEY/)
   })
 })

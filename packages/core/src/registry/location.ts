@@ -1,4 +1,5 @@
 import { CanaryError } from '../errors.js'
+import { redactUrl } from '../option-error.js'
 import { compileUpstream, compileUpstreamB } from '../release/upstream-options.js'
 import type { UrlUpstream } from '../release/upstream.js'
 import type { Api, Service } from './entities.js'
@@ -55,12 +56,12 @@ function refused(work: () => unknown): boolean {
   }
 }
 
-/** What is wrong with the parts of a location. */
+/** What is wrong with the parts of a location, without credentials that somebody wrote there. */
 export function checkParts({ host, path }: Pick<UrlParts, 'host' | 'path'>): FieldMessages {
   return {
-    ...(refused(() => compileUpstreamB({ host }, ANYWHERE)) ? { host: `invalid value: ${host}` } : {}),
+    ...(refused(() => compileUpstreamB({ host }, ANYWHERE)) ? { host: `invalid value: ${redactUrl(host)}` } : {}),
     ...(path !== null && refused(() => compileUpstreamB({ uri: path }, ANYWHERE))
-      ? { path: `invalid path: '${path}' (characters outside of the reserved list of RFC 3986 found)` }
+      ? { path: `invalid path: '${redactUrl(path)}' (characters outside of the reserved list of RFC 3986 found)` }
       : {}),
   }
 }
