@@ -37,7 +37,7 @@ export async function sendRaw(port: number, bytes: string): Promise<string> {
   socket.on('data', (chunk) => (text += chunk.toString('latin1')))
   // A reset is an end too: what a gateway does not want to read, it may leave unread.
   socket.on('error', () => {})
-  const closed = once(socket, 'close')
+  const closed = new Promise((resolve) => socket.on('close', resolve))
   socket.write(bytes, 'latin1')
   await closed
   return text
