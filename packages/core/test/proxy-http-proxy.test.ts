@@ -176,6 +176,28 @@ describe('http-proxy as the forwarder', () => {
     for (let i = 0; i < 3; i += 1) expect(await ask(front.port)).toMatchObject({ status: 200, body: 'ok' })
   })
 
+  test('sends it on a new connection, for the other idle ones may be closed as well', async () => {
+    const first: net.Socket[] = []
+    const answer = (socket: net.Socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    await using upstream = await rawUpstream((socket) => {
+      let used = false
+      socket.on('data', () => {
+        if (used) return void socket.resetAndDestroy()
+        used = true
+        first.push(socket)
+        // Three at once, so that three connections are idle after it.
+        if (first.length === 3) for (const waiting of first) answer(waiting)
+      })
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }))
+    const opening = await Promise.all([ask(front.port), ask(front.port), ask(front.port)])
+    expect(opening.map(({ status }) => status)).toEqual([200, 200, 200])
+    const answering = ask(front.port)
+    await expect.poll(() => first.length).toBe(4)
+    first.slice(3).forEach(answer)
+    expect(await answering).toMatchObject({ status: 200, body: 'ok' })
+  })
+
   test('sends the head at once and trailers at the end', async () => {
     const events = new EventEmitter()
     await using upstream = await httpUpstream((_request, response) => {

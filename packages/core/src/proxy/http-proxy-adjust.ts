@@ -35,12 +35,22 @@ export function shadowing(request: RawRequest, url: string, headers: object, act
 
 /**
  * An agent like the given one, but so that a request is shown to `own` from its first moment; `full` is called instead
- * of sending it where no connection is free and `queue` requests wait for one to the same upstream already.
+ * of sending it where no connection is free and `queue` requests wait for one to the same upstream already. `fresh`:
+ * not on an idle connection.
  */
-export function capturing(agent: Agent, queue: number, own: (request: ClientRequest) => void, full: () => void): Agent {
+export function capturing(
+  agent: Agent,
+  queue: number,
+  fresh: boolean,
+  own: (request: ClientRequest) => void,
+  full: () => void,
+): Agent {
   const addRequest = (request: ClientRequest, options: AgentOptions, ...rest: unknown[]): void => {
     own(request)
-    if (isFull(agent, agent.getName(options), queue)) full()
+    const upstream = agent.getName(options)
+    // Where one of them was closed by the upstream, the others are as old.
+    if (fresh) for (const socket of agent.freeSockets[upstream] ?? []) socket.destroy()
+    if (isFull(agent, upstream, queue)) full()
     else Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, options, ...rest])
   }
   return Object.create(agent, { addRequest: { value: addRequest } })

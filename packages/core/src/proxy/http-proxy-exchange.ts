@@ -70,7 +70,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     const { request, response, path, headers, body, settings } = this.attempt
     const stream = this.#body ?? Readable.from(body === null ? [] : [body])
     let full = false
-    const agent = capturing(this.#agent, settings.queue, this.#own, () => (full = true))
+    const agent = capturing(this.#agent, settings.queue, this.#retried, this.#own, () => (full = true))
     const options = webOptions(this.attempt, this.#options, agent, stream)
     const shown = headersObject(headers)
     if (body !== null) shown['content-length'] = String(body.length)
