@@ -103,6 +103,26 @@ describe('a response', () => {
   })
 })
 
+test('slow and quick readers take turns on one connection, and each gets every byte', async () => {
+  const body = Buffer.from(Array.from({ length: 3 << 20 }, (_, i) => (i * i) % 251))
+  await using upstream = await httpUpstream((_request, response) => response.end(body))
+  const release = testRelease({ B: urlUpstream('B', upstream.port), proxy: { connections: 1 } })
+  await using front = await gateway(release)
+  const read = async (slowly: boolean): Promise<Buffer> => {
+    const request = http.get({ port: front.port, agent: false })
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    const chunks: Buffer[] = []
+    for await (const chunk of response) {
+      chunks.push(chunk)
+      if (slowly) await new Promise(setImmediate)
+    }
+    return Buffer.concat(chunks)
+  }
+  const bodies = await Promise.all([true, false, true, false, false, true].map(read))
+  for (const received of bodies) expect(received.equals(body)).toBe(true)
+  expect(upstream.sockets.size).toBe(1)
+})
+
 describe('a request', () => {
   test('that is large waits for the upstream', async () => {
     const upstreamSockets: net.Socket[] = []

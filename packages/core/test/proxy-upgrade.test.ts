@@ -208,6 +208,41 @@ describe('a tunnel', () => {
     await allClosed(front.sockets)
   })
 
+  test.each(['client', 'upstream'] as const)('waits for a slow %s, and loses nothing of what waited', async (slow) => {
+    const events = new EventEmitter()
+    await using upstream = await opening(events)
+    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
+    const [client, far] = await tunnel(front.port, events)
+    const [reader, writer] = slow === 'client' ? [client, far] : [far, client]
+    reader.pause()
+    const piece = Buffer.from(Array.from({ length: 1 << 16 }, (_, i) => i % 251))
+    const ALL = 100 << 20
+    let written = 0
+    const more = (): void => {
+      while (written < ALL) {
+        written += piece.length
+        if (!writer.write(piece)) return void writer.once('drain', more)
+      }
+      writer.end()
+    }
+    more()
+    // The writer stops once all buffers on the way are full: when it writes nothing more in many turns of the loop.
+    for (let before = -1, still = 0; still < 2000; still = written === before ? still + 1 : 0) {
+      before = written
+      await new Promise(setImmediate)
+    }
+    expect(written).toBeLessThan(60 << 20)
+    let received = 0
+    reader.on('data', (chunk: Buffer) => {
+      const at = received % piece.length
+      received += chunk.length
+      if (chunk[0] !== piece[at]) reader.destroy(new Error(`another byte than was sent, before ${received}`))
+    })
+    await once(reader.resume(), 'end')
+    expect(received).toBe(ALL)
+    reader.end()
+  })
+
   test('may be half open', async () => {
     const events = new EventEmitter()
     await using upstream = await opening(events)
