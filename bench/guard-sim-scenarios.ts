@@ -55,7 +55,7 @@ function bursting(draws: Draws) {
   }
 }
 
-export const ACCOUNTS: Identities = { count: 10_000, exponent: 1.1, badPart: 0.01, badRate: 0.1, goodRate: 0.0005 }
+const ACCOUNTS: Identities = { count: 10_000, exponent: 1.1, badPart: 0.01, badRate: 0.1, goodRate: 0.0005 }
 
 function sticky(name: string, bucketsOnB: Scenario['bucketsOnB']): Scenario {
   return scenario({

@@ -123,7 +123,6 @@ async function measureChanges(registry: Registry, acknowledged: () => number): P
     const whole: number[] = []
     for (let i = 0; i < CHANGES; i += 1) {
       const begun = performance.now()
-      // oxlint-disable-next-line no-await-in-loop
       await registry.change('bench', (draft) => change(draft, i))
       do_not_optimize(mount.find(''))
       visible.push(performance.now() - acknowledged())

@@ -42,14 +42,14 @@ export const GATEWAYS: Record<string, (source: GatewayOptions | Release) => Prom
         .type('text')
         .send('failed')
     })
-    return listening(createExpressServer(app), middleware.close)
+    return serving(createExpressServer(app), middleware.close)
   },
   async koa(source) {
     const app = new Koa()
     const middleware = koaCanary(source)
     app.silent = true
     app.use(middleware)
-    return listening(createKoaServer(app), middleware.close)
+    return serving(createKoaServer(app), middleware.close)
   },
   async fastify(source) {
     const app = Fastify({ forceCloseConnections: true })
@@ -59,7 +59,8 @@ export const GATEWAYS: Record<string, (source: GatewayOptions | Release) => Prom
   },
 }
 
-async function listening(server: Server, closeMount: (graceMs?: number) => Promise<void>): Promise<Gateway> {
+/** Starts listening; closing takes all connections with it. */
+export async function serving(server: Server, closeMount: (graceMs?: number) => Promise<void>): Promise<Gateway> {
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return {
     port: (server.address() as AddressInfo).port,

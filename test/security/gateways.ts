@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { type Server, createServer } from 'node:http'
-import { type AddressInfo, type Socket, connect } from 'node:net'
+import { createServer } from 'node:http'
+import { type Socket, connect } from 'node:net'
 import { attachUpgrades, createHandler } from '@canary-release/core/node'
-import { GATEWAYS as FRAMEWORKS, type Gateway, type GatewayOptions, optionsFor } from '../faults/gateways.js'
+import { GATEWAYS as FRAMEWORKS, type Gateway, type GatewayOptions, optionsFor, serving } from '../faults/gateways.js'
 
-export { type Gateway, type GatewayOptions, optionsFor }
+export { type Gateway, type GatewayOptions, optionsFor, serving }
 
 /** The three adapters and bare `node:http`, forwarding everything. */
 export const GATEWAYS: Record<string, (options: GatewayOptions) => Promise<Gateway>> = {
@@ -15,19 +15,6 @@ export const GATEWAYS: Record<string, (options: GatewayOptions) => Promise<Gatew
     attachUpgrades(server, handler)
     return serving(server, handler.close)
   },
-}
-
-/** Starts listening; closing takes all connections with it. */
-export async function serving(server: Server, closeMount: (graceMs?: number) => Promise<void>): Promise<Gateway> {
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: async () => {
-      await closeMount(0)
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
 }
 
 /** Writes bytes on a connection of its own and returns all that came back until the gateway closed it. */

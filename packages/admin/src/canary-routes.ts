@@ -1,6 +1,6 @@
-import { schemaViolation, type FieldMessages, type Registry, type Row } from '@canary-release/core/registry'
+import { schemaViolation, type Draft, type FieldMessages, type Registry, type Row } from '@canary-release/core/registry'
 import { type CanaryView, moveSchema } from './canary-schemas.js'
-import { type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from './operation.js'
+import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from './operation.js'
 import { notFound } from './refusal.js'
 import { shown } from './shown-record.js'
 
@@ -71,15 +71,25 @@ function moveOperation(registry: Registry, move: Move): Operation {
     errors: [400, 404, 409, 412],
     async run(request) {
       const reason = reasonOf(request.body)
-      const row = await registry.change(request.by, (draft) => {
-        const present = draft.get('plugins', request.params.plugin ?? '')
-        request.preconditions(present)
-        return present === null ? null : draft.move(present.entity.id, move, reason)
-      })
-      if (row === null) throw notFound()
+      const row = await changed(registry, request, (draft, id) => draft.move(id, move, reason))
       return canaryAnswer(registry, row.entity.id)
     },
   }
+}
+
+/** Changes the plugin that the path names, where it is what the preconditions ask for. */
+async function changed<Result>(
+  registry: Registry,
+  request: AdminRequest,
+  work: (draft: Draft, id: string) => Result | null,
+): Promise<Result> {
+  const result = await registry.change(request.by, (draft) => {
+    const present = draft.get('plugins', request.params.plugin ?? '')
+    request.preconditions(present)
+    return present === null ? null : work(draft, present.entity.id)
+  })
+  if (result === null) throw notFound()
+  return result
 }
 
 function reasonOf(body: Record<string, unknown>): string | null {
@@ -103,12 +113,7 @@ function finalizeOperation(registry: Registry): Operation {
     answer: { status: 200, schema: 'ServiceOrApi' },
     errors: [400, 404, 409, 412],
     async run(request) {
-      const row = await registry.change(request.by, (draft) => {
-        const present = draft.get('plugins', request.params.plugin ?? '')
-        request.preconditions(present)
-        return present === null ? null : draft.finalize(present.entity.id)
-      })
-      if (row === null) throw notFound()
+      const row = await changed(registry, request, (draft, id) => draft.finalize(id))
       return rowAnswer(row, shown(row))
     },
   }

@@ -30,7 +30,7 @@ export const canarySchema = z.strictObject({
 
 export type CanaryView = z.output<typeof canarySchema>
 
-export const decisionSchema = z.strictObject({
+const decisionSchema = z.strictObject({
   upstream: z.enum(['A', 'B']),
   reason: z.enum(['disabled', 'rolled-back', 'promoted', 'override', 'group', 'bucket', 'fallback', 'no-release']),
   hashedBy: z.enum(['consumer', 'ip', 'header', 'cookie', 'none']).nullable(),

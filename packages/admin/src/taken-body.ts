@@ -1,7 +1,7 @@
 import type { NodeRequest } from './node-request.js'
 import { bodyCutOff, bodyTooLarge, bodyTooSlow } from './refusal.js'
 
-export const MAX_BODY_BYTES = 1024 * 1024
+const MAX_BODY_BYTES = 1024 * 1024
 
 /** A body: its bytes, or what a parser of the host made of it. */
 export type TakenBody = { readonly bytes: Buffer } | { readonly parsed: unknown }

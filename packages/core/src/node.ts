@@ -1,24 +1,12 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import type { Framework } from './adapter/framework.js'
 import { failRequest } from './adapter/memory.js'
 import { createMount } from './adapter/mount.js'
+import { type NodeRequest, type NodeResponse, nodeFramework } from './adapter/node-framework.js'
 import type { CanarySource } from './adapter/source.js'
-import type { Decision } from './decision/decision.js'
 import { CanaryError } from './errors.js'
 import type { Release } from './release/release.js'
 
 export { type AttachOptions, attachUpgrades } from './adapter/upgrades.js'
-
-/** A request of `node:http` or of `node:http2`'s compatibility API. */
-export type NodeRequest = (IncomingMessage | Http2ServerRequest) & {
-  /** What was decided for it. */
-  canary?: Decision
-  user?: unknown
-  auth?: unknown
-  body?: unknown
-}
-export type NodeResponse = ServerResponse | Http2ServerResponse
+export type { NodeRequest, NodeResponse } from './adapter/node-framework.js'
 export type NodeHandler = (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => unknown
 
 /** A listener for `http.createServer` (and a middleware where one calls it with `next`). */
@@ -31,28 +19,6 @@ export interface CanaryHandler extends NodeHandler {
   readonly close: (graceMs?: number) => Promise<void>
 }
 
-interface Exchange {
-  readonly request: NodeRequest
-  readonly response: NodeResponse
-}
-
-const framework: Framework<Exchange, NodeRequest> = {
-  raw: ({ request }) => request,
-  response: ({ response }) => response,
-  request: ({ request }) => request,
-  user: ({ request }) => request.user ?? request.auth,
-  path: ({ request }) => request.url ?? '/',
-  body: ({ request }) => request.body,
-  decided: ({ request }, decision) => {
-    request.canary = decision
-  },
-  rewrite: ({ request }, path) => {
-    request.url = path
-  },
-  trust: null,
-  address: null,
-}
-
 /**
  * A handler for bare `node:http`, `node:https` and `node:http2`. Without `next` it answers errors itself, as JSON with
  * their code and public message.
@@ -60,7 +26,7 @@ const framework: Framework<Exchange, NodeRequest> = {
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
 export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): CanaryHandler {
-  const mount = createMount<Exchange, NodeRequest, NodeHandler>(source, framework)
+  const mount = createMount(source, nodeFramework)
 
   function handle(request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): unknown {
     const fail = (error: unknown) => (next === undefined ? answerError(response, error) : next(error))

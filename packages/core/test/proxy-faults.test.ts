@@ -265,9 +265,7 @@ describe('a client that fails', () => {
     const release = testRelease({ B: urlUpstream('B', upstream.port), proxy: SHORT })
     await using front = await gateway(release)
     const done = front.next()
-    const socket = net.connect(front.port, '127.0.0.1')
-    socket.on('error', () => {}).pause()
-    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const socket = askWithoutReading(front.port)
     expect(await done).toBeNull()
     expect(release.outcomes).toMatchObject([{ status: 200, error: null, aborted: true }])
     socket.destroy()
@@ -281,9 +279,7 @@ describe('a client that fails', () => {
       before: (_request, response) => void Object.assign(response, { write: keepAll(response) }),
     })
     const done = front.next()
-    const socket = net.connect(front.port, '127.0.0.1')
-    socket.on('error', () => {}).pause()
-    socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+    const socket = askWithoutReading(front.port)
     expect(await done).toBeNull()
     expect(release.outcomes).toMatchObject([{ status: 200, error: null, aborted: true }])
     socket.destroy()
@@ -326,3 +322,11 @@ describe('an upstream that takes no more of an upload', () => {
     request.destroy()
   })
 })
+
+/** A client that asks, and never reads its answer. */
+function askWithoutReading(port: number): net.Socket {
+  const socket = net.connect(port, '127.0.0.1')
+  socket.on('error', () => {}).pause()
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  return socket
+}

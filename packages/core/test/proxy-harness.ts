@@ -27,7 +27,7 @@ export function urlUpstream(name: 'A' | 'B', port: number, changes: Partial<UrlU
   return { ...base, ...changes }
 }
 
-export function decisionFor(upstream: 'A' | 'B'): Decision {
+function decisionFor(upstream: 'A' | 'B'): Decision {
   return {
     upstream,
     reason: 'bucket',

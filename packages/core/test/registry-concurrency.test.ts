@@ -11,9 +11,7 @@ async function countUp(registry: Registry): Promise<number> {
   for (let done = 0; done < CHANGES;) {
     const read = registry.get('services', 'orders')
     const next = Number(read?.entity.tags?.[0] ?? 0) + 1
-    // oxlint-disable-next-line no-await-in-loop
     await Promise.resolve()
-    // oxlint-disable-next-line no-await-in-loop
     const written = await registry.change('writer', (draft) => {
       if (draft.get('services', 'orders')?.revision !== read?.revision) return false
       // Host and path belong together: no reader may ever see one without the other.

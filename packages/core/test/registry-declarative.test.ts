@@ -72,7 +72,6 @@ describe('a declarative file', () => {
     for (const registry of both) {
       expect(registry.version).toBe(1)
       expect(registry.get('plugins', 'orders-canary')).not.toBeNull()
-      // oxlint-disable-next-line no-await-in-loop
       await registry.close()
     }
   })

@@ -321,7 +321,6 @@ describe('finalizing', () => {
       ].map(({ entity }) => entity.id)
     })
     for (const id of ids) {
-      // oxlint-disable-next-line no-await-in-loop
       await expect(registry.finalize(id, 'ops')).rejects.toMatchObject({ code: 'ERR_CANARY_STATE' })
     }
     expect(registry.snapshot().rows.filter(({ kind }) => kind === 'plugins')).toHaveLength(3)

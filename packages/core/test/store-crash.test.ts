@@ -56,7 +56,6 @@ describe('a writing process that is killed', () => {
         let midway = 0
         for (let kill = 0; kill < KILLS; kill += 2) {
           // Two at a time, each with a file of its own, written on by every second process.
-          // oxlint-disable-next-line no-await-in-loop
           await Promise.all(
             [0, 1].map(async (lane) => {
               const file = join(place, `${lane}.json`)

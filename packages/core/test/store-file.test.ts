@@ -204,14 +204,10 @@ runStoreSuite(
       await using place = await directory()
       const dead = { pid: process.pid, start: '1', host: hostname(), token: 'x' }
       for (const lock of [JSON.stringify(dead), JSON.stringify({ ...dead, pid: 2 ** 22 + 1 }), 'nonsense', '']) {
-        // oxlint-disable-next-line no-await-in-loop
         await writeFile(`${place.file}.lock`, lock)
         const store = fileStore(place.file)
-        // oxlint-disable-next-line no-await-in-loop
         const version = (await store.load())?.version ?? 0
-        // oxlint-disable-next-line no-await-in-loop
         expect(await store.save(commitOf(version + 1), version)).toBe('saved')
-        // oxlint-disable-next-line no-await-in-loop
         await store.close()
       }
     })

@@ -100,7 +100,6 @@ export function runStoreSuite(
       await store.load()
       const many = AUDIT_LIMIT + 5
       for (let version = 1; version <= many; version += 1) {
-        // oxlint-disable-next-line no-await-in-loop
         await store.save(commitOf(version), version - 1)
       }
       const audit = (await store.load())?.audit

@@ -6,6 +6,7 @@ import {
   type Trust,
   createMount,
   failRequest,
+  nodeFramework,
 } from '@canary-release/core/adapter'
 import type { Decision, Release } from '@canary-release/core'
 import type { Request, RequestHandler } from 'express'
@@ -51,21 +52,10 @@ interface Exchange {
 }
 
 const framework: Framework<Exchange, Request> = {
-  raw: ({ request }) => request,
-  response: ({ response }) => response,
+  ...nodeFramework,
   // One and the same object; the rest of this file wants nothing of Express's own types.
   request: ({ request }) => request as unknown as Request,
-  user: ({ request }) => request.user ?? request.auth,
-  path: ({ request }) => request.url ?? '/',
-  body: ({ request }) => request.body,
-  decided: ({ request }, decision) => {
-    request.canary = decision
-  },
-  rewrite: ({ request }, path) => {
-    request.url = path
-  },
   trust: ({ request }) => trustOf(request),
-  address: null,
 }
 
 const TRUST_NOBODY: Trust = () => false

@@ -119,7 +119,7 @@ function drawBucket(plan: Plan, draw: Draw, facts: Facts, hash: HashRule): Drawn
 }
 
 /** What the override header or else the override cookie says; `null` where neither says anything known. */
-export function overriddenTo(plan: Plan, facts: Facts): UpstreamName | null {
+function overriddenTo(plan: Plan, facts: Facts): UpstreamName | null {
   const byHeader = plan.overrideHeader === null ? null : upstreamOf(facts.header(plan.overrideHeader))
   return byHeader ?? (plan.overrideCookie === null ? null : upstreamOf(facts.cookie(plan.overrideCookie)))
 }

@@ -29,7 +29,7 @@ export function errorLevels(tolerated: number): readonly Level[] {
  * where a request was B's with probability `share` (0 < share < 1). It is conditional on the number of failures, so
  * that a failure rate that drifts or bursts in both arms cannot move it.
  */
-export function lnRatio(share: number, kA: number, kB: number, ratio: number, tolerated: number): number {
+function lnRatio(share: number, kA: number, kB: number, ratio: number, tolerated: number): number {
   const expected = Math.log1p(share * (ratio - 1)) - Math.log1p(share * (tolerated - 1))
   return kB * Math.log(ratio / tolerated) - (kA + kB) * expected
 }

@@ -1,7 +1,7 @@
 import type { Level } from './evidence.js'
 
 /** Histogram buckets of latencies: 16 to an octave, each 4.4 % wide, from below 0.5 ms to above two minutes. */
-export const LATENCY_BUCKETS = 288
+const LATENCY_BUCKETS = 288
 const PER_OCTAVE = 16
 
 /** Counts by histogram bucket. */
@@ -43,7 +43,7 @@ export function latencyLevels(quantiles: readonly number[]): readonly Level[] {
 }
 
 /** How many of A's latencies must be known before its `quantile` says anything. */
-export function samplesNeeded(quantile: number): number {
+function samplesNeeded(quantile: number): number {
   return Math.round(20 / (1 - quantile))
 }
 

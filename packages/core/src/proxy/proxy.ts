@@ -8,10 +8,11 @@ import { createUndiciForwarder } from './undici-forwarder.js'
 export interface Proxy {
   /** Forwards one request and calls its `done` exactly once; it never throws. */
   forward(call: ForwardCall): void
-  /** Starts, changes or stops the active health checks of a release, as its present options say; cheap to repeat. */
+  /**
+   * Starts, changes or stops the active health checks of a release, as its present options say; cheap to repeat. They
+   * end by themselves when nobody else has the release any more.
+   */
   watch(release: ForwardedRelease): void
-  /** Ends them, for a release that is no more. */
-  unwatch(release: ForwardedRelease): void
   /** Lets running requests end within `graceMs`, then destroys what is left. @default 10000 */
   close(graceMs?: number): Promise<void>
 }
@@ -50,12 +51,6 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
     checks.refresh(release)
   }
 
-  function unwatch(release: ForwardedRelease): void {
-    const key = release.identity ?? release
-    checksOf.get(key)?.stop()
-    checksOf.delete(key)
-  }
-
   async function closeAll(graceMs: number): Promise<void> {
     for (const checks of running) checks.stop()
     if (own !== null) forwarders.add(own)
@@ -65,7 +60,6 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   return {
     forward,
     watch,
-    unwatch,
     close: (graceMs = 10_000) => (closed ??= closeAll(graceMs)),
   }
 }

@@ -43,9 +43,7 @@ export class FileLock {
     await writeFile(mine, text, { flag: 'wx', mode: 0o600 })
     try {
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        // oxlint-disable-next-line no-await-in-loop
         if (await linked(mine, path)) return new FileLock(path, text)
-        // oxlint-disable-next-line no-await-in-loop
         await removeDead(path, `${mine}.dead`)
       }
       throw new CanaryError('ERR_CANARY_STORE', 'the lock of the store changes hands all the time')

@@ -18,7 +18,7 @@ import {
 const HASHES = ['consumer', 'ip', 'none', 'header', 'allow', 'deny'] as const
 
 /** `config` of a canary plugin, as Kong names it. Every field is there once it is stored. */
-export const canaryConfigShape = {
+const canaryConfigShape = {
   /** Epoch seconds; fixed when the record is created, where there is no percentage. */
   start: orNull(
     number.refine((seconds) => Math.abs(seconds) <= 1e11, {

@@ -129,12 +129,10 @@ export class StoredRegistry implements Registry {
         const { result, commit } = this.#draft(by, work)
         if (commit === null) return result
         // One after another: each attempt is made on what the one before found stored.
-        // oxlint-disable-next-line no-await-in-loop
         if ((await this.#save(commit)) === 'saved') {
           this.#take(commit, by)
           return result
         }
-        // oxlint-disable-next-line no-await-in-loop
         await this.#load()
       }
       throw new CanaryError('ERR_CANARY_STORE', `the registry was changed by others ${ATTEMPTS} times in a row`)

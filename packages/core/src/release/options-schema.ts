@@ -95,7 +95,7 @@ const START = 'must be a Date, an ISO date or epoch seconds'
 const DURATION = "must be a number of seconds above 0, or a text such as '90m'"
 const NAME = 'must be a text of 1 to 200 characters'
 
-export const mountShape = {
+const mountShape = {
   mode: z.enum(['forward', 'rewrite']).default('forward'),
   consumer: aFunction<(request: never) => unknown>().nullable().default(null),
   groups: aFunction<(request: never) => unknown>().nullable().default(null),

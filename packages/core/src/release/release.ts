@@ -6,16 +6,16 @@ import { DescribedFacts, type Facts, type RequestDescription } from '../decision
 import type { Plan } from '../decision/plan.js'
 import { Rotation } from '../decision/rotation.js'
 import { CanaryError } from '../errors.js'
-import type { Guard, GuardHost, GuardReport } from '../guard/index.js'
+import type { GuardHost, GuardReport } from '../guard/index.js'
 import { type Move, type ReleaseRecord, afterMove, moveBetween, restarted, restored } from './lifecycle.js'
 import { Listeners } from './listeners.js'
 import { optionError } from '../option-error.js'
 import type { ReleaseOptions } from './options.js'
+import { ReleaseGuard } from './release-guard.js'
 import { Reports } from './reports.js'
 import { type ReleaseSettings, compileSettings, mergeOptions } from './settings.js'
-import { Counts, type ReleaseStatus } from './status.js'
-import { type MayAdvance, Timeline } from './timeline.js'
-import { admit, guardAfter, guardOf, ticketOf } from './watched.js'
+import { Counts, type ReleaseStatus, statusOf } from './status.js'
+import { Timeline } from './timeline.js'
 
 /** What changed a release: a person's or the guard's move, an update, or time that ran out. */
 export interface ReleaseChange {
@@ -44,9 +44,7 @@ export class Release {
   readonly #counts = new Counts()
   readonly #reports = new Reports(() => this.options)
   readonly #listeners = new Listeners<ReleaseEvents>((error) => this.#reports.errorOnce('listener', error))
-  readonly #host: GuardHost
-  #guard: Guard | null
-  #mayAdvance: MayAdvance | null = null
+  readonly #guard: ReleaseGuard
   #closed = false
   /** One object for all requests: nothing is made anew for each. */
   readonly #draw: { -readonly [Key in keyof Draw]: Draw[Key] }
@@ -64,9 +62,8 @@ export class Release {
       nextBucket: (bucketsOnB) => this.#rotation.next(bucketsOnB),
       newId: randomUUID,
     }
-    this.#host = this.#hostOfGuard()
-    this.#guard = null
-    this.#watchBy(guardOf(settings, this.#host))
+    this.#guard = new ReleaseGuard(this.#hostOfGuard())
+    this.#guard.begin(settings)
   }
 
   get name(): string {
@@ -89,11 +86,11 @@ export class Release {
    */
   decideBy(facts: Facts, plan: Plan = this.options.plan): Decision {
     const draw = this.#draw
-    draw.bucketsOnB = this.#timeline.advance(this.#mayAdvance, this.#completed)
+    draw.bucketsOnB = this.#timeline.advance(this.#guard.mayAdvance, this.#completed)
     draw.standing = this.#timeline.standing
     const decision = decide(plan, draw, facts)
     this.#counts.decided(decision)
-    if (this.#guard !== null) admit(this.#guard, decision)
+    this.#guard.admit(decision)
     if (this.#listeners.has('decision')) this.#listeners.emit('decision', decision)
     return decision
   }
@@ -187,24 +184,8 @@ export class Release {
 
   /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
-    const { name, percentage, steps, start, duration } = this.options
-    this.#timeline.wait(this.#mayAdvance)
-    const { reason, by, at, elapsed } = this.#timeline.carried()
-    return {
-      name,
-      state: this.#timeline.state(),
-      percentage,
-      bucketsOnB: this.#timeline.bucketsOnB(),
-      steps,
-      start,
-      duration: start === null ? null : duration,
-      endsAt: this.#timeline.endsAt(),
-      counts: this.#counts.snapshot(),
-      reason,
-      by,
-      at,
-      elapsed,
-    }
+    this.#timeline.wait(this.#guard.mayAdvance)
+    return statusOf(this.#timeline, this.#counts)
   }
 
   on<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): this {
@@ -221,26 +202,25 @@ export class Release {
   record(outcome: Outcome): void {
     const failed = !outcome.aborted && (outcome.error !== null || (outcome.status !== null && outcome.status >= 500))
     if (failed) this.#counts.failed(outcome.decision)
-    this.#guard?.observe(ticketOf(outcome.decision), outcome)
+    this.#guard.observe(outcome)
     if (this.#listeners.has('outcome')) this.#listeners.emit('outcome', outcome)
   }
 
   /** Counts a decided request as failed although its status does not say so: the application knows better. */
   fail(decision: Decision, reason: string): void {
     this.#counts.failed(decision)
-    this.#guard?.fail(ticketOf(decision), reason)
+    this.#guard.fail(decision, reason)
   }
 
   /** What watches the release; `null` where the option `guard` is off. */
   get guard(): { report(): GuardReport } | null {
-    return this.#guard
+    return this.#guard.guard
   }
 
   /** The decision instead of one for B that A must serve. */
   fallback(decision: Decision, plan: Plan = this.options.plan): Decision {
     this.#counts.fellBack()
-    // Without effect where B was tried: that counts as B's.
-    this.#guard?.withdraw(ticketOf(decision))
+    this.#guard.withdraw(decision)
     return new DrawnDecision(
       plan,
       decision.bucketsOnB,
@@ -265,7 +245,7 @@ export class Release {
   /** Ends what the release runs by itself. It still decides; changing it is refused. */
   close(): void {
     this.#closed = true
-    this.#guard?.close()
+    this.#guard.close()
     this.#listeners.clear()
   }
 
@@ -283,12 +263,7 @@ export class Release {
     const before = this.options
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)
-    this.#watchBy(guardAfter(this.#guard, before, settings, this.#host))
-  }
-
-  #watchBy(guard: Guard | null): void {
-    this.#guard = guard
-    this.#mayAdvance = guard === null ? null : (bucketsOnB, steps) => guard.mayAdvance(bucketsOnB, steps)
+    this.#guard.replace(before, settings)
   }
 
   #hostOfGuard(): GuardHost {
@@ -297,7 +272,7 @@ export class Release {
       standing: () => {
         const { start, steps } = this.options
         const timeline = this.#timeline
-        timeline.wait(this.#mayAdvance)
+        timeline.wait(this.#guard.mayAdvance)
         return { state: timeline.state(), bucketsOnB: timeline.bucketsOnB(), steps, ramping: start !== null }
       },
       pause: (reason) => this.#move('pause', reason, 'guard'),
