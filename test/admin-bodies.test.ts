@@ -1,6 +1,8 @@
 import { Agent } from 'node:http'
 import { type Socket, connect } from 'node:net'
 import { once } from 'node:events'
+import { listenAdmin } from '@canary-release/admin'
+import { createRegistry, memoryStore } from '@canary-release/core/registry'
 import { describe, expect, test } from 'vitest'
 import { openAdmin } from './admin-client.js'
 
@@ -132,5 +134,28 @@ describe('closing', () => {
     expect(await untilClosed(socket)).toMatch(/^HTTP\/1\.1 201 /)
     await closed
     await expect(admin.call('GET', '/')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+  })
+
+  test('cuts off who is still not answered after its time', async () => {
+    let asked = () => {}
+    const reached = new Promise<void>((resolve) => (asked = resolve))
+    const registry = await createRegistry({ store: memoryStore() })
+    const admin = await listenAdmin({
+      registry,
+      port: 0,
+      timeoutMs: 100,
+      authenticate: () => {
+        asked()
+        return new Promise(() => {})
+      },
+    })
+    const socket = await opened(admin.url)
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await reached
+    const closed = admin.close()
+    expect(await untilClosed(socket)).toBe('')
+    await closed
+    await admin.close()
+    await registry.close()
   })
 })

@@ -148,6 +148,10 @@ describe('canaries', () => {
       rules: expect.arrayContaining([{ rule: 'consumer', applies: false, why: 'the request has no consumer' }]),
     })
     expect((await call('GET', path)).body).toMatchObject({ decision: { hashedBy: 'none' }, identity: null })
+    expect(await call('GET', '/canaries/nothing/explain')).toMatchObject({
+      status: 404,
+      body: { message: 'Not found' },
+    })
     expect(registry.release(id)?.status()).toEqual(before)
   })
 

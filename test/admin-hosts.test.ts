@@ -203,4 +203,35 @@ describe('a body that the application has read and kept', () => {
       await registry.close()
     }
   })
+
+  for (const [what, left, refusal] of [
+    [
+      'nests without end',
+      { body: JSON.parse(`${'{"a":'.repeat(10)}1${'}'.repeat(10)}`) },
+      [400, 'Cannot parse form body'],
+    ],
+    ['is no record', { body: ['host=h'] }, [400, 'Cannot parse form body']],
+    ['has more than 1 MB', { rawBody: Buffer.alloc(1024 * 1024 + 1) }, [413, 'Request body too large']],
+  ] as const) {
+    test(`is refused where what was made of it ${what}`, async () => {
+      const registry = await openRegistry()
+      const { url, close } = await (HOSTS[0] ?? expect.fail()).open({
+        authenticate: async (request) => {
+          for await (const _ of request) continue
+          Object.assign(request, left)
+          return 'me'
+        },
+        registry,
+        logger: SILENT,
+      })
+      try {
+        const { status, body } = await send(url, 'POST', '/admin/services', { form: ['host=h'] })
+        expect([status, body]).toEqual([refusal[0], { message: refusal[1] }])
+        expect(registry.version).toBe(0)
+      } finally {
+        await close()
+        await registry.close()
+      }
+    })
+  }
 })

@@ -305,6 +305,10 @@ describe('options', () => {
         expect.objectContaining({ code: 'ERR_CANARY_OPTION', message }),
       )
     }
+    for (const none of [null, undefined, 'http://127.0.0.1:8001']) {
+      expect(() => Reflect.apply(adminHandler, null, [none])).toThrow('admin: options must be an object')
+      await expect(Reflect.apply(listenAdmin, null, [none])).rejects.toThrow('admin: options must be an object')
+    }
     await expect(listenAdmin({ registry, port: 70_000 })).rejects.toMatchObject({
       message: 'admin: port must be between 0 and 65535',
     })

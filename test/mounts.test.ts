@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { CanaryError, apiKeyConsumers, createRelease } from '@canary-release/core'
 import { createHandler } from '@canary-release/core/node'
 import { createRegistry, memoryStore } from '@canary-release/core/registry'
@@ -68,4 +71,17 @@ test('a mount that is closed lets go of the release that it was given whole', as
   expect(listeners.size).toBe(1)
   await handler.close()
   expect(listeners.size).toBe(0)
+})
+
+test('a handler of node:http that nothing follows answers 404 where it only rewrites', async () => {
+  const server = createServer(createHandler({ ...options(), mode: 'rewrite' }))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const response = await fetch(`http://127.0.0.1:${port}/`)
+  expect([response.status, await response.json()]).toEqual([
+    404,
+    { code: 'ERR_NOT_FOUND', message: 'nothing handles this request' },
+  ])
 })

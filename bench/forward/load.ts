@@ -44,11 +44,11 @@ export async function load(options: Load): Promise<Measured> {
   return { ...counted, cpuUs: requests === 0 ? Number.NaN : (cpu * 1e6) / requests }
 }
 
-/** Many consumers, so that both upstreams have their share; every request is made before the load begins. */
+/** So many consumers that each upstream has about half; every request is made before the load begins. */
 const script = (upload: boolean) => `local requests, at = {}, 0
 function init(args)
   ${upload ? 'wrk.method = "POST"\n  wrk.body = string.rep("x", 1048576)' : ''}
-  for i = 1, ${upload ? 16 : 256} do
+  for i = 1, ${upload ? 64 : 256} do
     wrk.headers["apikey"] = "7b1d9c52-2a4e-4f0e-9c61-" .. string.format("%012d", i)
     requests[i] = wrk.format()
   end

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type Socket, connect } from 'node:net'
 import { attachUpgrades, createHandler } from '@canary-release/core/node'

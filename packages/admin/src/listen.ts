@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type Server, createServer } from 'node:http'
 import { isLocalName, isLoopback, plainHost } from './loopback.js'
 import { adminHandler } from './node-handler.js'
-import { type AdminOptions, compileOptions, optionError } from './options.js'
+import { type AdminOptions, checkObject, compileOptions, optionError } from './options.js'
 
 export interface ListenOptions extends Omit<AdminOptions, 'basePath'> {
   /** Where to listen. Anything but loopback needs a token. @default '127.0.0.1' */
@@ -27,6 +27,7 @@ export interface AdminServer {
  * @throws {Error} of `server.listen`: EADDRINUSE …
  */
 export async function listenAdmin(options: ListenOptions): Promise<AdminServer> {
+  checkObject(options)
   const { host = '127.0.0.1', port = 8001, ...rest } = options
   if (typeof host !== 'string' || host === '') throw optionError('host must be a host name or address')
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionError('port must be between 0 and 65535')

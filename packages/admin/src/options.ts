@@ -32,7 +32,7 @@ const NAMES = ['registry', 'token', 'authenticate', 'allowedHosts', 'basePath', 
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
 export function compileOptions(options: AdminOptions): AppOptions {
-  if (typeof options !== 'object' || options === null) throw optionError('options must be an object')
+  checkObject(options)
   for (const name of Object.keys(options)) {
     if (!NAMES.includes(name))
       throw optionError(`${name.slice(0, 100)} is not an option: known are ${NAMES.join(', ')}`)
@@ -53,6 +53,10 @@ export function compileOptions(options: AdminOptions): AppOptions {
     timeoutMs,
     logger: logger ?? console,
   }
+}
+
+export function checkObject(options: unknown): void {
+  if (typeof options !== 'object' || options === null) throw optionError('options must be an object')
 }
 
 function authenticationOf(

@@ -184,7 +184,7 @@ const AT = /[@\uff20\ufe6b]|%(?:25){0,9}40/g
 const HOST_AND_PORT = /^(?:\[[0-9a-f:.]{2,45}\]|[^:]{1,253})(?::\d{0,5})?$/i
 
 /** A URL without what stands before its `@`, and without query and fragment; well-formed or not. */
-function redactUrl(text: string): string {
+export function redactUrl(text: string): string {
   const [open = ''] = SCHEME.exec(text) ?? []
   let secret = -1
   for (const { index, 0: at } of text.matchAll(AT)) secret = index + at.length

@@ -224,6 +224,23 @@ describe('a change of the registry', () => {
     expect(registry.get('services', 'orders')?.entity.host).toBe('other')
   })
 
+  it('gives up where others are always faster, with nothing changed', async () => {
+    const store: Store = { ...memoryStore(), save: async () => 'conflict' }
+    await using registry = await testRegistry({ store })
+    await expect(addOrders(registry)).rejects.toMatchObject({
+      code: 'ERR_CANARY_STORE',
+      message: expect.stringMatching(/changed by others \d+ times in a row/),
+    })
+    expect(registry.version).toBe(0)
+  })
+
+  it('refuses work that goes on after it returned', async () => {
+    await using registry = await testRegistry()
+    const change = registry.change('ops', async (draft) => draft.create('services', { name: 'a', url: 'http://a' }))
+    await expect(change).rejects.toThrow('the work of a registry change must be done when it returns')
+    expect(registry.version).toBe(0)
+  })
+
   it('creates or replaces by id and by name', async () => {
     await using registry = await testRegistry()
     const id = '11111111-2222-3333-4444-555555555555'

@@ -138,12 +138,49 @@ upstreams:
       /alias/,
     ],
     ['is nested without end', `_format_version: "3.0"\nservices: ${'['.repeat(20_000)}`, /line \d+, column \d+: /],
+    [
+      'has no list where one belongs',
+      '_format_version: "3.0"\nservices: 1',
+      /line 2, column 11: services: expected an array/,
+    ],
+    [
+      'lists what is no record',
+      '_format_version: "3.0"\nservices:\n  - 1',
+      /line 3, column 5: services\.0: expected a record/,
+    ],
+    [
+      'says twice what something belongs to',
+      '_format_version: "3.0"\nservices:\n  - name: a\n    url: http://a\n    plugins:\n      - name: canary\n        service: b',
+      /line 7, column 18: services\.0\.plugins\.0\.service: is said by its place already/,
+    ],
+    [
+      'has a URL that is none',
+      '_format_version: "3.0"\nservices:\n  - url: nonsense',
+      /line 3, column 10: .*missing host in url/,
+    ],
+    ['is larger than 32 MB', ' '.repeat(32 * 1024 * 1024 + 1), /line 1, column 1: longer than 33554432 characters/],
+    [
+      'goes on after its end, in JSON',
+      '{"_format_version": "3.0"}\n{}',
+      /line 2, column 1: nothing may follow the value/,
+    ],
+    ['lacks a colon, in JSON', '{"_format_version" "3.0"}', /line 1, column 20: expected :/],
     ['is nested without end, in JSON', `{"services":${'['.repeat(20_000)}`, /nested deeper than 200 levels/],
   ] as const) {
     it(`is refused with its line where it ${what}`, () => {
       expect(() => parseDeclarative(text)).toThrow(wrong(message))
     })
   }
+
+  it('names what it belongs to by an id as well, and may have an empty list', async () => {
+    const id = '7b1d9c52-2a4e-4f0e-9c61-0123456789ab'
+    const text = `_format_version: "3.0"
+consumers: ~
+services: [{ id: ${id}, name: orders, url: "http://orders" }]
+routes: [{ name: all, paths: [/], service: ${id} }]`
+    await using registry = await testRegistry({ initial: parseDeclarative(text) })
+    expect(registry.get('routes', 'all')?.entity.service).toEqual({ id })
+  })
 
   it('keeps nothing where it does not fit', async () => {
     const bodies = [

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { CanaryError } from '../errors.js'
+import { optionError } from '../option-error.js'
 import { type Body, isBody } from './body.js'
 import { ENTITY_KINDS, type EntityKind } from './entities.js'
 import { isUuid } from './fields.js'
@@ -27,6 +28,7 @@ export interface DeclarativeOptions {
  * @throws {CanaryError} ERR_CANARY_OPTION that names line, place and reason
  */
 export function parseDeclarative(text: string, options: DeclarativeOptions = {}): Declarative {
+  if (typeof text !== 'string') throw optionError('parseDeclarative', 'must get a text', text)
   const { otherPlugins = 'refuse', format = /^\s*\{/.test(text) ? 'json' : 'yaml' } = options
   const source = readDeclarativeText(text, format)
   const { bodies } = new DeclarativeReader(source, otherPlugins)

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { CanaryError } from '../errors.js'
+import { optionError } from '../option-error.js'
 import type { Logger } from '../release/logger.js'
 import { FileLock } from './file-lock.js'
 import { FileWatch } from './file-watch.js'
@@ -34,8 +35,11 @@ interface Seen {
  * One process writes: from its first change on it holds `<path>.lock`, and a second writer is refused with its pid.
  * Others may read and watch. An edit by hand is taken, or refused and reported while the last good state stays in force;
  * changes are then refused too, as they would overwrite it. The file is for its owner only (0600).
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION where `path` is none: an environment variable that is not set
  */
 export function fileStore(path: string, { readOnly = false, logger = console }: FileStoreOptions = {}): Store {
+  if (typeof path !== 'string' || path === '') throw optionError('fileStore', 'must get the path of a file', path)
   return new FileStore(resolve(path), readOnly, logger)
 }
 

@@ -1,5 +1,6 @@
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
+import { parseOptions } from '../option-error.js'
 import type { Move } from '../release/lifecycle.js'
 import type { Logger } from '../release/logger.js'
 import type { ReleaseOptions } from '../release/options.js'
@@ -9,6 +10,7 @@ import type { Draft, Parent } from './draft.js'
 import type { EntityKind } from './entities.js'
 import type { Mount, MountScope } from './mount.js'
 import type { KnownConsumer } from './known-consumers.js'
+import { registryOptionsSchema } from './registry-options.js'
 import { StoredRegistry } from './stored-registry.js'
 import type { AuditEntry, Row, Store, StoredState } from './store.js'
 
@@ -107,11 +109,15 @@ export interface Registry {
 /**
  * Opens a registry on a store.
  *
- * @throws {CanaryError} ERR_CANARY_STORE where the store cannot be read or is damaged
+ * @throws {CanaryError} ERR_CANARY_OPTION; ERR_CANARY_STORE where the store cannot be read or is damaged
  * @throws {ViolationError} where `initial` does not fit
  */
 export async function createRegistry(options: RegistryOptions): Promise<Registry> {
-  const { store, initial, guard = false, logger = console, onError, clock = Date.now, random } = options
+  const { store, initial, guard, logger, onError, clock, random } = parseOptions(
+    registryOptionsSchema,
+    options,
+    'registry',
+  )
   const report = onError ?? ((error) => logger.error(`canary registry: ${String(error)}`))
   const registry = new StoredRegistry(store, { guard, logger, onError, clock, random }, report)
   try {

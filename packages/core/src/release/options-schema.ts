@@ -16,7 +16,7 @@ const cookieName = z.string().regex(HEADER_NAME, { error: 'must be a cookie name
 const GROUPS = 'must be a list of one group or more'
 const groupNames = z.array(z.string({ error: 'must be a text' }).min(1), { error: GROUPS }).min(1, { error: GROUPS })
 const isFunction = <T>(value: unknown): value is T => typeof value === 'function'
-const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
+export const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
 
 const HASH = 'must be consumer, ip, none, { header }, { cookie }, { allow: groups } or { deny: groups }'
 const hashBranches = {
@@ -89,6 +89,19 @@ function guardBranch(value: unknown): z.ZodType<boolean | GuardOptions> {
   return isPlain(value) ? guardOptionsSchema : z.boolean({ error: 'must be true, false or the options of a guard' })
 }
 
+export const guardSchema = z
+  .unknown()
+  .transform((value, context) => parseBranch(value, context, guardBranch(value)))
+  .prefault(false)
+export const loggerSchema = z.custom<Logger>((value) => hasFunctions(value, ['info', 'warn', 'error']), {
+  error: 'must have the functions info, warn and error',
+})
+
+/** Whether something has the methods of an interface that a program may implement. */
+export function hasFunctions(value: unknown, names: readonly string[]): boolean {
+  return isPlain(value) && names.every((name) => isFunction(Reflect.get(value, name)))
+}
+
 const PERCENTAGE = 'must be between 0 and 100'
 const STEPS = 'must be a whole number from 1 to 4294967296'
 const START = 'must be a Date, an ISO date or epoch seconds'
@@ -111,12 +124,7 @@ const mountShape = {
     .nullable()
     .default(null),
   proxy: proxyOptionsSchema.prefault({}),
-  logger: z
-    .custom<Logger>(
-      (value) => isPlain(value) && ['info', 'warn', 'error'].every((name) => isFunction(Reflect.get(value, name))),
-      { error: 'must have the functions info, warn and error' },
-    )
-    .default(() => console),
+  logger: loggerSchema.default(() => console),
   onError: aFunction<(error: unknown) => void>().nullable().default(null),
 }
 
@@ -169,10 +177,7 @@ export const releaseOptionsSchema = z.strictObject({
   hash: hashSchema.prefault('consumer'),
   override: z.strictObject({ header: headerName.optional(), cookie: cookieName.optional() }).default({}),
   upstreamFallback: z.boolean().default(false),
-  guard: z
-    .unknown()
-    .transform((value, context) => parseBranch(value, context, guardBranch(value)))
-    .prefault(false),
+  guard: guardSchema,
   enabled: z.boolean().default(true),
   state: z
     .strictObject({

@@ -28,11 +28,20 @@ const MAX_KEY = 4096
  *
  * It says who calls, it does not turn anybody away: a request with an unknown key has no consumer.
  *
- * @throws {CanaryError} ERR_CANARY_OPTION where neither `header` nor `query` is given
+ * @throws {CanaryError} ERR_CANARY_OPTION where neither `header` nor `query` is given, or no `keys`
  */
-export function apiKeyConsumers({ header, query, keys }: ApiKeyOptions): (request: KeyedRequest) => ConsumerValue {
+export function apiKeyConsumers(options: ApiKeyOptions): (request: KeyedRequest) => ConsumerValue {
+  const { header, query, keys } = options ?? {}
   if (header === undefined && query === undefined) {
     throw optionError('apiKeyConsumers', 'must say the header or the query parameter that holds the key', undefined)
+  }
+  if (typeof keys !== 'function' && (typeof keys !== 'object' || keys === null)) {
+    // Nothing of what was given is said: it may be a key.
+    throw optionError(
+      'apiKeyConsumers.keys',
+      'must be a function, or an object with the consumer of each key',
+      undefined,
+    )
   }
   const headerName = header?.toLowerCase()
   const consumerOf = typeof keys === 'function' ? keys : compareWith(keys)
