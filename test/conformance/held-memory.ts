@@ -26,5 +26,7 @@ export function watchHeldMemory(): { readonly passed: (bytes: number) => void; r
 function heldNow(): number {
   if (typeof collected !== 'function') throw new TypeError('this Node collects nothing on demand')
   collected()
+  // The first one's buffers may still be freed by another thread; the next collection waits for that.
+  collected()
   return process.memoryUsage().arrayBuffers
 }

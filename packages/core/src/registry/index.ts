@@ -8,14 +8,8 @@ export type { KnownConsumer } from './known-consumers.js'
 export type { Mount, MountScope, Place, Resolution } from './mount.js'
 export { type FileStoreOptions, fileStore } from './file-store.js'
 export { memoryStore } from './memory-store.js'
-export {
-  type ListQuery,
-  type Page,
-  type Registry,
-  type RegistryChange,
-  type RegistryOptions,
-  createRegistry,
-} from './registry.js'
+export { type RegistryOptions, createRegistry } from './create-registry.js'
+export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
   AUDIT_LIMIT,
   type AuditEntry,

@@ -1,34 +1,12 @@
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
-import { parseOptions } from '../option-error.js'
 import type { Move } from '../release/lifecycle.js'
-import type { Logger } from '../release/logger.js'
-import type { ReleaseOptions } from '../release/options.js'
 import type { Release } from '../release/release.js'
-import type { Declarative } from './declarative.js'
 import type { Draft, Parent } from './draft.js'
 import type { EntityKind } from './entities.js'
 import type { Mount, MountScope } from './mount.js'
 import type { KnownConsumer } from './known-consumers.js'
-import { registryOptionsSchema } from './registry-options.js'
-import { StoredRegistry } from './stored-registry.js'
-import type { AuditEntry, Row, Store, StoredState } from './store.js'
-
-export interface RegistryOptions {
-  readonly store: Store
-  /** What the registry begins with where the store holds nothing yet. @default empty */
-  readonly initial?: Declarative | undefined
-  /** Guards every release. @default false */
-  readonly guard?: ReleaseOptions['guard']
-  /** @default console */
-  readonly logger?: Logger | undefined
-  /** Told of problems that no caller waits for: a store that stopped, a file that cannot be taken. @default the logger */
-  readonly onError?: ((error: unknown) => void) | undefined
-  /** Milliseconds since the epoch. @default Date.now */
-  readonly clock?: (() => number) | undefined
-  /** 0 ≤ n < 1. @default Math.random */
-  readonly random?: (() => number) | undefined
-}
+import type { AuditEntry, Row, StoredState } from './store.js'
 
 export interface ListQuery {
   /** 1 … 1000. @default 100 */
@@ -104,34 +82,4 @@ export interface Registry {
   on(name: 'change', listener: (change: RegistryChange) => void): () => void
   /** Ends watching, closes releases and store. What mounts find stays as it was. */
   close(): Promise<void>
-}
-
-/**
- * Opens a registry on a store.
- *
- * @throws {CanaryError} ERR_CANARY_OPTION; ERR_CANARY_STORE where the store cannot be read or is damaged
- * @throws {ViolationError} where `initial` does not fit
- */
-export async function createRegistry(options: RegistryOptions): Promise<Registry> {
-  const { store, initial, guard, logger, onError, clock, random } = parseOptions(
-    registryOptionsSchema,
-    options,
-    'registry',
-  )
-  const report = onError ?? ((error) => logger.error(`canary registry: ${String(error)}`))
-  const registry = new StoredRegistry(store, { guard, logger, onError, clock, random }, report)
-  try {
-    const present = await registry.open()
-    if (!present && initial !== undefined) {
-      await registry.change('initial', (draft) => {
-        // Another process that began at the same time may have been faster.
-        if (registry.version > 0) return
-        for (const { kind, body } of initial.bodies) draft.create(kind, body)
-      })
-    }
-  } catch (error) {
-    await registry.close()
-    throw error
-  }
-  return registry
 }

@@ -14,7 +14,7 @@ import type { ReleaseOptions } from './options.js'
 import { ReleaseGuard } from './release-guard.js'
 import { Reports } from './reports.js'
 import { type ReleaseSettings, compileSettings, mergeOptions } from './settings.js'
-import { Counts, type ReleaseStatus, statusOf } from './status.js'
+import { Counts, type ReleaseStatus } from './status.js'
 import { Timeline } from './timeline.js'
 
 /** What changed a release: a person's or the guard's move, an update, or time that ran out. */
@@ -185,7 +185,7 @@ export class Release {
   /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
     this.#timeline.wait(this.#guard.mayAdvance)
-    return statusOf(this.#timeline, this.#counts)
+    return this.#timeline.status(this.#counts.snapshot())
   }
 
   on<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): this {

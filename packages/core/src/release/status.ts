@@ -1,6 +1,5 @@
 import type { Decision } from '../decision/decision.js'
 import type { ReleaseState } from './lifecycle.js'
-import type { Timeline } from './timeline.js'
 
 /** Requests of one upstream since the release was built. */
 export interface UpstreamCounts {
@@ -66,26 +65,5 @@ export class Counts {
       B: { requests: this.#requestsB, failures: this.#failuresB },
       fallback: this.#fallback,
     }
-  }
-}
-
-/** What a release is and does at this instant. */
-export function statusOf(timeline: Timeline, counts: Counts): ReleaseStatus {
-  const { name, percentage, steps, start, duration } = timeline.settings
-  const { reason, by, at, elapsed } = timeline.carried()
-  return {
-    name,
-    state: timeline.state(),
-    percentage,
-    bucketsOnB: timeline.bucketsOnB(),
-    steps,
-    start,
-    duration: start === null ? null : duration,
-    endsAt: timeline.endsAt(),
-    counts: counts.snapshot(),
-    reason,
-    by,
-    at,
-    elapsed,
   }
 }

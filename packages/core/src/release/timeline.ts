@@ -3,6 +3,7 @@ import { elapsedUntil } from '../decision/schedule.js'
 import { type ReleaseRecord, type ReleaseState, elapsedAt } from './lifecycle.js'
 import { type Ramp, bucketsOfRamp, compileRamp, crossingOf, shareOf, standingOf } from './ramp.js'
 import type { ReleaseSettings } from './settings.js'
+import type { ReleaseStatus } from './status.js'
 
 /** Whether a ramp may leave `bucketsOnB`: what a guard says. */
 export type MayAdvance = (bucketsOnB: number, steps: number) => boolean
@@ -131,5 +132,26 @@ export class Timeline {
   /** When a bucket goes over to B, an ISO date; `null` likewise. */
   crossing(bucket: number): string | null {
     return crossingOf(this.#share, bucket)
+  }
+
+  /** What the release is and does at this instant. */
+  status(counts: ReleaseStatus['counts']): ReleaseStatus {
+    const { name, percentage, steps, start, duration } = this.settings
+    const { reason, by, at, elapsed } = this.carried()
+    return {
+      name,
+      state: this.state(),
+      percentage,
+      bucketsOnB: this.bucketsOnB(),
+      steps,
+      start,
+      duration: start === null ? null : duration,
+      endsAt: this.endsAt(),
+      counts,
+      reason,
+      by,
+      at,
+      elapsed,
+    }
   }
 }

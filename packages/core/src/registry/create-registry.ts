@@ -1,0 +1,65 @@
+import { z } from 'zod'
+import { parseOptions } from '../option-error.js'
+import type { Logger } from '../release/logger.js'
+import type { ReleaseOptions } from '../release/options.js'
+import { aFunction, guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
+import type { Declarative } from './declarative.js'
+import type { Registry } from './registry.js'
+import { StoredRegistry } from './stored-registry.js'
+import type { Store } from './store.js'
+
+export interface RegistryOptions {
+  readonly store: Store
+  /** What the registry begins with where the store holds nothing yet. @default empty */
+  readonly initial?: Declarative | undefined
+  /** Guards every release. @default false */
+  readonly guard?: ReleaseOptions['guard']
+  /** @default console */
+  readonly logger?: Logger | undefined
+  /** Told of problems that no caller waits for: a store that stopped, a file that cannot be taken. @default the logger */
+  readonly onError?: ((error: unknown) => void) | undefined
+  /** Milliseconds since the epoch. @default Date.now */
+  readonly clock?: (() => number) | undefined
+  /** 0 ≤ n < 1. @default Math.random */
+  readonly random?: (() => number) | undefined
+}
+
+const isStore = (value: unknown): value is Store => hasFunctions(value, ['load', 'save', 'watch', 'close'])
+const isDeclarative = (value: unknown): value is Declarative =>
+  typeof value === 'object' && value !== null && 'bodies' in value && Array.isArray(value.bodies)
+
+const optionsSchema = z.strictObject({
+  store: z.custom<Store>(isStore, { error: 'must be a store: memoryStore(), fileStore(path) or one of your own' }),
+  initial: z.custom<Declarative>(isDeclarative, { error: 'must be what parseDeclarative made' }).optional(),
+  guard: guardSchema,
+  logger: loggerSchema.default(() => console),
+  onError: aFunction<(error: unknown) => void>().optional(),
+  clock: aFunction<() => number>().default(() => Date.now),
+  random: aFunction<() => number>().optional(),
+})
+
+/**
+ * Opens a registry on a store.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION; ERR_CANARY_STORE where the store cannot be read or is damaged
+ * @throws {ViolationError} where `initial` does not fit
+ */
+export async function createRegistry(options: RegistryOptions): Promise<Registry> {
+  const { store, initial, guard, logger, onError, clock, random } = parseOptions(optionsSchema, options, 'registry')
+  const report = onError ?? ((error) => logger.error(`canary registry: ${String(error)}`))
+  const registry = new StoredRegistry(store, { guard, logger, onError, clock, random }, report)
+  try {
+    const present = await registry.open()
+    if (!present && initial !== undefined) {
+      await registry.change('initial', (draft) => {
+        // Another process that began at the same time may have been faster.
+        if (registry.version > 0) return
+        for (const { kind, body } of initial.bodies) draft.create(kind, body)
+      })
+    }
+  } catch (error) {
+    await registry.close()
+    throw error
+  }
+  return registry
+}
