@@ -5,7 +5,7 @@ import type { AddressInfo, Server as NetServer } from 'node:net'
 import { type Decision, createRelease } from '@canary-release/core'
 import { attachUpgrades, createHandler } from '@canary-release/core/node'
 import { attachUpgrades as attachExpress, canary as expressCanary } from '@canary-release/express'
-import { canary as fastifyCanary } from '@canary-release/fastify'
+import { canaryDecision, canary as fastifyCanary } from '@canary-release/fastify'
 import { attachUpgrades as attachKoa, canary as koaCanary } from '@canary-release/koa'
 import fastifyJwt from '@fastify/jwt'
 import Router from '@koa/router'
@@ -231,6 +231,22 @@ describe('Fastify', () => {
       headers: { 'content-type': 'application/json' },
     })
     expect(await response.json()).toEqual({ parsed: { a: 1 } })
+  })
+
+  test('answers 404 where the plugin that forwards is told to rewrite: no route of its own comes after it', async () => {
+    const app = Fastify()
+    app.setNotFoundHandler((request, reply) => reply.code(404).send({ nothing: request.url }))
+    await app.register(fastifyCanary, { ...options(), mode: 'rewrite' })
+    const response = await fetch(`${await listenFastify(app)}/x`)
+    expect([response.status, await response.json()]).toEqual([404, { nothing: '/x' }])
+  })
+
+  test('only decides with canaryDecision, whatever the mode', async () => {
+    const app = Fastify()
+    await app.register(canaryDecision, options({ percentage: 100 }))
+    app.get('/x', (request) => ({ upstream: request.canary?.upstream }))
+    const response = await fetch(`${await listenFastify(app)}/x`)
+    expect(await response.json()).toEqual({ upstream: 'B' })
   })
 
   test('a wrong option rejects the registration', async () => {

@@ -121,4 +121,18 @@ export function registry(stage: Stage): void {
     made.release(pluginOf(made))?.rollback('bad numbers')
     for (const path of ['/one', '/two']) expect((await echoOf(url + path)).name).toBe('A')
   })
+
+  test('a groups function that throws is reported once for the mount, and nobody is in a group', async () => {
+    const made = await withCanary({ hash: 'allow', groups: ['staff'] })
+    const errors: unknown[] = []
+    const groups = () => {
+      throw new Error('no directory')
+    }
+    const onError = (error: unknown) => errors.push(error)
+    const { url } = await stage.mounted({
+      mounts: [{ source: { registry: made, service: 'orders', groups, onError, logger: quiet } }],
+    })
+    for (let i = 0; i < 3; i += 1) expect((await echoOf(url)).name).toBe('A')
+    expect(errors).toEqual([new Error('no directory')])
+  })
 }

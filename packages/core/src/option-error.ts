@@ -16,39 +16,25 @@ export function optionError(path: string, expectation: string, given: unknown): 
 export function parseOptions<Schema extends z.ZodType>(schema: Schema, input: unknown, prefix = ''): z.output<Schema> {
   const result = schema.safeParse(input)
   if (result.success) return result.data
-  const issue = deepest(result.error.issues, [])
-  if (issue === null) throw optionError(prefix || 'options', 'must be valid', input)
-  throw describe(schema, input, issue, prefix)
+  throw describe(schema, input, worst(result.error), prefix)
 }
 
 /** For a transform: goes on with the one branch that was meant, so that a wrong value gets its message and no other's. */
 export function parseBranch<Output>(value: unknown, context: z.RefinementCtx, schema: z.ZodType<Output>): Output {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const found = deepest(result.error.issues, [])
-  const [key = ''] = found?.issue.code === 'unrecognized_keys' ? found.issue.keys : []
-  const base = [...(found?.path ?? [])]
-  const message = key === '' ? expectationOf(found) : unknownOption(key, knownNames(schema, base))
-  context.addIssue({ code: 'custom', path: key === '' ? base : [...base, key], message })
+  const issue = worst(result.error)
+  const [key = ''] = issue.code === 'unrecognized_keys' ? issue.keys : []
+  const message = key === '' ? expectationOf(issue) : unknownOption(key, knownNames(schema, issue.path))
+  context.addIssue({ code: 'custom', path: key === '' ? [...issue.path] : [...issue.path, key], message })
   return z.NEVER
 }
 
-interface Found {
-  readonly issue: z.core.$ZodIssue
-  readonly path: Path
-}
-
-/** A misspelt name, else the first issue; inside a union the branch that came furthest: that is the one that was meant. */
-function deepest(issues: readonly z.core.$ZodIssue[], base: Path): Found | null {
-  const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]
-  if (issue === undefined) return null
-  const path = [...base, ...issue.path]
-  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
-    const inner = issue.errors.map((branch) => deepest(branch, path)).filter((found) => found !== null)
-    const furthest = inner.sort((a, b) => b.path.length - a.path.length)[0]
-    if (furthest !== undefined) return furthest
-  }
-  return { issue, path }
+/** A misspelt name, else the first issue: it may be what the others come from. */
+function worst(error: z.ZodError): z.core.$ZodIssue {
+  const issue = error.issues.find(({ code }) => code === 'unrecognized_keys') ?? error.issues[0]
+  if (issue === undefined) throw error
+  return issue
 }
 
 const NO_OPTION = 'is not an option'
@@ -58,20 +44,18 @@ function unknownOption(name: string, known: readonly string[]): string {
   return nearest === null ? `${NO_OPTION}: known are ${known.join(', ')}` : `${NO_OPTION}: did you mean ${nearest}?`
 }
 
-function describe(schema: z.ZodType, input: unknown, { issue, path }: Found, prefix: string): CanaryError {
+function describe(schema: z.ZodType, input: unknown, issue: z.core.$ZodIssue, prefix: string): CanaryError {
   if (issue.code === 'unrecognized_keys') {
     const [key = ''] = issue.keys
-    const unknown = unknownOption(key, knownNames(schema, path))
-    return new CanaryError('ERR_CANARY_OPTION', `${join(prefix, [...path, key])} ${unknown}`)
+    const unknown = unknownOption(key, knownNames(schema, issue.path))
+    return new CanaryError('ERR_CANARY_OPTION', `${join(prefix, [...issue.path, key])} ${unknown}`)
   }
-  const name = join(prefix, path)
+  const name = join(prefix, issue.path)
   if (issue.message.startsWith(NO_OPTION)) return new CanaryError('ERR_CANARY_OPTION', `${name} ${issue.message}`)
-  return optionError(name || 'options', expectationOf({ issue, path }), valueAt(input, path))
+  return optionError(name || 'options', expectationOf(issue), valueAt(input, issue.path))
 }
 
-function expectationOf(found: Found | null): string {
-  if (found === null) return 'must be valid'
-  const { issue } = found
+function expectationOf(issue: z.core.$ZodIssue): string {
   if (/^(?:must |is not )/.test(issue.message)) return issue.message
   if (issue.code === 'invalid_type') return `must be ${article(issue.expected)}`
   if (issue.code === 'too_small' && issue.origin === 'string') return 'must not be empty'
@@ -112,12 +96,8 @@ function shapeOf(schema: unknown): object {
   let at: unknown = schema
   for (let depth = 0; depth < 8 && typeof at === 'object' && at !== null; depth += 1) {
     if ('shape' in at && typeof at.shape === 'object' && at.shape !== null) return at.shape
-    if ('options' in at && Array.isArray(at.options)) {
-      return Object.assign({}, ...at.options.map((option: unknown) => shapeOf(option)))
-    }
-    if ('unwrap' in at && typeof at.unwrap === 'function') at = at.unwrap()
-    else if ('in' in at) at = at.in
-    else break
+    if (!('unwrap' in at && typeof at.unwrap === 'function')) break
+    at = at.unwrap()
   }
   return {}
 }

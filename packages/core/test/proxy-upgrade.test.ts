@@ -279,6 +279,38 @@ describe('a tunnel', () => {
   })
 })
 
+describe('an upgrade that the proxy is closed before', () => {
+  test('is answered 503 while it waits for its upstream', async () => {
+    const events = new EventEmitter()
+    await using upstream = await rawUpstream(onRequest((socket) => events.emit('asked', socket)))
+    const release = testRelease({ B: urlUpstream('B', upstream.port) })
+    await using front = await gateway(release)
+    const asked = once(events, 'asked')
+    const client = connect(front.port)
+    const answer = received(client)
+    const [far] = (await asked) as [Socket]
+    const gone = once(far, 'end')
+    await front.proxy.close(1)
+    client.end()
+    expect(await answer).toMatch(/^HTTP\/1\.1 503 [^]*ERR_CANARY_CLOSED/)
+    await gone
+    expect(front.results).toMatchObject([{ code: 'ERR_CANARY_CLOSED' }])
+  })
+
+  test('is cut off while its refusal is on its way', async () => {
+    const head = 'HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nno'
+    await using upstream = await rawUpstream(onRequest((socket) => void socket.write(head)))
+    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
+    const client = connect(front.port)
+    await once(client, 'data')
+    const closed = once(client, 'close')
+    await front.proxy.close(1)
+    client.end()
+    await closed
+    await allClosed(front.sockets)
+  })
+})
+
 async function echoServer() {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
   await once(server, 'listening')

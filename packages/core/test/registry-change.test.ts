@@ -168,6 +168,31 @@ describe('a change of the registry', () => {
       message: `the foreign key '{name="nowhere"}' does not reference an existing 'services' entity.`,
       fields: { service: { name: 'nowhere' } },
     })
+    for (const [key, fields] of [
+      ['gone', { service: { name: 'gone' } }],
+      ['00000000-0000-0000-0000-000000000000', { service: { id: '00000000-0000-0000-0000-000000000000' } }],
+      ['11111111-1111-4111-8111-111111111111', { service: { id: '11111111-1111-4111-8111-111111111111' } }],
+    ] as const) {
+      const below = registry.change('ops', (draft) => draft.create('plugins', CANARY, { kind: 'services', key }))
+      expect(await violationOf(below)).toMatchObject({ code: 4, fields })
+      const named = registry.change('ops', (draft) => draft.create('plugins', { ...CANARY, ...fields }))
+      expect(await violationOf(named)).toMatchObject({ code: 4, fields })
+    }
+  })
+
+  it('takes a reference by one name of the entity only', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    for (const service of [
+      {},
+      { name: 'orders', id: 'orders' },
+      { name: 1 },
+      { id: 'orders' },
+      { username: 'orders' },
+    ]) {
+      const change = registry.change('ops', (draft) => draft.create('plugins', { ...CANARY, service }))
+      expect(await violationOf(change)).toMatchObject({ code: 2, fields: { service: {} } })
+    }
   })
 
   it('keeps a service that has routes, and takes plugins and credentials along', async () => {

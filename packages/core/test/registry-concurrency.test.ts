@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Registry, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { type Registry, type Store, type StoreEvent, createRegistry, memoryStore } from '@canary-release/core/registry'
 import { CANARY, SILENT, addOrders, changed, disposable, testRegistry } from './registry-harness.js'
 
 const WRITERS = 50
@@ -92,5 +92,35 @@ describe('many writers at once', () => {
     })
     expect(tags).toEqual(['seen'])
     expect(deaf.get('plugins', entity.id)).not.toBeNull()
+  })
+
+  it('load anew where a change that they are told of does not follow on what they know', async () => {
+    const store = memoryStore()
+    await using mine = disposable(await createRegistry({ store, logger: SILENT }), {})
+    const logged: string[] = []
+    let tell: (event: StoreEvent) => void = () => undefined
+    const deaf: Store = {
+      ...store,
+      watch: (listener) => {
+        tell = listener
+        return () => undefined
+      },
+      close: async () => undefined,
+    }
+    const logger = { ...SILENT, error: (message: string) => void logged.push(message) }
+    await using other = disposable(await createRegistry({ store: deaf, logger }), {})
+    const told: StoreEvent[] = []
+    store.watch((event) => void told.push(event))
+    await addOrders(mine)
+    await mine.change('ops', (draft) => draft.create('consumers', { username: 'bob' }))
+    const loaded = changed(other, 2)
+    tell(told[1] ?? expect.fail())
+    await loaded
+    expect(other.get('services', 'orders')).not.toBeNull()
+    // Of a change that is known nothing follows.
+    tell(told[0] ?? expect.fail())
+    tell({ kind: 'error', error: new Error('the watcher fell asleep') })
+    await expect.poll(() => logged).toEqual(['canary registry: Error: the watcher fell asleep'])
+    expect(other.version).toBe(2)
   })
 })

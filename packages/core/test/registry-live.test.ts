@@ -190,6 +190,24 @@ describe('releases of a registry', () => {
     })
   })
 
+  it('stores what code did with the live release, a pause as well', async () => {
+    await using registry = await testRegistry()
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    const release = registry.release(entity.id)
+    release?.pause('lunch')
+    await changed(registry, 2)
+    release?.resume()
+    await changed(registry, 3)
+    release?.promote('all is well')
+    await changed(registry, 4)
+    expect(registry.get('plugins', entity.id)?.release).toMatchObject({ state: 'promoted', reason: 'all is well' })
+    expect(registry.audit({ limit: 3 }).map(({ what }) => what)).toEqual([
+      `promote plugins ${entity.id}: all is well`,
+      `resume plugins ${entity.id}`,
+      `pause plugins ${entity.id}: lunch`,
+    ])
+  })
+
   it('keeps what the guard did in force while the store is away, and stores it later', async () => {
     const working = memoryStore()
     let broken = false

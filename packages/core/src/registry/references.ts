@@ -19,12 +19,14 @@ const NOBODY = '00000000-0000-0000-0000-000000000000'
 export function resolveReferences(tables: Tables, kind: EntityKind, body: Body, parent: Parent | undefined): Referring {
   const fields: Record<string, unknown> = { ...body }
   let dangling: ViolationError | null = null
-  if (parent !== undefined) {
+  const ofParent = parent === undefined ? null : fieldOf(parent.kind)
+  if (parent !== undefined && ofParent !== null) {
     const row = tables.find(parent.kind, parent.key)
-    fields[fieldOf(parent.kind)] = { id: row?.entity.id ?? NOBODY }
-    if (row === null) dangling = danglingReference(fieldOf(parent.kind), keyed(parent.key), parent.kind)
+    fields[ofParent] = { id: row?.entity.id ?? NOBODY }
+    if (row === null) dangling = danglingReference(ofParent, keyed(parent.key), parent.kind)
   }
   for (const field of REFERENCE_FIELDS[kind]) {
+    if (field === ofParent) continue
     const found = resolve(tables, kindOf(field), fields[field])
     if (found === null) continue
     fields[field] = { id: found.id ?? NOBODY }
@@ -50,7 +52,7 @@ function resolve(tables: Tables, kind: EntityKind, value: unknown): Resolved | n
   const key = value[name]
   if (names.length !== 1 || typeof key !== 'string') return null
   if (name === 'id') {
-    if (!isUuid(key) || key === NOBODY) return null
+    if (!isUuid(key)) return null
     return { id: tables.get(kind, key.toLowerCase())?.entity.id ?? null, key: { id: key } }
   }
   if (!NAMES_OF[kind].includes(name)) return null
