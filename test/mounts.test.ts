@@ -85,3 +85,24 @@ test('a handler of node:http that nothing follows answers 404 where it only rewr
     { code: 'ERR_NOT_FOUND', message: 'nothing handles this request' },
   ])
 })
+
+test('two releases on one way decide a request once each, and both are told that it failed', async () => {
+  const inner = createRelease({ ...options(), percentage: 100, mode: 'rewrite' })
+  const outer = createRelease({ ...options(), name: 'y', mode: 'rewrite' })
+  const [first, second] = [createHandler(outer), createHandler(inner)]
+  const server = createServer((request, response) => {
+    const again = () => first(request, response, () => response.end('ok'))
+    first(request, response, () => second(request, response, again))
+    first.fail(request, 'the answer is nonsense')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const response = await fetch(`http://127.0.0.1:${port}/`)
+  await response.text()
+  for (const release of [inner, outer]) {
+    const { A, B } = release.status().counts
+    expect([A.requests + B.requests, A.failures + B.failures]).toEqual([1, 1])
+  }
+})

@@ -24,8 +24,6 @@ export interface Mount<Context, Request, Handler> {
    * @throws {CanaryError} ERR_CANARY_SERVICE, ERR_CANARY_REQUEST (in rewrite mode)
    */
   route(context: Context): Routed<Context, Request, Handler>
-  /** Only decides, and shows the decision; rewrites nothing. @throws {CanaryError} ERR_CANARY_SERVICE */
-  decide(context: Context): Decision
   forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void
   /** The release, where the mount has one of its own; `null` on a registry. */
   readonly release: Release | null
@@ -131,7 +129,6 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
 
   return {
     route,
-    decide: (context) => look(context).remembered.decision,
     forward,
     release,
     close: async (graceMs) => {
