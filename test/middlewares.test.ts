@@ -8,6 +8,7 @@ import { canary as fastifyCanary } from '@canary-release/fastify'
 import { canary as koaCanary } from '@canary-release/koa'
 import fastifyCompress from '@fastify/compress'
 import fastifyCookie from '@fastify/cookie'
+import fastifyCors from '@fastify/cors'
 import compression from 'compression'
 import express from 'express'
 import { expressjwt } from 'express-jwt'
@@ -169,3 +170,25 @@ test('@fastify/cookie: hooks read cookies, and the header they set is sent besid
   const { headers } = await ask(`${url}/cookies`, { headers: { cookie: 'session=s1' } })
   expect(headers['set-cookie']).toEqual(['seen=s1; HttpOnly', 'a=1', 'b=2', expect.stringMatching(/^canary_id=/)])
 })
+
+test.each(['', '/orders'])(
+  '@fastify/cors: answers preflights itself, and its headers go with responses of %s/*',
+  async (prefix) => {
+    const upstream = await startUpstream('A')
+    opened.push(() => upstream.close())
+    const app = Fastify()
+    await app.register(fastifyCors, { origin: 'https://shop.example' })
+    await app.register(fastifyCanary, { ...options(upstream.url), prefix })
+    opened.push(() => app.close())
+    const url = `${await app.listen({ port: 0, host: '127.0.0.1' })}${prefix}/x`
+    const origin = 'https://shop.example'
+    const preflight = await ask(url, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'PUT' } })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers['access-control-allow-origin']).toBe(origin)
+    for (const method of ['GET', 'PUT']) {
+      const { status, headers, text } = await ask(url, { method, headers: { origin } })
+      expect([status, headers['access-control-allow-origin']]).toEqual([200, origin])
+      expect(JSON.parse(text)).toMatchObject({ name: 'A', method, url: '/x' })
+    }
+  },
+)

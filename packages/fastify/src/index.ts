@@ -108,7 +108,10 @@ async function forwardPlugin(instance: FastifyInstance, options: CanaryPluginOpt
   }
   const methods = METHODS.filter((method) => method !== 'CONNECT')
   for (const url of ['/', '/*']) {
-    instance.route({ method: methods, url, handler: (request, reply) => answer(mount, request, reply) })
+    // @fastify/cors has such a route for the whole application. Its hooks run for these routes too.
+    const isTaken = instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${url}` })
+    const free = isTaken ? methods.filter((method) => method !== 'OPTIONS') : methods
+    instance.route({ method: free, url, handler: (request, reply) => answer(mount, request, reply) })
   }
   takeUpgrades(instance)
 }
