@@ -19,6 +19,7 @@ const BODY = 'Content-Length: 4\r\n\r\ngood'
 const CHUNKED = '4\r\ngood\r\n0\r\n\r\n'
 const SIDE = ['x-side: b', 'vary: *']
 const LENGTH = ['content-length: 4', ...SIDE]
+const MANY = Array.from({ length: 1500 }, (_, i) => `a${i}: 1`)
 const CHUNKS = [...SIDE, 'transfer-encoding: chunked']
 
 const BAD: readonly Hostile[] = [
@@ -86,6 +87,7 @@ const GOOD: readonly Hostile[] = [
     bytes: `${OK}__proto__: a\r\nconstructor: b\r\ntoString: c\r\n${BODY}`,
     lines: ['__proto__: a', 'constructor: b', 'tostring: c', ...LENGTH],
   },
+  { name: '1 500 headers', bytes: `${OK}${MANY.join('\r\n')}\r\n${BODY}`, lines: [...MANY, ...LENGTH] },
   { name: 'bytes beyond ASCII', bytes: `${OK}X-A: \u00e9\u00ff\r\n${BODY}`, lines: ['x-a: \u00e9\u00ff', ...LENGTH] },
   { name: 'a NUL in its reason', bytes: `HTTP/1.1 200 O\u0000K\r\n${BODY}`, lines: LENGTH },
   { name: 'an escape in its reason', bytes: `HTTP/1.1 200 \u001b[31mOK\r\n${BODY}`, lines: LENGTH },

@@ -196,6 +196,20 @@ describe('an upstream that answers early', () => {
     expect(informed).toEqual([103, '</a.css>; rel=preload'])
     response.resume()
   })
+
+  test('sends a few early hints on, not all of an upstream that never stops', async () => {
+    const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n'
+    await using upstream = await rawUpstream(
+      onRequest((socket) => socket.write(`${hint.repeat(1000)}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n`)),
+    )
+    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
+    const request = http.request({ port: front.port }).end()
+    let hints = 0
+    request.on('information', () => (hints += 1))
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect([response.statusCode, hints]).toEqual([200, 16])
+    response.resume()
+  })
 })
 
 describe('a client that fails', () => {

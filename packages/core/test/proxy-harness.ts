@@ -130,6 +130,7 @@ export interface GatewaySettings {
   readonly call?: (call: ForwardCall) => ForwardCall
   readonly before?: (request: http.IncomingMessage, response: ServerResponse) => void | Promise<void>
   readonly now?: () => number
+  readonly maxHeadersCount?: number
 }
 
 /** The least adapter there can be: everything is forwarded, an error is answered with its status and message. */
@@ -168,6 +169,7 @@ export async function gateway(release: TestRelease, settings: GatewaySettings = 
     proxy.forward(settings.call?.(call) ?? call)
   }
   const server = http.createServer((request, response) => void forward(request, response, null))
+  if (settings.maxHeadersCount !== undefined) server.maxHeadersCount = settings.maxHeadersCount
   server.on('upgrade', (request: http.IncomingMessage, socket: Socket, head: Buffer) => {
     const response = new http.ServerResponse(request)
     response.shouldKeepAlive = false

@@ -130,6 +130,23 @@ describe('headers of the request', () => {
   })
 
   test.each([
+    [32, 31, 200],
+    [32, 32, 400],
+    [32, 33, 400],
+    [20, 19, 200],
+    [20, 21, 400],
+    [0, 1500, 200],
+    [1500, 1400, 200],
+  ])('where the server tells of %i (0: all), %i are answered %i', async (maxHeadersCount, count, status) => {
+    const many = Array.from({ length: count - 2 }, (_, i) => `a${i}: ${i}`)
+    const { answer, pairs } = await sentUpstream(['GET / HTTP/1.1', 'Host: shop.example', ...many], {
+      maxHeadersCount,
+    })
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(pairs.length > 0).toBe(status === 200)
+  })
+
+  test.each([
     ['::ffff:192.0.2.1', '192.0.2.1'],
     ['::ffff:2001:db8', '::ffff:2001:db8'],
     ['2001:db8::1', '2001:db8::1'],

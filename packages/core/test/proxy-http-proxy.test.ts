@@ -215,6 +215,37 @@ describe('http-proxy as the forwarder', () => {
     expect(response.trailers).toEqual({ 'x-sum': '1' })
   })
 
+  test('sends a few early hints on, not all of an upstream that never stops', async () => {
+    const hint = 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n'
+    await using upstream = await rawUpstream(
+      (socket) =>
+        void socket.once('data', () =>
+          socket.write(`${hint.repeat(1000)}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n`),
+        ),
+    )
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }))
+    const request = http.request({ port: front.port }).end()
+    let hints = 0
+    request.on('information', () => (hints += 1))
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect([response.statusCode, hints]).toEqual([200, 16])
+    response.resume()
+  })
+
+  test('brings all of 1 500 headers of a response', async () => {
+    const names = Array.from({ length: 1500 }, (_, i) => `a${i}`)
+    await using upstream = await httpUpstream((_request, response) => {
+      for (const name of names) response.setHeader(name, '1')
+      response.end('body')
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }))
+    const request = http.request({ port: front.port }).end()
+    request.maxHeadersCount = 0
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+    expect(Object.keys(response.headers)).toEqual(expect.arrayContaining(names))
+    response.resume()
+  })
+
   test('is not killed by a client that resets during an upgrade, nor leaks its socket', async () => {
     const events = new EventEmitter()
     await using upstream = await rawUpstream((socket) => {

@@ -99,6 +99,21 @@ describe('an upgrade', () => {
     expect(release.outcomes).toMatchObject([{ status: 401, error: null, aborted: false }])
   })
 
+  test.each(['101 Switching Protocols', '401 Unauthorized'])(
+    'is answered %s with all of 1 500 headers',
+    async (status) => {
+      const lines = Array.from({ length: 1500 }, (_, i) => `a${i}: 1`)
+      const head = [`HTTP/1.1 ${status}`, ...lines, 'Connection: Upgrade', 'Upgrade: websocket', '', '']
+      await using upstream = await rawUpstream(onRequest((socket) => socket.end(head.join('\r\n'))))
+      await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
+      const socket = connect(front.port)
+      const text = await received(socket)
+      socket.destroy()
+      expect(text).toMatch(`HTTP/1.1 ${status}\r\n`)
+      expect(text.split('\r\n')).toEqual(expect.arrayContaining(lines))
+    },
+  )
+
   test.each<[string, (socket: Socket) => void, RegExp]>([
     ['never answered', onRequest(() => {}), /^HTTP\/1\.1 504 [^]*did not answer in 200 ms$/],
     ['reset', onRequest((socket) => socket.resetAndDestroy()), /^HTTP\/1\.1 502 [^]*gave no valid response$/],

@@ -2,6 +2,7 @@ import type { OutgoingHttpHeaders } from 'node:http'
 import type { Decision } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
 import type { UrlUpstream } from '../release/upstream.js'
+import { mayLackHeaders } from './cut-off-headers.js'
 import type { Attempt, AttemptResult, ForwardCall, Forwarder } from './forwarder.js'
 import { type Admission, type Health, healthOf } from './health.js'
 import { requestBody, type RequestBody } from './request-body.js'
@@ -60,6 +61,9 @@ export class Forwarding {
     const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
+    if (mayLackHeaders(request)) {
+      throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
+    }
     const joined = joinPath(path, upstream)
     const body = (this.#body ??= requestBody(request, parsedBody))
     const clean = requestHeaders(request, {

@@ -5,7 +5,6 @@ import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
 import { Exchange } from './exchange.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
-import { writeEarlyHints } from './response-headers.js'
 import { mayRepeat } from './retry.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
@@ -92,7 +91,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
     if (this.finished) return false
     if (status < 200) {
-      if (status === 103) writeEarlyHints(this.attempt.response, raw)
+      if (status === 103) this.sendEarlyHints(raw)
       return true
     }
     this.#resume = resume

@@ -17,7 +17,6 @@ import {
   shadowing,
   webOptions,
 } from './http-proxy-adjust.js'
-import { writeEarlyHints } from './response-headers.js'
 import { mayRepeat } from './retry.js'
 import type { Tunnels } from './tunnel.js'
 import type { UpstreamFailure } from './upstream-error.js'
@@ -89,10 +88,12 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   readonly #own = (request: ClientRequest): void => {
     this.#request = request
+    // No number of them, only their size is limited: Node would leave out the rest without a word.
+    request.maxHeadersCount = 0
     correctHead(request, this.attempt)
     request.on('socket', (socket) => this.#onSocket(socket))
     request.on('information', (info) => {
-      if (info.statusCode === 103) writeEarlyHints(this.attempt.response, info.rawHeaders)
+      if (info.statusCode === 103) this.sendEarlyHints(info.rawHeaders)
     })
     request.on('response', (response) => {
       this.#response = response.on('error', ignore)

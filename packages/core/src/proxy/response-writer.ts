@@ -1,9 +1,11 @@
 import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
 import type { Attempt } from './forwarder.js'
-import { type RawHeaders, addTrailers, writeResponseHead } from './response-headers.js'
+import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './response-headers.js'
 
 // A body of this size or less leaves in one write with its head, where it comes in one piece.
 const SMALL = 4096
+// Hints are written whether the client reads or not: an upstream that never stops would fill the memory.
+const MOST_HINTS = 16
 
 /**
  * The client's side of an exchange: writes the response, and says when the client takes more or has gone. A base class
@@ -16,6 +18,7 @@ export abstract class ResponseWriter {
   /** The body's first piece, while it may still become the whole of it. */
   #held: Buffer | null = null
   #drains = false
+  #hints = 0
 
   constructor(attempt: Attempt) {
     this.attempt = attempt
@@ -34,6 +37,11 @@ export abstract class ResponseWriter {
     if (isGone(response)) return false
     response.on('close', this.#onClose)
     return true
+  }
+
+  protected sendEarlyHints(raw: RawHeaders): void {
+    this.#hints += 1
+    if (this.#hints <= MOST_HINTS) writeEarlyHints(this.attempt.response, raw)
   }
 
   protected sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {

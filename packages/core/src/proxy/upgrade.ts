@@ -64,6 +64,8 @@ export class Upgrade {
         setHost: false,
         createConnection: () => openSocket(upstream, this.#onConnect),
       })
+      // No number of them, only their size is limited: Node would leave out the rest without a word.
+      this.#request.maxHeadersCount = 0
       this.#events?.emit('proxyReqWs', this.#request, request, socket, {}, this.#client.head)
     } catch (error) {
       return this.#finish(

@@ -1,0 +1,20 @@
+import type { RawRequest } from './forwarder.js'
+
+/** Names and values that Node's parser tells of one head where the server does not say how many. */
+const TOLD_BY_NODE = 2000
+
+/**
+ * Whether Node may have left headers out. It does so without a word where there are more than `server.maxHeadersCount`,
+ * and the `content-length` of a body that follows may be among them. HTTP/2 refuses such requests itself.
+ */
+export function mayLackHeaders({ rawHeaders, httpVersionMajor, socket }: RawRequest): boolean {
+  if (httpVersionMajor > 1) return false
+  const told = mostTold(socket)
+  return told > 0 && rawHeaders.length >= told
+}
+
+function mostTold(socket: object): number {
+  const server = 'server' in socket ? socket.server : null
+  if (typeof server !== 'object' || server === null || !('maxHeadersCount' in server)) return TOLD_BY_NODE
+  return typeof server.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : TOLD_BY_NODE
+}
