@@ -61,7 +61,7 @@ for (const [framework, start] of Object.entries(GATEWAYS)) {
       ['an upgrade', 'Connection: Upgrade\r\nUpgrade: websocket', ''],
       ['a second Host', 'Host: y', ''],
       ['nothing', 'X: 1', ''],
-    ])('more headers than Node tells of, %s among the last, are 400, and nothing of it is sent', async (...row) => {
+    ])('more headers than Node tells of, %s among the last, are refused, and nothing of it is sent', async (...row) => {
       const [, last, body] = row
       const gateway = await gatewayWith({})
       const post = (count: number) =>
@@ -70,7 +70,8 @@ for (const [framework, start] of Object.entries(GATEWAYS)) {
           `POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${'a:\r\n'.repeat(count)}${last}\r\n\r\n${body}`,
         )
       for (const count of [1000, 1010, 1024, 1100, 2000, 3000]) {
-        expect(statusesOf(await post(count)), String(count)).toEqual([400])
+        // Later versions of Node refuse them before anybody sees them.
+        expect([[400], [431]], String(count)).toContainEqual(statusesOf(await post(count)))
         expect(upstreams.map((upstream) => upstream.take())).toEqual(['', ''])
       }
     })

@@ -99,7 +99,9 @@ async function listening(server: net.Server, at = 0): Promise<Listening> {
   }
 }
 
-export const httpUpstream = (listener: RequestListener): Promise<Listening> => listening(http.createServer(listener))
+/** It takes any number of headers. */
+export const httpUpstream = (listener: RequestListener): Promise<Listening> =>
+  listening(Object.assign(http.createServer(listener), { maxHeadersCount: 0 }))
 
 /** Resolves when the last of them is closed, however. */
 export async function allClosed(sockets: ReadonlySet<Socket>): Promise<void> {

@@ -130,20 +130,19 @@ describe('headers of the request', () => {
   })
 
   test.each([
-    [32, 31, 200],
-    [32, 32, 400],
-    [32, 33, 400],
-    [20, 19, 200],
-    [20, 21, 400],
-    [0, 1500, 200],
-    [1500, 1400, 200],
-  ])('where the server tells of %i (0: all), %i are answered %i', async (maxHeadersCount, count, status) => {
+    [32, 31, 'sent'],
+    [32, 32, 'refused'],
+    [32, 33, 'refused'],
+    [20, 19, 'sent'],
+    [20, 21, 'refused'],
+    [0, 1500, 'sent'],
+    [1500, 1400, 'sent'],
+  ])('where the server tells of %i (0: all), %i are %s', async (maxHeadersCount, count, what) => {
     const many = Array.from({ length: count - 2 }, (_, i) => `a${i}: ${i}`)
-    const { answer, pairs } = await sentUpstream(['GET / HTTP/1.1', 'Host: shop.example', ...many], {
-      maxHeadersCount,
-    })
-    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
-    expect(pairs.length > 0).toBe(status === 200)
+    const { answer, pairs } = await sentUpstream(['GET / HTTP/1.1', 'Host: shop.example', ...many], { maxHeadersCount })
+    // Later versions of Node answer 431 themselves.
+    expect(answer).toMatch(what === 'sent' ? /^HTTP\/1.1 200 / : /^HTTP\/1.1 (?:400|431) /)
+    expect(pairs.filter(([name]) => /^a\d+$/.test(name))).toHaveLength(what === 'sent' ? many.length : 0)
   })
 
   test.each([

@@ -4,8 +4,9 @@ import type { RawRequest } from './forwarder.js'
 const TOLD_BY_NODE = 2000
 
 /**
- * Whether Node may have left headers out. It does so without a word where there are more than `server.maxHeadersCount`,
- * and the `content-length` of a body that follows may be among them. HTTP/2 refuses such requests itself.
+ * Whether Node may have left headers out. Node 20 does so without a word where there are more than
+ * `server.maxHeadersCount`, and the `content-length` of a body that follows may be among them. Later versions and HTTP/2
+ * refuse such requests themselves.
  */
 export function mayLackHeaders({ rawHeaders, httpVersionMajor, socket }: RawRequest): boolean {
   if (httpVersionMajor > 1) return false
