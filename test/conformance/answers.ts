@@ -146,6 +146,20 @@ export function answers(stage: Stage): void {
     await expect.poll(() => statuses).toEqual([200])
   })
 
+  test('counts in rewrite mode a client as gone that left before the decision', async () => {
+    const release = createRelease(options({ mode: 'rewrite' }) as never)
+    const outcome = new Promise((resolve) => release.on('outcome', resolve))
+    const client = new AbortController()
+    const authenticate = async (_headers: object, request: IncomingMessage) => {
+      client.abort()
+      await once(request.socket, 'close')
+      return { id: 1 }
+    }
+    const { url } = await app(release, { rewrites: true, authenticate })
+    await expect(fetch(url, { signal: client.signal })).rejects.toThrow('aborted')
+    expect(await outcome).toMatchObject({ status: null, aborted: true })
+  })
+
   test('a registry that does not know the service: 503', async () => {
     const { createRegistry, memoryStore } = await import('@canary-release/core/registry')
     const registry = await createRegistry({ store: memoryStore(), logger: { info() {}, warn() {}, error() {} } })

@@ -21,7 +21,10 @@ export type Source = Release | object
 export interface AppSpec {
   readonly mounts: readonly { readonly prefix?: string; readonly source: Source }[]
   /** An authentication: what it finds is left where the framework's own leave it; `null`: 401. */
-  readonly authenticate?: (headers: Record<string, unknown>) => object | null
+  readonly authenticate?: (
+    headers: Record<string, unknown>,
+    request: IncomingMessage,
+  ) => object | null | Promise<object | null>
   /** Where the authentication leaves it. @default 'user' */
   readonly as?: 'user' | 'auth'
   /** Response headers that a middleware sets before the canary. */
@@ -74,8 +77,8 @@ function expressHarness(create: typeof express): FrameworkHarness {
     async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
       const app = create()
       app.set('env', 'test')
-      app.use((request, response, next) => {
-        const user = authenticate?.(request.headers)
+      app.use(async (request, response, next) => {
+        const user = await authenticate?.(request.headers, request)
         if (user === null) return void response.sendStatus(401)
         if (user !== undefined) Reflect.set(request, as, user)
         response.set(headers)
@@ -124,7 +127,7 @@ function koaHarness(Application: typeof Koa): FrameworkHarness {
         }
       })
       app.use(async (context, next) => {
-        const user = authenticate?.(context.headers)
+        const user = await authenticate?.(context.headers, context.req)
         if (user === null) return void context.throw(401)
         if (user !== undefined) context.state[as] = user
         context.set(headers)
@@ -181,7 +184,7 @@ const fastifyHarness: FrameworkHarness = {
     )
     // Added before and after the plugin: both have run when it forwards.
     app.addHook('onRequest', async (request, reply) => {
-      const user = authenticate?.(request.headers)
+      const user = await authenticate?.(request.headers, request.raw)
       if (user === null) return reply.code(401).send('no')
       if (user !== undefined) Reflect.set(request, as, user)
       return undefined
@@ -218,7 +221,7 @@ const nodeHarness: FrameworkHarness = {
       handle: createHandler(withLogger(source) as never),
     }))
     const listener = async (request: IncomingMessage, response: ServerResponse) => {
-      const user = authenticate?.(request.headers)
+      const user = await authenticate?.(request.headers, request)
       if (user === null) return void response.writeHead(401).end()
       if (user !== undefined) Reflect.set(request, as, user)
       for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)

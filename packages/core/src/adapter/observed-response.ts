@@ -1,11 +1,12 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
+import { isGone } from '../proxy/client-connection.js'
 import type { RawResponse } from '../proxy/forwarder.js'
 import type { Release } from '../release/release.js'
 
 /** Records how a request ended that the application itself answers: by the response's status, when it is over. */
 export function observeResponse(release: Release, decision: Decision, response: RawResponse, startedAt: number): void {
-  response.once('close', () => {
+  const over = () =>
     release.record({
       decision,
       status: response.headersSent ? response.statusCode : null,
@@ -13,5 +14,7 @@ export function observeResponse(release: Release, decision: Decision, response: 
       error: null,
       aborted: !response.writableFinished,
     })
-  })
+  // The client may have left while the application was still asking who it is.
+  if (isGone(response)) over()
+  else response.once('close', over)
 }
