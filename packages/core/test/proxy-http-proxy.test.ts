@@ -305,4 +305,35 @@ describe('http-proxy as the forwarder', () => {
     await allClosed(upstream.sockets)
     expect(upstream.sockets.size).toBe(0)
   })
+
+  test('closes for one mount, and leaves the requests of another that has the same forwarder alone', async () => {
+    const events = new EventEmitter()
+    await using upstream = await httpUpstream((request, response) => void events.emit(request.url ?? '', response))
+    const forwarder = httpProxyForwarder()
+    const shared = () => testRelease({ B: urlUpstream('B', upstream.port), proxy: { forwarder } })
+    await using closing = await gateway(shared())
+    await using staying = await gateway(shared())
+    const asked = Promise.all([once(events, '/closing'), once(events, '/staying')])
+    const given = ask(closing.port, '/closing')
+    const kept = ask(staying.port, '/staying')
+    const [, [response]] = (await asked) as [unknown, [http.ServerResponse]]
+    await closing.proxy.close(1)
+    expect(await given).toMatchObject({ status: 503 })
+    response.end('whole')
+    expect(await kept).toMatchObject({ status: 200, body: 'whole' })
+  })
+
+  test('is closed by two at once, and both are told', async () => {
+    const events = new EventEmitter()
+    await using upstream = await httpUpstream((_request, response) => void events.emit('asked', response))
+    const forwarder = httpProxyForwarder()
+    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port), proxy: { forwarder } }))
+    const asked = once(events, 'asked')
+    const running = ask(front.port)
+    const [response] = (await asked) as [http.ServerResponse]
+    const closed = Promise.all([front.proxy.close(), forwarder.close()])
+    response.end('late')
+    expect(await running).toMatchObject({ status: 200, body: 'late' })
+    await closed
+  })
 })

@@ -304,6 +304,24 @@ describe('closing', () => {
     expect(release.outcomes.filter(({ error }) => error !== null)).toEqual([])
   })
 
+  test('waits for a request that B has just failed, until A has answered it', async () => {
+    const events = new EventEmitter()
+    await using A = await httpUpstream((_request, response) => void events.emit('fallen back', response))
+    await using B = await rawUpstream((socket) => void socket.once('data', () => events.emit('asked', socket)))
+    const upstreams = { A: urlUpstream('A', A.port), B: urlUpstream('B', B.port) }
+    await using front = await gateway(testRelease({ ...upstreams, fallback: true }))
+    const asked = once(events, 'asked')
+    const running = ask(front.port)
+    const [socket] = (await asked) as [net.Socket]
+    const closing = front.proxy.close()
+    const fallenBack = once(events, 'fallen back')
+    socket.resetAndDestroy()
+    const [response] = (await fallenBack) as [http.ServerResponse]
+    response.end('from A')
+    expect(await running).toMatchObject({ status: 200, body: 'from A' })
+    await closing
+  })
+
   test('an idle proxy is done at once', async () => {
     await createProxy().close()
   })

@@ -1,3 +1,5 @@
+import { Drain } from './drain.js'
+
 /** Something that must not wait longer than it may. */
 export interface Timed {
   /** The tick after which {@link Timed.expired} is called; 0 for none. */
@@ -21,7 +23,12 @@ export class Deadlines {
   readonly #timed: Timed[] = []
   #tick = 1
   #timer: NodeJS.Timeout | null = null
-  #emptied: (() => void) | null = null
+  readonly #drain = new Drain(
+    () => this.#timed.length === 0,
+    () => {
+      for (const timed of this.#timed.slice()) timed.giveUp()
+    },
+  )
 
   /** The deadline that is `milliseconds` away. */
   after(milliseconds: number): number {
@@ -42,19 +49,12 @@ export class Deadlines {
       last.place = timed.place
     }
     timed.place = -1
-    if (this.#timed.length === 0) this.#emptied?.()
+    if (this.#timed.length === 0) this.#drain.emptied()
   }
 
   /** Resolves once nothing is under way; what is left after `graceMs` is given up. */
-  async drain(graceMs: number): Promise<void> {
-    if (this.#timed.length === 0) return
-    const timer = setTimeout(() => {
-      for (const timed of this.#timed.slice()) timed.giveUp()
-    }, graceMs)
-    await new Promise<void>((resolve) => {
-      this.#emptied = resolve
-    })
-    clearTimeout(timer)
+  drain(graceMs: number): Promise<void> {
+    return this.#drain.wait(graceMs)
   }
 
   readonly #sweep = (): void => {

@@ -78,6 +78,8 @@ export interface Attempt {
   /** The decision in force for this attempt. */
   readonly decision: Decision
   readonly beforeHead: ((response: RawResponse) => void) | null
+  /** Whose request it is, as {@link Forwarder.close} is told. */
+  readonly mount: object
 }
 
 /** How an attempt ended. `phase` says how far it came: only before `head` may another upstream be asked. */
@@ -93,8 +95,11 @@ export interface AttemptResult {
 export interface Forwarder {
   /** Sends one attempt. `head` is called when the response's head has arrived, `done` exactly once at the end. */
   forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void
-  /** Lets running attempts end within `graceMs`, then destroys what is left. */
-  close(graceMs?: number): Promise<void>
+  /**
+   * Lets running attempts end within `graceMs`, then destroys what is left: of `mount` alone where it is given, for
+   * others may have the same forwarder.
+   */
+  close(graceMs?: number, mount?: object): Promise<void>
 }
 
 /** Hooks that may change headers; each gets the object that will be sent and changes it in place. */

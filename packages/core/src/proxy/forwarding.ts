@@ -17,6 +17,7 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 export class Forwarding {
   readonly #call: ForwardCall
   readonly #forwarder: Forwarder
+  readonly #mount: object
   readonly #now: () => number
   #decision: Decision
   #body: RequestBody | null = null
@@ -26,9 +27,10 @@ export class Forwarding {
   /** Milliseconds from the decision to the head. */
   #latency = -1
 
-  constructor(call: ForwardCall, forwarder: Forwarder, now: () => number) {
+  constructor(call: ForwardCall, forwarder: Forwarder, mount: object, now: () => number) {
     this.#call = call
     this.#forwarder = forwarder
+    this.#mount = mount
     this.#now = now
     this.#decision = call.decision
   }
@@ -88,6 +90,7 @@ export class Forwarding {
       settings,
       decision: this.#decision,
       beforeHead,
+      mount: this.#mount,
     }
   }
 

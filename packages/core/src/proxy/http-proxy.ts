@@ -26,15 +26,29 @@ import { Upgrade } from './upgrade.js'
 export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.ServerOptions = {}): Forwarder {
   const proxy = server ?? createServer(options)
   const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) }
-  const tunnels = new Tunnels()
+  const running = new Map<object, Tunnels>()
 
-  function forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void {
-    if (attempt.upgrade !== null) new Upgrade(attempt, attempt.upgrade, tunnels, head, done, proxy).start()
-    else new HttpProxyExchange(attempt, proxy, agents[attempt.upstream.scheme], tunnels, head, done).start()
+  function runningOf(mount: object): Tunnels {
+    let own = running.get(mount)
+    if (own === undefined) {
+      own = new Tunnels()
+      running.set(mount, own)
+    }
+    return own
   }
 
-  async function close(graceMs = 10_000): Promise<void> {
-    await tunnels.drain(graceMs)
+  function forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void {
+    const own = runningOf(attempt.mount)
+    if (attempt.upgrade !== null) new Upgrade(attempt, attempt.upgrade, own, head, done, proxy).start()
+    else new HttpProxyExchange(attempt, proxy, agents[attempt.upstream.scheme], own, head, done).start()
+  }
+
+  async function close(graceMs = 10_000, mount?: object): Promise<void> {
+    const mounts = mount === undefined ? [...running.keys()] : [mount]
+    await Promise.all(mounts.map((one) => running.get(one)?.drain(graceMs)))
+    for (const one of mounts) running.delete(one)
+    // They would take the sockets of other mounts with them.
+    if (running.size > 0) return
     agents.http.destroy()
     agents.https.destroy()
   }

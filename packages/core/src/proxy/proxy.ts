@@ -35,7 +35,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
 
   function forward(call: ForwardCall): void {
     if (closed !== null) return call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
-    new Forwarding(call, forwarderOf(call.release), now).start()
+    new Forwarding(call, forwarderOf(call.release), proxy, now).start()
   }
 
   function watch(release: ForwardedRelease): void {
@@ -54,12 +54,13 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   async function closeAll(graceMs: number): Promise<void> {
     for (const checks of running) checks.stop()
     if (own !== null) forwarders.add(own)
-    await Promise.all([...forwarders].map((forwarder) => forwarder.close(graceMs)))
+    await Promise.all([...forwarders].map((forwarder) => forwarder.close(graceMs, proxy)))
   }
 
-  return {
+  const proxy: Proxy = {
     forward,
     watch,
     close: (graceMs = 10_000) => (closed ??= closeAll(graceMs)),
   }
+  return proxy
 }

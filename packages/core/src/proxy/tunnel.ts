@@ -1,29 +1,28 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Drain } from './drain.js'
 
-/** What upgrades a forwarder has under way, each as the function that ends it. */
+/** What a forwarder has under way, each as the function that ends it. */
 export class Tunnels {
   readonly #open = new Set<() => void>()
-  #emptied: (() => void) | null = null
+  readonly #drain = new Drain(
+    () => this.#open.size === 0,
+    () => {
+      for (const end of this.#open) end()
+    },
+  )
 
   add(end: () => void): void {
     this.#open.add(end)
   }
 
   delete(end: () => void): void {
-    if (this.#open.delete(end) && this.#open.size === 0) this.#emptied?.()
+    if (this.#open.delete(end) && this.#open.size === 0) this.#drain.emptied()
   }
 
   /** Resolves once none is open; what is left after `graceMs` is ended. */
-  async drain(graceMs: number): Promise<void> {
-    if (this.#open.size === 0) return
-    const timer = setTimeout(() => {
-      for (const end of this.#open) end()
-    }, graceMs)
-    await new Promise<void>((resolve) => {
-      this.#emptied = resolve
-    })
-    clearTimeout(timer)
+  drain(graceMs: number): Promise<void> {
+    return this.#drain.wait(graceMs)
   }
 }
 
