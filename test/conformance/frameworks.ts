@@ -77,12 +77,13 @@ function expressHarness(create: typeof express): FrameworkHarness {
     async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
       const app = create()
       app.set('env', 'test')
-      app.use(async (request, response, next) => {
-        const user = await authenticate?.(request.headers, request)
-        if (user === null) return void response.sendStatus(401)
-        if (user !== undefined) Reflect.set(request, as, user)
-        response.set(headers)
-        return next()
+      app.use((request, response, next) => {
+        Promise.resolve(authenticate?.(request.headers, request)).then((user) => {
+          if (user === null) return void response.sendStatus(401)
+          if (user !== undefined) Reflect.set(request, as, user)
+          response.set(headers)
+          return next()
+        }, next)
       })
       if (parse === true) app.use(create.json(), create.urlencoded({ extended: true }), create.text(), create.raw())
       if (parse === true)
