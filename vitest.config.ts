@@ -12,8 +12,8 @@ export default defineConfig({
     alias: [
       { find: /^@canary-release\/core\/registry$/, replacement: source('core/src/registry/index.ts') },
       { find: /^@canary-release\/core\/guard$/, replacement: source('core/src/guard/index.ts') },
-      { find: /^@canary-release\/core\/http-proxy$/, replacement: source('core/src/proxy/http-proxy.ts') },
-      { find: /^@canary-release\/core\/(.+)$/, replacement: source('core/src/$1.ts') },
+      { find: /^@canary-release\/core$/, replacement: source('core/src/entries/index.ts') },
+      { find: /^@canary-release\/core\/(.+)$/, replacement: source('core/src/entries/$1.ts') },
       { find: /^@canary-release\/([^/]+)$/, replacement: source('$1/src/index.ts') },
     ],
   },

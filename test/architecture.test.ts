@@ -9,14 +9,11 @@ interface Source {
   /** Relative to the root, with slashes. */
   readonly path: string
   readonly text: string
-  /** As written. */
+  /** What it imports or exports from elsewhere, types included, as written. */
   readonly imports: readonly string[]
-  /** Without `import type` and `export type`: what is there at run time. */
-  readonly values: readonly string[]
 }
 
-const IMPORT = /^(?:import|export)\s+(?!type\s)(?:[^'";]*?from\s+)?'([^']+)'/gm
-const ANY_IMPORT = /^(?:import|export)\s+(?:[^'";]*?from\s+)?'([^']+)'/gm
+const IMPORT = /^(?:import|export)\s+(?:[^'";]*?from\s+)?'([^']+)'/gm
 
 function sourcesBelow(folder: string): Source[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -24,8 +21,7 @@ function sourcesBelow(folder: string): Source[] {
     .map((name) => {
       const path = join(folder, name).replaceAll('\\', '/')
       const text = readFileSync(join(root, path), 'utf8')
-      const found = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, from = '']) => from)
-      return { path, text, imports: found(ANY_IMPORT), values: found(IMPORT) }
+      return { path, text, imports: [...text.matchAll(IMPORT)].map(([, from = '']) => from) }
     })
 }
 
@@ -33,59 +29,105 @@ const core = sourcesBelow('packages/core/src')
 const adapters = ['express', 'koa', 'fastify'].map((name) => ({ name, sources: sourcesBelow(`packages/${name}/src`) }))
 const all = [...core, ...adapters.flatMap(({ sources }) => sources), ...sourcesBelow('packages/admin/src')]
 
-/** The folder of core that an import of a source leads to; `''` for a file at its top, `null` for another package. */
-function folderOf({ path }: Source, from: string): string | null {
-  if (!from.startsWith('.')) return null
-  const target = relative('packages/core/src', join(dirname(path), from)).replaceAll('\\', '/')
-  return target.includes('/') ? (target.split('/')[0] ?? '') : ''
+const CORE = 'packages/core/src'
+
+/** Where in core an import of a source leads, relative to its `src/`; `null` for another package. */
+function targetOf({ path }: Source, from: string): string | null {
+  return from.startsWith('.') ? relative(CORE, join(dirname(path), from)).replaceAll('\\', '/') : null
 }
 
-const inFolder = (folder: string) => core.filter(({ path }) => path.startsWith(`packages/core/src/${folder}/`))
+/** The folder of a path, to the given depth; `''` for a file at the top. */
+function folderOf(path: string, depth: number): string {
+  return path.split('/').slice(0, -1).slice(0, depth).join('/')
+}
+
+const inFolder = (folder: string) => core.filter(({ path }) => path.startsWith(`${CORE}/${folder}/`))
 
 describe('the house', () => {
-  test('keeps the decision pure: it imports nothing but itself', () => {
-    const sources = inFolder('decision')
-    expect(sources.length).toBeGreaterThan(5)
-    for (const source of sources) {
-      for (const from of source.imports)
-        expect([source.path, folderOf(source, from)]).toEqual([source.path, 'decision'])
+  test('keeps the decision and the guard apart from Node and HTTP', () => {
+    for (const folder of ['decision', 'guard']) {
+      const sources = inFolder(folder)
+      expect(sources.length).toBeGreaterThan(5)
+      for (const { path, imports } of sources) {
+        const foreign = imports.filter((from) => !from.startsWith('.') && !(folder === 'guard' && from === 'zod'))
+        expect([path, foreign]).toEqual([path, []])
+      }
     }
   })
 
-  test('keeps the guard apart from HTTP: it knows decisions and errors', () => {
-    const sources = inFolder('guard')
-    expect(sources.length).toBeGreaterThan(5)
+  // What each folder may use, types included; `''`: the files at the top.
+  const MAY_USE: Record<string, readonly string[]> = {
+    '': ['decision', ''],
+    decision: ['decision'],
+    guard: ['guard', 'decision', ''],
+    request: ['request', 'decision', ''],
+    proxy: ['proxy', 'decision', ''],
+    release: ['release', 'proxy', 'request', 'guard', 'decision', ''],
+    registry: ['registry', 'release', 'request', 'guard', 'decision', ''],
+    adapter: ['adapter', 'registry', 'release', 'proxy', 'request', 'decision', ''],
+    entries: ['adapter', 'registry', 'release', 'proxy', 'request', 'guard', 'decision', ''],
+  }
+  for (const [folder, allowed] of Object.entries(MAY_USE)) {
+    test(`lets ${folder || 'the top of core'} use only ${allowed.map((each) => each || 'the top').join(', ')}`, () => {
+      expectUses(1, folder, allowed)
+    })
+  }
+
+  test('gives every folder of core a rule', () => {
+    const folders = new Set(core.map(({ path }) => folderOf(path.slice(CORE.length + 1), 1)))
+    expect([...folders].toSorted()).toEqual(Object.keys(MAY_USE).toSorted())
+  })
+
+  // The same below proxy/ and registry/: rooms side by side know each other only where a line here says so.
+  const ROOMS_MAY_USE: Record<string, readonly string[]> = {
+    'proxy/request': [],
+    'proxy/response': [],
+    'proxy/upgrade': ['proxy/response'],
+    'proxy/undici': ['proxy/response', 'proxy/upgrade'],
+    'proxy/http-proxy': ['proxy/response', 'proxy/upgrade'],
+    'proxy/health': [],
+    'registry/entities': [],
+    'registry/records': ['registry/entities'],
+    'registry/stores': ['registry/entities', 'registry/records'],
+    'registry/declarative': ['registry/entities', 'registry/records', 'registry/change', 'registry/stores'],
+    'registry/live': ['registry/entities', 'registry/records'],
+    'registry/change': ['registry/entities', 'registry/records', 'registry/live'],
+  }
+  for (const [room, others] of Object.entries(ROOMS_MAY_USE)) {
+    test(`lets ${room} use no other room but ${others.join(', ') || 'its own'}`, () => {
+      const ground = room.split('/', 1)[0] ?? ''
+      expectUses(2, room, [room, ground, ...others, ...(MAY_USE[ground] ?? []).filter((each) => each !== ground)])
+    })
+  }
+
+  test('gives every room below proxy/ and registry/ a rule', () => {
+    const rooms = core
+      .map(({ path }) => folderOf(path.slice(CORE.length + 1), 2))
+      .filter((folder) => /^(?:proxy|registry)\//.test(folder))
+    expect([...new Set(rooms)].toSorted()).toEqual(Object.keys(ROOMS_MAY_USE).toSorted())
+  })
+
+  function expectUses(depth: number, folder: string, allowed: readonly string[]): void {
+    const sources = core.filter(({ path }) => folderOf(path.slice(CORE.length + 1), depth) === folder)
+    expect(sources.length).toBeGreaterThan(0)
     for (const source of sources) {
       for (const from of source.imports) {
-        const folder = folderOf(source, from)
-        const known = folder === null ? from === 'zod' : ['guard', 'decision', ''].includes(folder)
+        const target = targetOf(source, from)
+        if (target === null) continue
+        // A folder without rooms of its own is known by its name alone.
+        const used = [folderOf(target, depth), folderOf(target, 1)].find((each) => allowed.includes(each))
+        const room = folderOf(target, depth)
+        const known = used !== undefined && (depth === 1 || room === used || !/^(?:proxy|registry)\//.test(room))
         expect([source.path, from, known]).toEqual([source.path, from, true])
       }
     }
-  })
+  }
 
-  // What each folder may use at run time. Types may be named against the direction.
-  const MAY_USE: Record<string, readonly string[]> = {
-    decision: ['decision'],
-    guard: ['guard', 'decision', ''],
-    release: ['release', 'decision', 'guard', 'proxy', 'request', ''],
-    request: ['request', 'decision', ''],
-    proxy: ['proxy', 'decision', ''],
-    registry: ['registry', 'release', 'request', 'decision', 'guard', ''],
-    adapter: ['adapter', 'registry', 'request', 'release', 'decision', 'proxy', ''],
-  }
-  for (const [folder, allowed] of Object.entries(MAY_USE)) {
-    test(`lets ${folder}/ use only ${allowed.filter(Boolean).join(', ')}`, () => {
-      const sources = inFolder(folder)
-      expect(sources.length).toBeGreaterThan(0)
-      for (const source of sources) {
-        for (const from of source.values) {
-          const target = folderOf(source, from)
-          if (target !== null) expect([source.path, from, allowed.includes(target)]).toEqual([source.path, from, true])
-        }
-      }
-    })
-  }
+  test('keeps every folder small enough to be read at a glance', () => {
+    const counts = new Map<string, number>()
+    for (const { path } of all) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1)
+    expect([...counts].filter(([, files]) => files > 20)).toEqual([])
+  })
 
   test('lets an adapter know its framework and core, and no other adapter', () => {
     for (const { name, sources } of adapters) {
@@ -129,8 +171,8 @@ describe('the house', () => {
     expect(all.filter(({ text }) => foreign.test(text)).map(({ path }) => path)).toEqual([])
   })
 
-  test('makes no cycle at run time', () => {
-    const graph = new Map(all.map((source) => [source.path, source.values.flatMap((from) => resolved(source, from))]))
+  test('has no files that import each other in a circle, types included', () => {
+    const graph = new Map(all.map((source) => [source.path, source.imports.flatMap((from) => resolved(source, from))]))
     const done = new Set<string>()
     const visit = (path: string, above: readonly string[]): void => {
       expect([...above, path].slice(above.indexOf(path) === -1 ? above.length : above.indexOf(path))).toEqual([path])

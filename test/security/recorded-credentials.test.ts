@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createRegistry, exportDeclarative, fileStore, parseDeclarative } from '@canary-release/core/registry'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type OpenAdmin, openAdmin } from '../admin-client.js'
+import { type OpenAdmin, openAdmin } from '../../packages/admin/test/client.js'
 import { WRITTEN, saidBy } from './written-credentials.js'
 
 /** Where a path is wanted: two slashes begin one, and what follows is no secret then. */

@@ -1,8 +1,8 @@
 import { type Row, ViolationError } from '@canary-release/core/registry'
-import type { JsonSchema } from './json-schema.js'
+import type { JsonSchema } from './schemas/json-schema.js'
 import { type Preconditions, etagOf } from './preconditions.js'
-import type { RequestBody } from './request-body.js'
-import type { SchemaName } from './schemas.js'
+import type { RequestBody } from './bodies/request-body.js'
+import type { SchemaName } from './schemas/schemas.js'
 
 /** A request, as far as an operation reads it. */
 export interface AdminRequest {

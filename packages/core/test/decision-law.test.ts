@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Decision, type Hash, type ReleaseOptions, createRelease } from '../src/index.js'
+import { type Decision, type Hash, type ReleaseOptions, createRelease } from '../src/entries/index.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const identities = fc.string({ unit: 'binary', minLength: 1, maxLength: 60 })

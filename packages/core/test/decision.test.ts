@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { RequestDescription } from '../src/decision/facts.js'
 import type { Hash } from '../src/decision/plan.js'
-import { type ReleaseOptions, createRelease } from '../src/index.js'
+import { type ReleaseOptions, createRelease } from '../src/entries/index.js'
 
 const upstreams = { A: 'http://a:1', B: 'https://b:2/base' }
 const logger = { info() {}, warn() {}, error() {} }

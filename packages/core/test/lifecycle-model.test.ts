@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { CanaryError, type Release, type ReleaseOptions, createRelease } from '../src/index.js'
+import { CanaryError, type Release, type ReleaseOptions, createRelease } from '../src/entries/index.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const logger = { info() {}, warn() {}, error() {} }

@@ -1,5 +1,11 @@
 import { expect, test } from 'vitest'
-import { CanaryError, type Release, type ReleaseOptions, type ReleaseState, createRelease } from '../src/index.js'
+import {
+  CanaryError,
+  type Release,
+  type ReleaseOptions,
+  type ReleaseState,
+  createRelease,
+} from '../src/entries/index.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const logger = { info() {}, warn() {}, error() {} }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createRelease } from '../src/index.js'
+import { createRelease } from '../src/entries/index.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const logger = { info() {}, warn() {}, error() {} }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { MAX_STEPS } from '../src/decision/bucket.js'
 import { percentageOf } from '../src/decision/explain.js'
 import { bucketsOfPercentage, leastSteps } from '../src/decision/percentage.js'
-import { createRelease } from '../src/index.js'
+import { createRelease } from '../src/entries/index.js'
 import { readVectors } from './vectors.js'
 
 const { cases } = z

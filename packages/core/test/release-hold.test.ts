@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Release, type ReleaseOptions, type ReleaseStatus, createRelease } from '../src/index.js'
+import { type Release, type ReleaseOptions, type ReleaseStatus, createRelease } from '../src/entries/index.js'
 import { UNTOUCHED } from '../src/release/lifecycle.js'
 
 const DAY = 86_400_000

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { type Decision, type Outcome, type ReleaseOptions, createRelease } from '../src/index.js'
+import { type Decision, type Outcome, type ReleaseOptions, createRelease } from '../src/entries/index.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const logger = { info() {}, warn() {}, error() {} }

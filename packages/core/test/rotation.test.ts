@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Rotation } from '../src/decision/rotation.js'
-import { createRelease } from '../src/index.js'
+import { createRelease } from '../src/entries/index.js'
 
 const phases = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }

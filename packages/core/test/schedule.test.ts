@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { MAX_STEPS } from '../src/decision/bucket.js'
 import { bucketsOfElapsed, elapsedUntil } from '../src/decision/schedule.js'
-import { createRelease } from '../src/index.js'
+import { createRelease } from '../src/entries/index.js'
 import { readVectors } from './vectors.js'
 
 const { cases } = z

@@ -1,6 +1,6 @@
 import type { Decision } from '../decision/decision.js'
 import type { HashRule, Plan } from '../decision/plan.js'
-import type { RawResponse } from '../proxy/forwarder.js'
+import type { RawResponse } from '../node-http.js'
 
 /** What the response says of the decision; `null` where it says nothing. */
 export interface DecisionHeaders {

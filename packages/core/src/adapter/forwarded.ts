@@ -1,5 +1,5 @@
 import type { Decision, Outcome } from '../decision/decision.js'
-import type { ForwardedRelease } from '../proxy/forwarder.js'
+import type { ForwardedRelease } from '../proxy/forward-call.js'
 import type { Release } from '../release/release.js'
 import type { ResolvedMountOptions } from '../release/options-schema.js'
 import type { InForce } from './source.js'

@@ -1,5 +1,5 @@
 import type { Decision } from '../decision/decision.js'
-import type { RawRequest, RawResponse } from '../proxy/forwarder.js'
+import type { RawRequest, RawResponse } from '../node-http.js'
 import type { Trust } from '../request/trust.js'
 
 /** The socket's peer and the client behind it, as a framework judges them. */

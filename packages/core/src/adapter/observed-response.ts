@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
-import { isGone } from '../proxy/client-connection.js'
-import type { RawResponse } from '../proxy/forwarder.js'
+import { isGone } from '../proxy/response/client-connection.js'
+import type { RawResponse } from '../node-http.js'
 import type { Release } from '../release/release.js'
 
 /** Records how a request ended that the application itself answers: by the response's status, when it is over. */

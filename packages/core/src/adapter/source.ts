@@ -2,7 +2,7 @@ import type { Plan } from '../decision/plan.js'
 import type { Mount as RegistryMount, Registry } from '../registry/index.js'
 import type { AnyHandler, MountOptions, ReleaseOptions } from '../release/options.js'
 import { Release } from '../release/release.js'
-import type { Upstream } from '../release/upstream.js'
+import type { Upstream } from '../upstream.js'
 
 /** A mount whose releases are records: what applies is looked up for each request. At least one of the three names. */
 export interface RegistrySource<Request = never> extends MountOptions<Request> {

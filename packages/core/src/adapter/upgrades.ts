@@ -1,7 +1,7 @@
 import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'
-import { isUpgradeIgnored } from '../proxy/upgrade-request.js'
+import { isUpgradeIgnored } from '../proxy/upgrade/request.js'
 import { readAgain } from './ignored-upgrades.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */

@@ -1,8 +1,13 @@
 import { CanaryError } from '../errors.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
-import type { RawHeaders } from './response-headers.js'
-import { ResponseWriter } from './response-writer.js'
+import type { RawHeaders } from './response/headers.js'
+import { ResponseWriter } from './response/writer.js'
 import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
+
+/** Told by a relay who must act next; `null` once the body is whole. */
+export interface UploadObserver {
+  uploading(waitsFor: 'client' | 'upstream' | null): void
+}
 
 /** One attempt at one upstream: how far it came, and its one end. How the upstream is spoken with is for subclasses. */
 export abstract class Exchange extends ResponseWriter {

@@ -1,8 +1,9 @@
 import { CanaryError } from '../errors.js'
-import type { ForwardCall, ForwardedRelease, Forwarder } from './forwarder.js'
+import type { Forwarder } from './forwarder.js'
+import type { ForwardCall, ForwardedRelease } from './forward-call.js'
 import { Forwarding } from './forwarding.js'
-import { HealthChecks } from './health-checks.js'
-import { createUndiciForwarder } from './undici-forwarder.js'
+import { HealthChecks } from './health/checks.js'
+import { createUndiciForwarder } from './undici/forwarder.js'
 
 /** Forwards decided requests; one for each mount. */
 export interface Proxy {

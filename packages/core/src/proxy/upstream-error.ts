@@ -1,6 +1,5 @@
 import { CanaryError, type CanaryErrorCode } from '../errors.js'
-import type { Attempt } from './forwarder.js'
-import type { ResolvedProxyOptions } from './options.js'
+import type { Attempt, TransportSettings } from './forwarder.js'
 
 /** What can go wrong on the upstream's side. */
 export type UpstreamFailure =
@@ -51,7 +50,7 @@ const FAILURES: Readonly<Record<UpstreamFailure, Explained>> = {
 /** The error for a failure; the address and what really happened are only in its `cause`. */
 export function upstreamError(
   failure: UpstreamFailure,
-  { upstream, settings }: { upstream: Pick<Attempt['upstream'], 'name'>; settings: ResolvedProxyOptions },
+  { upstream, settings }: { upstream: Pick<Attempt['upstream'], 'name'>; settings: Pick<TransportSettings, Limit> },
   cause?: unknown,
 ): CanaryError {
   const { code, says, limit } = FAILURES[failure]

@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { parseOptions } from '../option-error.js'
-import type { Logger } from '../release/logger.js'
+import type { Logger } from '../logger.js'
 import type { ReleaseOptions } from '../release/options.js'
 import { aFunction, guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
-import type { Declarative } from './declarative.js'
+import type { Declarative } from './declarative/declarative.js'
 import type { Registry } from './registry.js'
 import { StoredRegistry } from './stored-registry.js'
-import type { Store } from './store.js'
+import type { Store } from './records/store.js'
 
 export interface RegistryOptions {
   readonly store: Store

@@ -1,13 +1,12 @@
-export { type Declarative, type DeclarativeOptions, parseDeclarative } from './declarative.js'
-export { type ExportOptions, exportDeclarative } from './declarative-export.js'
-export { withoutKey } from './audit.js'
-export type { Draft, Parent } from './draft.js'
-export * from './entities.js'
-export { type CanaryConfig, canaryConfigSchema } from './plugin-schema.js'
-export type { KnownConsumer } from './known-consumers.js'
-export type { Mount, MountScope, Place, Resolution } from './mount.js'
-export { type FileStoreOptions, fileStore } from './file-store.js'
-export { memoryStore } from './memory-store.js'
+export { type Declarative, type DeclarativeOptions, parseDeclarative } from './declarative/declarative.js'
+export { type ExportOptions, exportDeclarative } from './declarative/declarative-export.js'
+export { withoutKey } from './records/audit.js'
+export type { Draft, Parent } from './change/draft.js'
+export * from './entities/entities.js'
+export { type CanaryConfig, canaryConfigSchema } from './entities/plugin-schema.js'
+export type { KnownConsumer, Mount, MountScope, Place, Resolution } from './live/mount.js'
+export { type FileStoreOptions, fileStore } from './stores/file-store.js'
+export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
@@ -21,5 +20,5 @@ export {
   type StoreEvent,
   type StoredState,
   isOf,
-} from './store.js'
-export { type FieldMessages, type Violation, ViolationError, schemaViolation } from './violation.js'
+} from './records/store.js'
+export { type FieldMessages, type Violation, ViolationError, schemaViolation } from './entities/violation.js'

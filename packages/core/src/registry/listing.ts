@@ -1,9 +1,9 @@
-import type { EntityKind } from './entities.js'
-import { isUuid } from './fields.js'
+import type { EntityKind } from './entities/entities.js'
+import { isUuid } from './entities/fields.js'
 import type { ListQuery, Page } from './registry.js'
-import type { RegistryState } from './registry-state.js'
-import { type Row, isOf } from './store.js'
-import { ViolationError } from './violation.js'
+import type { RegistryState } from './live/registry-state.js'
+import { type Row, isOf } from './records/store.js'
+import { ViolationError } from './entities/violation.js'
 
 const DEFAULT_SIZE = 100
 const MAX_SIZE = 1000

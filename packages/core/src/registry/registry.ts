@@ -2,11 +2,10 @@ import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import type { Move } from '../release/lifecycle.js'
 import type { Release } from '../release/release.js'
-import type { Draft, Parent } from './draft.js'
-import type { EntityKind } from './entities.js'
-import type { Mount, MountScope } from './mount.js'
-import type { KnownConsumer } from './known-consumers.js'
-import type { AuditEntry, Row, StoredState } from './store.js'
+import type { Draft, Parent } from './change/draft.js'
+import type { EntityKind } from './entities/entities.js'
+import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { AuditEntry, Row, StoredState } from './records/store.js'
 
 export interface ListQuery {
   /** 1 … 1000. @default 100 */

@@ -1,12 +1,10 @@
 import type { Hash } from '../decision/plan.js'
 import type { GuardOptions } from '../guard/index.js'
 import type { HealthOptions, ProxyOptions } from '../proxy/options.js'
-import type { Logger } from './logger.js'
+import type { Logger } from '../logger.js'
+import type { ConsumerValue } from '../request/consumer.js'
 import type { ReleaseRecord } from './lifecycle.js'
 import type { UpstreamBOption, UpstreamOption } from './upstream-options.js'
-
-/** What a `consumer` function may return: anything else counts as nobody and is reported. */
-export type ConsumerValue = string | number | null | undefined
 
 /**
  * The options of a mount: how its requests are read and sent on. A release written in code has them beside its own;

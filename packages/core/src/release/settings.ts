@@ -4,7 +4,7 @@ import { compileTrust } from '../request/trust.js'
 import { optionError, parseOptions } from '../option-error.js'
 import type { ReleaseOptions } from './options.js'
 import { type CheckedOptions, releaseOptionsSchema } from './options-schema.js'
-import type { Upstream } from './upstream.js'
+import type { Upstream } from '../upstream.js'
 import { compileUpstream, compileUpstreamB } from './upstream-options.js'
 
 /** A release's options, checked whole and compiled: what runs. A new, frozen object after each change. */

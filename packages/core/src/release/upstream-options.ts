@@ -1,7 +1,7 @@
 import type { UpstreamName } from '../decision/decision.js'
 import { isIpv4, parseIpv6 } from '../decision/ip-address.js'
 import { optionError } from '../option-error.js'
-import type { TlsOptions, Upstream, UrlUpstream } from './upstream.js'
+import type { TlsOptions, Upstream, UrlUpstream } from '../upstream.js'
 
 /** An upstream by its URL. The URL's path is a base that the request's path is appended to. */
 export interface UpstreamLocation {

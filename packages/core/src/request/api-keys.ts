@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { optionError } from '../option-error.js'
-import type { ConsumerValue } from '../release/options.js'
+import type { ConsumerValue } from './consumer.js'
 
 /** Where a key is looked for, and whose it is. */
 export interface ApiKeyOptions {

@@ -1,3 +1,6 @@
+/** What a `consumer` function may return: anything else counts as nobody and is reported. */
+export type ConsumerValue = string | number | null | undefined
+
 /** Names in which authentications keep who the caller is, in this order. */
 const CONSUMER_NAMES = ['id', 'sub', 'username', '_id'] as const
 

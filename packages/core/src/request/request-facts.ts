@@ -1,5 +1,5 @@
 import type { Facts } from '../decision/facts.js'
-import type { RawRequest } from '../proxy/forwarder.js'
+import type { RawRequest } from '../node-http.js'
 import { clientIp } from './client-ip.js'
 import { consumerOfUser, consumerText, groupList, groupsOfUser } from './consumer.js'
 import { readCookie } from './cookies.js'

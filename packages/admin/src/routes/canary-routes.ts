@@ -1,0 +1,149 @@
+import { schemaViolation, type Draft, type FieldMessages, type Registry, type Row } from '@canary-release/core/registry'
+import { type CanaryView, moveSchema } from '../schemas/canary-schemas.js'
+import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from '../operation.js'
+import { notFound } from '../refusal.js'
+import { shown } from '../shown-record.js'
+
+const MOVES = {
+  rollback: 'Sends everything to A.',
+  promote: 'Sends everything to B.',
+  pause: 'Freezes the share of B.',
+  resume: 'Goes on from where the pause began.',
+} as const
+
+type Move = keyof typeof MOVES
+
+/** What goes beyond Kong: canaries as they run, and the moves of a person. */
+export function canaryOperations(registry: Registry): Operation[] {
+  return [
+    listOperation(registry),
+    readOperation(registry),
+    moveOperation(registry, 'rollback'),
+    moveOperation(registry, 'promote'),
+    moveOperation(registry, 'pause'),
+    moveOperation(registry, 'resume'),
+    finalizeOperation(registry),
+    guardOperation(registry),
+  ]
+}
+
+function listOperation(registry: Registry): Operation {
+  return {
+    method: 'GET',
+    path: '/canaries',
+    id: 'listCanaries',
+    summary: 'Lists the canaries with what their releases do at this instant.',
+    query: { size: SIZE, offset: OFFSET },
+    answer: { status: 200, schema: 'CanaryPage' },
+    errors: [400],
+    run({ query }) {
+      const size = sizeOf(query)
+      const page = registry.list('plugins', { size, offset: query.get('offset') })
+      if (page === null) throw notFound()
+      const data = page.rows.map((row) => viewOf(registry, row)).filter((view) => view !== null)
+      if (page.next === null) return { status: 200, body: { data, next: null } }
+      const next = new URLSearchParams({ offset: page.next, ...(query.has('size') ? { size: String(size) } : {}) })
+      return { status: 200, body: { data, next: `/canaries?${next}`, offset: page.next } }
+    },
+  }
+}
+
+function readOperation(registry: Registry): Operation {
+  return {
+    method: 'GET',
+    path: '/canaries/{plugin}',
+    id: 'getCanary',
+    summary: 'Shows a canary with what its release does at this instant. The ETag is that of the plugin.',
+    answer: { status: 200, schema: 'Canary' },
+    errors: [404],
+    run: ({ params }) => canaryAnswer(registry, params.plugin ?? ''),
+  }
+}
+
+function moveOperation(registry: Registry, move: Move): Operation {
+  return {
+    method: 'POST',
+    path: `/canaries/{plugin}/${move}`,
+    id: `${move}Canary`,
+    summary: MOVES[move],
+    body: 'Move',
+    answer: { status: 200, schema: 'Canary' },
+    errors: [400, 404, 409, 412],
+    async run(request) {
+      const reason = reasonOf(request.body)
+      const row = await changed(registry, request, (draft, id) => draft.move(id, move, reason))
+      return canaryAnswer(registry, row.entity.id)
+    },
+  }
+}
+
+/** Changes the plugin that the path names, where it is what the preconditions ask for. */
+async function changed<Result>(
+  registry: Registry,
+  request: AdminRequest,
+  work: (draft: Draft, id: string) => Result | null,
+): Promise<Result> {
+  const result = await registry.change(request.by, (draft) => {
+    const present = draft.get('plugins', request.params.plugin ?? '')
+    request.preconditions(present)
+    return present === null ? null : work(draft, present.entity.id)
+  })
+  if (result === null) throw notFound()
+  return result
+}
+
+function reasonOf(body: Record<string, unknown>): string | null {
+  const result = moveSchema.safeParse(body)
+  if (result.success) return result.data.reason ?? null
+  const fields = new Map<string, FieldMessages[string]>()
+  for (const issue of result.error.issues) {
+    if (issue.code !== 'unrecognized_keys') fields.set(issue.path.map(String).join('.'), issue.message)
+    else for (const key of issue.keys) fields.set(key.slice(0, 200), 'unknown field')
+  }
+  throw schemaViolation(Object.fromEntries(fields))
+}
+
+function finalizeOperation(registry: Registry): Operation {
+  return {
+    method: 'POST',
+    path: '/canaries/{plugin}/finalize',
+    id: 'finalizeCanary',
+    summary:
+      "Puts the service or api where B is and deletes the plugin, in one change. Answers with what A's place is now.",
+    answer: { status: 200, schema: 'ServiceOrApi' },
+    errors: [400, 404, 409, 412],
+    async run(request) {
+      const row = await changed(registry, request, (draft, id) => draft.finalize(id))
+      return rowAnswer(row, shown(row))
+    },
+  }
+}
+
+function guardOperation(registry: Registry): Operation {
+  return {
+    method: 'GET',
+    path: '/canaries/{plugin}/guard',
+    id: 'getCanaryGuard',
+    summary: 'Shows what the guard of a canary knows; null where nothing guards it.',
+    answer: { status: 200, schema: 'Guard' },
+    errors: [404],
+    run({ params }) {
+      const release = registry.release(params.plugin ?? '')
+      if (release === null) throw notFound()
+      return { status: 200, body: { guard: release.guard?.report() ?? null } }
+    },
+  }
+}
+
+function canaryAnswer(registry: Registry, plugin: string): Answer {
+  const row = registry.get('plugins', plugin)
+  const view = row === null ? null : viewOf(registry, row)
+  if (row === null || view === null) throw notFound()
+  return rowAnswer(row, view)
+}
+
+function viewOf(registry: Registry, { entity }: Row<'plugins'>): CanaryView | null {
+  const { id, enabled, service, route, consumer, api } = entity
+  const status = registry.release(id)?.status()
+  return status === undefined ? null : { id, enabled, service, route, consumer, api, ...status }
+}

@@ -1,0 +1,190 @@
+import { type Draft, type Parent, type Registry, type Row } from '@canary-release/core/registry'
+import { type Collection, COLLECTIONS } from './collections.js'
+import { SCHEMA_NAMES } from '../schemas/entity-schemas.js'
+import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from '../operation.js'
+import { notFound } from '../refusal.js'
+import { belongsTo, shown, shownWithKey } from '../shown-record.js'
+
+/** The operations of Kong's Admin API, for each of its collections. */
+export function entityOperations(registry: Registry): Operation[] {
+  return COLLECTIONS.flatMap((collection) => [
+    listOperation(registry, collection),
+    createOperation(registry, collection),
+    readOperation(registry, collection),
+    changeOperation(registry, collection),
+    replaceOperation(registry, collection),
+    removeOperation(registry, collection),
+  ])
+}
+
+function listOperation(registry: Registry, collection: Collection): Operation {
+  const { kind, path, many } = collection
+  return {
+    method: 'GET',
+    path,
+    id: `list${many}`,
+    summary: `Lists ${wordsOf(many)}.`,
+    query: { size: SIZE, offset: OFFSET },
+    answer: { status: 200, schema: `${SCHEMA_NAMES[kind]}Page` },
+    errors: collection.parent === null ? [400] : [400, 404],
+    run({ params, query }) {
+      const size = sizeOf(query)
+      const page = registry.list(kind, { size, offset: query.get('offset'), of: parentOf(collection, params) })
+      if (page === null) throw notFound()
+      const data = page.rows.map(shown)
+      if (page.next === null) return { status: 200, body: { data, next: null } }
+      const next = new URLSearchParams({ offset: page.next, ...(query.has('size') ? { size: String(size) } : {}) })
+      return { status: 200, body: { data, next: `${filled(path, params)}?${next}`, offset: page.next } }
+    },
+  }
+}
+
+function createOperation(registry: Registry, collection: Collection): Operation {
+  const { kind, path, one } = collection
+  return {
+    method: 'POST',
+    path,
+    id: `create${one}`,
+    summary: `Creates ${wordsOf(one, true)}.`,
+    body: `${SCHEMA_NAMES[kind]}Body`,
+    answer: { status: 201, schema: SCHEMA_NAMES[kind] },
+    errors: collection.parent === null ? [400, 409] : [400, 404, 409],
+    async run(request) {
+      const row = await registry.change(request.by, (draft) =>
+        draft.create(kind, request.body, knownParent(draft, collection, request)),
+      )
+      return rowAnswer(row, shownWithKey(row), 201)
+    },
+  }
+}
+
+function readOperation(registry: Registry, collection: Collection): Operation {
+  const { kind, one } = collection
+  return {
+    method: 'GET',
+    path: recordPath(collection),
+    id: `get${one}`,
+    summary: `Shows ${wordsOf(one, true)}.`,
+    answer: { status: 200, schema: SCHEMA_NAMES[kind] },
+    errors: [404],
+    run(request) {
+      const row = find(registry, collection, request)
+      if (row === null) throw notFound()
+      return rowAnswer(row, shown(row))
+    },
+  }
+}
+
+function changeOperation(registry: Registry, collection: Collection): Operation {
+  const { kind, one } = collection
+  return {
+    method: 'PATCH',
+    path: recordPath(collection),
+    id: `update${one}`,
+    summary: `Changes the fields of ${wordsOf(one, true)} that the body says.`,
+    body: `${SCHEMA_NAMES[kind]}Change`,
+    answer: { status: 200, schema: SCHEMA_NAMES[kind] },
+    errors: [400, 404, 409, 412],
+    async run(request) {
+      const row = await registry.change(request.by, (draft) => {
+        const present = find(draft, collection, request)
+        request.preconditions(present)
+        return present === null ? null : draft.patch(kind, present.entity.id, request.body)
+      })
+      if (row === null) throw notFound()
+      return rowAnswer(row, shown(row))
+    },
+  }
+}
+
+function replaceOperation(registry: Registry, collection: Collection): Operation {
+  const { kind, one } = collection
+  return {
+    method: 'PUT',
+    path: recordPath(collection),
+    id: `replace${one}`,
+    summary: `Creates ${wordsOf(one, true)}, or replaces the one that is there.`,
+    body: `${SCHEMA_NAMES[kind]}Body`,
+    answer: { status: 200, schema: SCHEMA_NAMES[kind] },
+    errors: [400, 404, 409, 412],
+    async run(request) {
+      const row = await registry.change(request.by, (draft) => {
+        const parent = knownParent(draft, collection, request)
+        const present = find(draft, collection, request)
+        // Another one's record is not taken over.
+        if (present === null && draft.get(kind, keyOf(collection, request)) !== null) throw notFound()
+        request.preconditions(present)
+        return draft.replace(kind, keyOf(collection, request), request.body, parent)
+      })
+      return rowAnswer(row, shownWithKey(row))
+    },
+  }
+}
+
+function removeOperation(registry: Registry, collection: Collection): Operation {
+  const { kind, one } = collection
+  return {
+    method: 'DELETE',
+    path: recordPath(collection),
+    id: `delete${one}`,
+    summary: `Deletes ${wordsOf(one, true)}, where it is there.`,
+    answer: { status: 204, schema: null },
+    errors: [400, 404, 412],
+    async run(request): Promise<Answer> {
+      await registry.change(request.by, (draft) => {
+        knownParent(draft, collection, request)
+        const present = find(draft, collection, request)
+        request.preconditions(present)
+        if (present !== null) draft.remove(kind, present.entity.id)
+      })
+      return { status: 204, body: null }
+    },
+  }
+}
+
+function recordPath({ path, key }: Collection): string {
+  return `${path}/{${key}}`
+}
+
+function keyOf({ key }: Collection, { params }: AdminRequest): string {
+  return params[key] ?? ''
+}
+
+function parentOf({ parent }: Collection, params: AdminRequest['params']): Parent | undefined {
+  return parent === null ? undefined : { kind: parent.kind, key: params[parent.param] ?? '' }
+}
+
+type Reader = Pick<Draft, 'get'>
+
+/**
+ * What the records of the path belong to, by its id.
+ *
+ * @throws {Refusal} 404 where it is not there
+ */
+function knownParent(reader: Reader, collection: Collection, { params }: AdminRequest): Parent | undefined {
+  const parent = parentOf(collection, params)
+  if (parent === undefined) return undefined
+  const row = reader.get(parent.kind, parent.key)
+  if (row === null) throw notFound()
+  return { kind: parent.kind, key: row.entity.id }
+}
+
+/** The record of the path, where it belongs to what the path says. */
+function find(reader: Reader, collection: Collection, request: AdminRequest): Row | null {
+  const row = reader.get(collection.kind, keyOf(collection, request))
+  const parent = parentOf(collection, request.params)
+  if (row === null || parent === undefined) return row
+  const owner = reader.get(parent.kind, parent.key)
+  return owner !== null && belongsTo(row, owner) ? row : null
+}
+
+function filled(path: string, params: AdminRequest['params']): string {
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(params[name] ?? ''))
+}
+
+/** `ServicePlugins` as words. */
+function wordsOf(name: string, article = false): string {
+  const words = name.replace(/(?!^)[A-Z]/g, ' $&').toLowerCase()
+  if (!article) return words
+  return `${/^[aeiou]/.test(words) ? 'an' : 'a'} ${words}`
+}

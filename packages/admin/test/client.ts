@@ -1,0 +1,134 @@
+import { type Agent, request } from 'node:http'
+import { listenAdmin } from '@canary-release/admin'
+import { type Registry, type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { z } from 'zod'
+import { createContract } from './contract.js'
+
+/** A body as it goes: JSON, a form, or text of any type. */
+export interface Sent {
+  readonly json?: unknown
+  /** Pairs as `curl --data` joins them, not encoded. */
+  readonly form?: readonly string[]
+  readonly text?: string | Buffer
+  readonly headers?: Readonly<Record<string, string>>
+  /** @default a connection of its own */
+  readonly agent?: Agent
+}
+
+export interface Received {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** The JSON that came; `null` for nothing. */
+  readonly body: unknown
+}
+
+/** Sends one request. */
+export function send(url: string, method: string, path: string, sent: Sent = {}): Promise<Received> {
+  const [type, body] = encoded(sent)
+  const headers = {
+    ...(type === null ? {} : { 'content-type': type }),
+    // Node frames the body of a DELETE only where it is told its length.
+    ...(body === null || sent.headers?.['transfer-encoding'] ? {} : { 'content-length': Buffer.byteLength(body) }),
+    ...sent.headers,
+  }
+  return new Promise((resolve, reject) => {
+    const base = new URL(url)
+    const outgoing = request(
+      { host: base.hostname, port: base.port, path, method, headers, agent: sent.agent ?? false },
+      (incoming) => {
+        const chunks: Buffer[] = []
+        incoming.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject)
+        incoming.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          const found = Object.entries(incoming.headers).map(([name, value]) => [name, String(value)])
+          resolve({
+            status: incoming.statusCode ?? 0,
+            headers: Object.fromEntries(found),
+            body: jsonOf(text),
+          })
+        })
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end(body ?? undefined)
+  })
+}
+
+/** The JSON of an answer; text that is none as it is. */
+function jsonOf(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function encoded({ json, form, text }: Sent): [type: string | null, body: string | Buffer | null] {
+  if (json !== undefined) return ['application/json', JSON.stringify(json)]
+  if (form === undefined) return [null, text ?? null]
+  const pairs = form.map((pair) => pair.split(/=(.*)/s).slice(0, 2).map(encodeURIComponent).join('='))
+  return ['application/x-www-form-urlencoded', pairs.join('&')]
+}
+
+export type Call = (method: string, path: string, sent?: Sent) => Promise<Received>
+
+/** A client that holds each answer against the server's own document. */
+export async function contracted(
+  url: string,
+  prefix = '',
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Call> {
+  const { body: document } = await send(url, 'GET', `${prefix}/openapi.json`, { headers })
+  const check = createContract(document)
+  return async (method, path, sent = {}) => {
+    const received = await send(url, method, `${prefix}${path}`, { ...sent, headers: { ...headers, ...sent.headers } })
+    check({ method, path, sent: sent.json, ...received })
+    return received
+  }
+}
+
+type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
+  readonly store?: Store
+  readonly clock?: () => number
+  readonly guard?: boolean
+}
+
+export interface OpenAdmin extends AsyncDisposable {
+  readonly url: string
+  readonly registry: Registry
+  readonly call: Call
+  readonly logged: readonly string[]
+}
+
+/** An Admin API on a port of its own, with a registry in memory, or on another store. */
+export async function openAdmin({ store = memoryStore(), clock, guard, ...options }: Options = {}): Promise<OpenAdmin> {
+  const logged: string[] = []
+  const log = (message: string) => void logged.push(message)
+  const logger = { info() {}, warn: log, error: log }
+  const registry = await createRegistry({ store, logger, clock, guard })
+  const { url, close } = await listenAdmin({ registry, port: 0, logger, ...options })
+  const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
+  const call = await contracted(url, '', token)
+  return {
+    url,
+    registry,
+    call,
+    logged,
+    async [Symbol.asyncDispose]() {
+      await close()
+      await registry.close()
+    },
+  }
+}
+
+const record = z.looseObject({ id: z.string() })
+const list = z.looseObject({ data: z.array(record), next: z.string().nullable(), offset: z.string().optional() })
+
+/** A record out of an answer. */
+export function recordOf({ body }: Received): z.output<typeof record> {
+  return record.parse(body)
+}
+
+export function listOf({ body }: Received): z.output<typeof list> {
+  return list.parse(body)
+}

@@ -1,0 +1,300 @@
+import { describe, expect, test } from 'vitest'
+import { CanaryError } from '@canary-release/core'
+import { type Store, memoryStore } from '@canary-release/core/registry'
+import { openAdmin, recordOf, send } from './client.js'
+
+const UPSTREAM_MISSING =
+  "at least one of these fields must be non-empty: 'config.upstream_uri', 'config.upstream_host', 'config.upstream_port'"
+const NOBODY = '11111111-2222-4333-8444-555555555555'
+
+async function withOrders() {
+  const admin = await openAdmin()
+  const service = recordOf(
+    await admin.call('POST', '/services', { form: ['name=orders', 'url=http://orders-v1:3000'] }),
+  )
+  return { ...admin, service }
+}
+
+describe("errors have Kong's bodies", () => {
+  test('a record that is not there', async () => {
+    await using admin = await withOrders()
+    for (const path of [
+      '/plugins/nothing',
+      '/services/nothing',
+      '/routes/nothing/plugins',
+      '/nothing',
+      '/services/a/b/c',
+      '/services/%zz',
+      '//services',
+      '/services//plugins',
+      '/services/orders/../nothing',
+    ]) {
+      expect(await admin.call('GET', path)).toMatchObject({ status: 404, body: { message: 'Not found' } })
+    }
+    const { status, body } = await admin.call('PATCH', `/plugins/${NOBODY}`, { json: { enabled: false } })
+    expect([status, body]).toEqual([404, { message: 'Not found' }])
+  })
+
+  test('a method that a path does not have', async () => {
+    await using admin = await withOrders()
+    const wrong = [
+      ['POST', '/services/orders'],
+      ['DELETE', '/plugins'],
+      ['PUT', '/consumers/'],
+      ['PATCH', '/canaries'],
+      ['GET', '/canaries/x/rollback'],
+    ] as const
+    for (const [method, path] of wrong) {
+      const { status, body, headers } = await admin.call(method, path)
+      expect([status, body]).toEqual([405, { message: 'Method not allowed' }])
+      expect(headers.allow).not.toContain(method)
+    }
+    expect(await send(admin.url, 'TRACE', '/plugins')).toMatchObject({ status: 405 })
+    const { headers } = await admin.call('OPTIONS', '/plugins')
+    expect(headers.allow).toBe('GET, HEAD, POST, OPTIONS')
+  })
+
+  test('a body that is no JSON', async () => {
+    await using admin = await withOrders()
+    const headers = { 'content-type': 'application/json' }
+    for (const text of [
+      '{',
+      '',
+      'null',
+      '[]',
+      '"a"',
+      '{"a":1}x',
+      `${'['.repeat(60)}${']'.repeat(60)}`,
+      '{"a":'.repeat(40),
+    ]) {
+      const { status, body } = await admin.call('POST', '/services', { text, headers })
+      expect([status, body]).toEqual([400, { message: 'Cannot parse JSON body' }])
+    }
+    const deep = `${'{"a":'.repeat(50)}1${'}'.repeat(50)}`
+    expect(await admin.call('POST', '/services', { text: deep, headers })).toMatchObject({
+      body: { message: 'Cannot parse JSON body' },
+    })
+  })
+
+  test('a body of another type', async () => {
+    await using admin = await withOrders()
+    const types = ['text/plain', 'multipart/form-data; boundary=x', 'application/json; charset=utf-16', 'nonsense']
+    for (const type of types) {
+      const { status, body } = await admin.call('POST', '/services', { text: '{}', headers: { 'content-type': type } })
+      expect([status, body]).toEqual([415, { message: 'Unsupported media type' }])
+    }
+    expect(await admin.call('POST', '/services', { text: '{}' })).toMatchObject({ status: 415 })
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
+    expect(await admin.call('POST', '/services', { text: '{}', headers })).toMatchObject({ status: 415 })
+  })
+
+  test('one field that does not fit', async () => {
+    await using admin = await withOrders()
+    const config = { percentage: 120, upstream_port: 3001 }
+    const { status, body } = await admin.call('POST', '/services/orders/plugins', { json: { name: 'canary', config } })
+    expect([status, body]).toEqual([
+      400,
+      {
+        code: 2,
+        name: 'schema violation',
+        message: 'schema violation (config.percentage: value should be between 0 and 100)',
+        fields: { config: { percentage: 'value should be between 0 and 100' } },
+      },
+    ])
+  })
+
+  test('several fields that do not fit, sorted by name', async () => {
+    await using admin = await withOrders()
+    const config = { duration: '3600', hash: 'user', upstream_port: 3001, weight: 1 }
+    const json = { name: 'canary', config, consumer_group: 'x', enabled: 'true' }
+    expect((await admin.call('POST', '/plugins', { json })).body).toEqual({
+      code: 2,
+      name: 'schema violation',
+      message:
+        '5 schema violations (config.duration: expected a number; config.hash: expected one of: consumer, ip, none, header, allow, deny; config.weight: unknown field; consumer_group: unknown field; enabled: expected a boolean)',
+      fields: {
+        config: {
+          duration: 'expected a number',
+          hash: 'expected one of: consumer, ip, none, header, allow, deny',
+          weight: 'unknown field',
+        },
+        consumer_group: 'unknown field',
+        enabled: 'expected a boolean',
+      },
+    })
+  })
+
+  test('a required field that is missing', async () => {
+    await using admin = await withOrders()
+    expect(await admin.call('POST', '/services')).toMatchObject({
+      status: 400,
+      body: {
+        code: 2,
+        name: 'schema violation',
+        message: 'schema violation (host: required field missing)',
+        fields: { host: 'required field missing' },
+      },
+    })
+    const form = ['name=canary', 'config.upstream_port=1', 'config.hash=header']
+    expect((await admin.call('POST', '/plugins', { form })).body).toEqual({
+      code: 2,
+      name: 'schema violation',
+      message: 'schema violation (config.hash_header: required field missing)',
+      fields: { config: { hash_header: 'required field missing' } },
+    })
+  })
+
+  test('a canary whose B differs in nothing', async () => {
+    await using admin = await withOrders()
+    expect((await admin.call('POST', '/services/orders/plugins', { form: ['name=canary'] })).body).toEqual({
+      code: 2,
+      name: 'schema violation',
+      message: `schema violation (${UPSTREAM_MISSING})`,
+      fields: { '@entity': [UPSTREAM_MISSING] },
+    })
+  })
+
+  test('a plugin of another name', async () => {
+    await using admin = await withOrders()
+    const { status, body } = await admin.call('POST', '/plugins', { form: ['name=foo', 'config.upstream_port=1'] })
+    const message = "plugin 'foo' not enabled; add it to the 'plugins' configuration property"
+    expect([status, body]).toEqual([
+      400,
+      { code: 2, name: 'schema violation', message: `schema violation (name: ${message})`, fields: { name: message } },
+    ])
+  })
+
+  test('a second canary on the same scope', async () => {
+    await using admin = await withOrders()
+    const form = ['name=canary', 'config.upstream_port=3001', 'config.percentage=1']
+    expect((await admin.call('POST', '/services/orders/plugins', { form })).status).toBe(201)
+    const { id } = admin.service
+    expect(await admin.call('POST', '/services/orders/plugins', { form })).toMatchObject({
+      status: 409,
+      body: {
+        code: 5,
+        name: 'unique constraint violation',
+        message: `UNIQUE violation detected on '{consumer=null,name="canary",route=null,service={id="${id}"}}'`,
+        fields: { consumer: null, name: 'canary', route: null, service: { id } },
+      },
+    })
+    expect((await admin.call('POST', '/services', { form: ['name=orders', 'host=h'] })).body).toEqual({
+      code: 5,
+      name: 'unique constraint violation',
+      message: `UNIQUE violation detected on '{name="orders"}'`,
+      fields: { name: 'orders' },
+    })
+  })
+
+  test('a reference to nothing', async () => {
+    await using admin = await withOrders()
+    const form = ['name=canary', 'config.upstream_port=1', `service_id=${NOBODY}`]
+    const { status, body } = await admin.call('POST', '/plugins', { form })
+    expect([status, body]).toEqual([
+      400,
+      {
+        code: 4,
+        name: 'foreign key violation',
+        message: `the foreign key '{id="${NOBODY}"}' does not reference an existing 'services' entity.`,
+        fields: { service: { id: NOBODY } },
+      },
+    ])
+    const parent = await admin.call('POST', '/services/nothing/plugins', { form: ['name=canary'] })
+    expect([parent.status, parent.body]).toEqual([404, { message: 'Not found' }])
+  })
+
+  test('a service that its routes still need', async () => {
+    await using admin = await withOrders()
+    await admin.call('POST', '/services/orders/routes', { form: ['name=all', 'paths[]=/'] })
+    const { status, body } = await admin.call('DELETE', '/services/orders')
+    expect([status, body]).toMatchObject([400, { code: 4, name: 'foreign key violation' }])
+  })
+
+  test('a page that is none', async () => {
+    await using admin = await withOrders()
+    for (const size of ['0', '1001', 'x', '1.5', '-1', '']) {
+      expect(await admin.call('GET', `/services?size=${size}`)).toMatchObject({ status: 400, body: { code: 10 } })
+      expect(await admin.call('GET', `/audit?size=${size}`)).toMatchObject({
+        status: 400,
+        body: { name: 'invalid size' },
+      })
+    }
+    expect(await admin.call('GET', '/services?offset=x')).toMatchObject({ status: 400, body: { code: 7 } })
+  })
+
+  test('a move that is not legal', async () => {
+    await using admin = await withOrders()
+    const form = ['name=canary', 'config.upstream_port=3001', 'config.percentage=1']
+    const { id } = recordOf(await admin.call('POST', '/plugins', { form }))
+    expect(await admin.call('POST', `/canaries/${id}/resume`)).toMatchObject({
+      status: 409,
+      body: {
+        name: 'ERR_CANARY_STATE',
+        message: 'cannot resume a release that is running: legal where it is paused',
+      },
+    })
+    const bad = await admin.call('POST', `/canaries/${id}/rollback`, { json: { reason: 'a\nb', why: 1 } })
+    expect(bad).toMatchObject({
+      status: 400,
+      body: { code: 2, fields: { reason: 'expected one line of text', why: 'unknown field' } },
+    })
+  })
+
+  test('a store that fails: 503, nothing changed, and nothing of the cause told', async () => {
+    let broken = false
+    const memory = memoryStore()
+    const store: Store = {
+      ...memory,
+      async save(commit, expected) {
+        if (broken)
+          throw new CanaryError('ERR_CANARY_STORE', 'cannot write /secret/state.json', { cause: new Error('EIO') })
+        return memory.save(commit, expected)
+      },
+    }
+    await using admin = await openAdmin({ store })
+    const created = await admin.call('POST', '/services', { form: ['name=orders', 'host=a'] })
+    broken = true
+    const { status, body } = await admin.call('PATCH', '/services/orders', { form: ['host=b'] })
+    expect([status, body]).toEqual([
+      503,
+      { name: 'ERR_CANARY_STORE', message: 'the store could not be read or written: nothing has changed' },
+    ])
+    expect((await admin.call('GET', '/services/orders')).body).toEqual(created.body)
+    expect(admin.logged.join()).toContain('EIO')
+    broken = false
+    expect((await admin.call('PATCH', '/services/orders', { form: ['host=b'] })).body).toMatchObject({ host: 'b' })
+  })
+
+  test('a store that hangs keeps no client waiting', async () => {
+    const memory = memoryStore()
+    let release = () => {}
+    const held = new Promise<void>((resolve) => (release = resolve))
+    const store: Store = { ...memory, save: (...change) => held.then(() => memory.save(...change)) }
+    await using admin = await openAdmin({ store, timeoutMs: 50 })
+    try {
+      const { status, body } = await admin.call('POST', '/services', { form: ['host=a'] })
+      expect([status, body]).toEqual([
+        503,
+        { message: 'The store did not answer in 0.05 s: the change may still be made' },
+      ])
+    } finally {
+      release()
+    }
+  })
+
+  test('what nobody expected: 500 without stack or path, which the log has', async () => {
+    let broken = 0
+    const authenticate = () => {
+      if (broken === 1) throw new Error('boom at /home/secret')
+      // oxlint-disable-next-line no-throw-literal -- an application may
+      if (broken === 2) throw 'boom again'
+      return 'somebody'
+    }
+    await using admin = await openAdmin({ authenticate })
+    for (broken of [1, 2]) {
+      const { status, body } = await admin.call('GET', '/services')
+      expect([status, body]).toEqual([500, { message: 'An unexpected error occurred' }])
+    }
+    expect(admin.logged).toMatchObject([expect.stringContaining('boom at'), expect.stringContaining('boom again')])
+  })
+})

@@ -1,0 +1,80 @@
+import { failRequest } from './memory.js'
+import { createMount } from './mount.js'
+import { type NodeRequest, type NodeResponse, nodeFramework } from './node-framework.js'
+import type { CanarySource } from './source.js'
+import { CanaryError } from '../errors.js'
+import type { Release } from '../release/release.js'
+
+export { type AttachOptions, attachUpgrades } from './upgrades.js'
+export type { NodeRequest, NodeResponse } from './node-framework.js'
+export type NodeHandler = (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => unknown
+
+/** A listener for `http.createServer` (and a middleware where one calls it with `next`). */
+export interface CanaryHandler extends NodeHandler {
+  /** `null` on a registry. */
+  readonly release: Release | null
+  /** Counts a request as failed although its status does not say so. */
+  readonly fail: (request: NodeRequest, reason: string) => void
+  /** Lets running requests end within `graceMs`. @default 10000 */
+  readonly close: (graceMs?: number) => Promise<void>
+}
+
+/**
+ * A handler for bare `node:http`, `node:https` and `node:http2`. Without `next` it answers errors itself, as JSON with
+ * their code and public message.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): CanaryHandler {
+  const mount = createMount(source, nodeFramework)
+
+  function handle(request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void): unknown {
+    const fail = (error: unknown) => (next === undefined ? answerError(response, error) : next(error))
+    const runHandler = (handler: NodeHandler) => {
+      try {
+        const result = handler(request, response, next)
+        if (result instanceof Promise) result.catch(fail)
+        return result
+      } catch (error) {
+        return fail(error)
+      }
+    }
+    try {
+      const routed = mount.route({ request, response })
+      if (routed.action === 'next') return routed.run(() => (next === undefined ? answerNothing(response) : next()))
+      if (routed.action === 'handle') return routed.run(() => runHandler(routed.handler))
+      return mount.forward(routed, {
+        done: (error) => {
+          if (error !== null) fail(error)
+        },
+        handle: runHandler,
+      })
+    } catch (error) {
+      return fail(error)
+    }
+  }
+
+  return Object.assign(handle, { release: mount.release, close: mount.close, fail: failRequest })
+}
+
+function answerError(response: NodeResponse, error: unknown): void {
+  const known = error instanceof CanaryError ? error : null
+  answer(response, known?.status ?? 500, {
+    code: known?.code ?? 'ERR_INTERNAL',
+    message: known?.message ?? 'internal error',
+  })
+}
+
+function answerNothing(response: NodeResponse): void {
+  answer(response, 404, { code: 'ERR_NOT_FOUND', message: 'nothing handles this request' })
+}
+
+function answer(response: NodeResponse, status: number, body: { code: string; message: string }): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy()
+    return
+  }
+  response.statusCode = status
+  response.setHeader('content-type', 'application/json')
+  response.end(`${JSON.stringify(body)}\n`)
+}

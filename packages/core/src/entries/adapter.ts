@@ -1,0 +1,11 @@
+/** What adapters share: an adapter describes its framework, and translates. */
+export type { AttachOptions } from '../adapter/upgrades.js'
+export type { CanarySource, RegistrySource } from '../adapter/source.js'
+export type { ForwardHooks, Routed } from '../adapter/routed.js'
+export type { Framework, FrameworkAddress } from '../adapter/framework.js'
+export type { Trust } from '../request/trust.js'
+export { type Mount, createMount } from '../adapter/mount.js'
+export { nodeFramework } from '../adapter/node-framework.js'
+export { attachUpgrades, upgradeOf } from '../adapter/upgrades.js'
+export { failRequest } from '../adapter/memory.js'
+export { clientOfChain } from '../request/client-ip.js'

@@ -1,0 +1,1 @@
+export { httpProxyForwarder } from '../proxy/http-proxy/forwarder.js'

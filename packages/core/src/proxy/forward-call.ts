@@ -1,0 +1,58 @@
+import type { Duplex } from 'node:stream'
+import type { Decision, Outcome } from '../decision/decision.js'
+import type { CanaryError } from '../errors.js'
+import type { RawRequest, RawResponse } from '../node-http.js'
+import type { UrlUpstream } from '../upstream.js'
+import type { ResolvedHealthOptions, ResolvedProxyOptions } from './options.js'
+
+/** What forwarding needs of a release, and tells it. */
+export interface ForwardedRelease {
+  readonly name: string
+  /** A new object after each change of the release's options: comparing identities is enough to see one. */
+  readonly options: {
+    readonly upstreams: { readonly A: UrlUpstream | { kind: 'handler' }; readonly B: UrlUpstream | { kind: 'handler' } }
+    readonly upstreamFallback: boolean
+    readonly health: ResolvedHealthOptions
+    readonly proxy: ResolvedProxyOptions
+    /** In lower case: passed on from a trusted peer only. */
+    readonly realIpHeader?: string | undefined
+  }
+  /** What the health of its B is remembered by, where this object is made anew with each change. @default itself */
+  readonly identity?: object | undefined
+  /** Counts how an attempt ended. A failed attempt at B that A then serves is recorded as B's, before A's. */
+  record(outcome: Outcome): void
+  /** The decision that replaces one for B which A must serve (reason `fallback`), counted as such. */
+  fallback(decision: Decision): Decision
+}
+
+/** One decided request, on its way to an upstream. */
+export interface ForwardCall {
+  readonly request: RawRequest
+  readonly response: RawResponse
+  /** Path and query as text, below the mount's prefix, as the client sent them: not yet checked. */
+  readonly path: string
+  /** What a body parser left on the framework's request. Looked at only where the stream was read already. */
+  readonly parsedBody: () => unknown
+  /** Whether the socket's peer is a trusted proxy: its x-forwarded-* are appended to, anyone else's replaced. */
+  readonly peerTrusted: boolean
+  /** The socket of an upgrade; `null` for an ordinary request. */
+  readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
+  readonly release: ForwardedRelease
+  readonly decision: Decision
+  /** `Date.now()`-like milliseconds of the decision are not enough for a latency: `performance.now()` then. */
+  readonly startedAt: number
+  /** Called where the decision changes under way (fallback), before anything is sent. */
+  readonly redecided: (decision: Decision) => void
+  /** Called once the upstream's headers are set on the response, just before its head goes out; may set more. */
+  readonly beforeHead: ((response: RawResponse) => void) | null
+  /**
+   * Called instead of `done` where the fallback goes to an upstream that is a handler of the framework. Without it, such
+   * a request fails as if there were no fallback.
+   */
+  readonly toHandler?: ((decision: Decision) => void) | undefined
+  /**
+   * Called exactly once. An error: nothing was sent to the client, the framework's error handling must answer.
+   * `null`: the response was sent or its connection destroyed; nothing is left to do.
+   */
+  readonly done: (error: CanaryError | null) => void
+}

@@ -1,0 +1,162 @@
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import { createRequire } from 'node:module'
+import type { Readable } from 'node:stream'
+import type ProxyServer from 'http-proxy'
+import { tlsOptions } from '../upstream-socket.js'
+import type { Attempt } from '../forwarder.js'
+import type { RawRequest } from '../../node-http.js'
+
+/** Header pairs as an object, several values of one name as a list. */
+export function headersObject(pairs: readonly string[]): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = Object.create(null)
+  for (let i = 0; i + 1 < pairs.length; i += 2) {
+    const name = pairs[i] ?? ''
+    const value = pairs[i + 1] ?? ''
+    const before = headers[name]
+    if (before === undefined) headers[name] = value
+    else headers[name] = Array.isArray(before) ? [...before, value] : [before, value]
+  }
+  return headers
+}
+
+/** Runs `act` while the request shows another path and other headers: http-proxy reads them nowhere else. */
+export function shadowing(request: RawRequest, url: string, headers: object, act: () => void): void {
+  const before = ['url', 'headers'].map((name) => [name, Object.getOwnPropertyDescriptor(request, name)] as const)
+  Object.defineProperty(request, 'url', { value: url, configurable: true, writable: true })
+  Object.defineProperty(request, 'headers', { value: headers, configurable: true, writable: true })
+  try {
+    act()
+  } finally {
+    for (const [name, descriptor] of before) {
+      if (descriptor === undefined) Reflect.deleteProperty(request, name)
+      else Object.defineProperty(request, name, descriptor)
+    }
+  }
+}
+
+/**
+ * An agent like the given one, but so that a request is shown to `own` from its first moment; `full` is called instead
+ * of sending it where no connection is free and `queue` requests wait for one to the same upstream already. `fresh`:
+ * not on an idle connection.
+ */
+export function capturing(
+  agent: Agent,
+  queue: number,
+  fresh: boolean,
+  own: (request: ClientRequest) => void,
+  full: () => void,
+): Agent {
+  const addRequest = (request: ClientRequest, options: AgentOptions, ...rest: unknown[]): void => {
+    own(request)
+    const upstream = agent.getName(options)
+    // Where one of them was closed by the upstream, the others are as old.
+    if (fresh) for (const socket of agent.freeSockets[upstream] ?? []) socket.destroy()
+    if (isFull(agent, upstream, queue)) full()
+    else Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, options, ...rest])
+  }
+  return Object.create(agent, { addRequest: { value: addRequest } })
+}
+
+type AgentOptions = Parameters<Agent['getName']>[0]
+
+function isFull({ requests, sockets, freeSockets, maxSockets }: Agent, upstream: string, queue: number): boolean {
+  const waiting = requests[upstream]?.length ?? 0
+  if (waiting < queue) return false
+  // Where one waits, no connection is free; a queue of 0 has nobody to tell by.
+  if (waiting > 0) return true
+  return (freeSockets[upstream]?.length ?? 0) === 0 && (sockets[upstream]?.length ?? 0) >= maxSockets
+}
+
+/** Destroys a request, and takes it out of its agent's line: Node would keep it there until its turn came. */
+export function destroyWaiting(agent: Agent, request: ClientRequest | null): void {
+  for (const [upstream, waiting = []] of Object.entries(agent.requests)) {
+    const place = waiting.findIndex((one) => Object.is(one, request))
+    if (place === -1) continue
+    waiting.splice(place, 1)
+    if (waiting.length === 0) Reflect.deleteProperty(agent.requests, upstream)
+  }
+  request?.destroy()
+}
+
+/** What `server.web` is told for one attempt: where to, and none of what would change it on the way. */
+export function webOptions(
+  { upstream }: Attempt,
+  ofServer: ProxyServer.ServerOptions,
+  agent: Agent,
+  buffer: Readable,
+): ProxyServer.ServerOptions {
+  const { servername, ...tls } = upstream.scheme === 'https' ? tlsOptions(upstream) : {}
+  const target = { protocol: `${upstream.scheme}:`, host: upstream.hostname, port: upstream.port }
+  const options: ProxyServer.ServerOptions = {
+    target: Object.assign<typeof target, object>(target, { ...tls, socketPath: upstream.socketPath ?? undefined }),
+    ssl: { ...ofServer.ssl, servername },
+    agent,
+    buffer,
+    selfHandleResponse: true,
+    toProxy: true,
+    prependPath: true,
+    ignorePath: false,
+    xfwd: false,
+    followRedirects: false,
+    timeout: 0,
+    proxyTimeout: 0,
+  }
+  if (tls.rejectUnauthorized !== undefined) options.secure = tls.rejectUnauthorized
+  return options
+}
+
+/** Undoes what http-proxy did to a request: it joins slashes, and says that a DELETE without a length has no body. */
+export function correctHead(request: ClientRequest, { hasBody, body, headers, path }: Attempt): void {
+  request.path = path
+  if (!hasBody || body !== null || headers.includes('content-length')) return
+  request.removeHeader('content-length')
+  request.setHeader('transfer-encoding', 'chunked')
+}
+
+/** Emits the server's `error`, and says whether a listener has answered. One listener is http-proxy's, which throws. */
+export function answeredByListener(
+  proxy: ProxyServer,
+  { request, response, upstream }: Attempt,
+  error: unknown,
+): boolean {
+  if (proxy.listeners('error').length < 2) return false
+  proxy.emit('error', error, request, response, upstream.origin)
+  return response.headersSent || response.writableEnded
+}
+
+type Pass = (request: RawRequest, response: object, proxyRes: IncomingMessage, options: object) => void
+
+/** The options of a server: http-proxy keeps them there, but its types do not say so. */
+export function optionsOf(proxy: ProxyServer): ProxyServer.ServerOptions {
+  return 'options' in proxy && typeof proxy.options === 'object' && proxy.options !== null ? proxy.options : {}
+}
+
+/** The response's headers after what listeners changed and the server's options rewrite; an error where those throw. */
+export function rewrittenHead(
+  request: RawRequest,
+  proxyRes: IncomingMessage,
+  options: ProxyServer.ServerOptions,
+  origin: string,
+): string[] | Error {
+  const head: string[] = []
+  const setHeader = (name: string, value: string | readonly string[]): void => {
+    for (const line of typeof value === 'string' ? [value] : value) head.push(name, line)
+  }
+  const redirects =
+    options.hostRewrite !== undefined || options.autoRewrite === true || options.protocolRewrite !== undefined
+  const cookies = options.cookieDomainRewrite !== undefined || options.cookiePathRewrite !== undefined
+  if (!redirects && !cookies) {
+    for (const [name, value] of Object.entries(proxyRes.headers)) if (value !== undefined) setHeader(name, value)
+    return head
+  }
+  const passes: Record<'setRedirectHostRewrite' | 'writeHeaders', Pass> = createRequire(import.meta.url)(
+    'http-proxy/lib/http-proxy/passes/web-outgoing.js',
+  )
+  try {
+    passes.setRedirectHostRewrite(request, { setHeader }, proxyRes, { ...options, target: origin })
+    passes.writeHeaders(request, { setHeader }, proxyRes, options)
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+  return head
+}

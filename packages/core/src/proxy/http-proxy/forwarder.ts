@@ -1,0 +1,69 @@
+import http from 'node:http'
+import https from 'node:https'
+import { createRequire } from 'node:module'
+import type ProxyServer from 'http-proxy'
+import { CanaryError } from '../../errors.js'
+import type { Attempt, AttemptResult, Forwarder } from '../forwarder.js'
+import { HttpProxyExchange } from './exchange.js'
+import { Tunnels } from '../upgrade/tunnel.js'
+import { Upgrade } from '../upgrade/upgrade.js'
+
+/**
+ * A {@link Forwarder} that sends requests through http-proxy: through your own server, whose events and options keep
+ * working, or through a new one made with `options`. Give it as `proxy.forwarder`.
+ *
+ * What differs from http-proxy alone, and what it cannot do:
+ * - The decision names the upstream: `target`, `forward`, `prependPath`, `ignorePath`, `toProxy`, `xfwd`,
+ *   `followRedirects`, `buffer`, `timeout` and `proxyTimeout` are not heeded; paths, X-Forwarded-* headers and time
+ *   limits are those of `proxy`. `connections` and `queue` hold unless the server has an `agent` of its own.
+ * - An `error` listener that answers the client takes the place of the framework's error handling, and of the fallback.
+ * - With `selfHandleResponse`, a `proxyRes` listener answers, and headers are its own affair.
+ * - Upgrades do not pass through `server.ws`, which dies of a client's reset during the handshake, waits for ever for an
+ *   answer and garbles refusals. The server's `proxyReqWs`, `open` and `close` events happen all the same.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION where neither a server is given nor http-proxy installed.
+ */
+export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.ServerOptions = {}): Forwarder {
+  const proxy = server ?? createServer(options)
+  const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) }
+  const running = new Map<object, Tunnels>()
+
+  function runningOf(mount: object): Tunnels {
+    let own = running.get(mount)
+    if (own === undefined) {
+      own = new Tunnels()
+      running.set(mount, own)
+    }
+    return own
+  }
+
+  function forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void {
+    const own = runningOf(attempt.mount)
+    if (attempt.upgrade !== null) new Upgrade(attempt, attempt.upgrade, own, head, done, proxy).start()
+    else new HttpProxyExchange(attempt, proxy, agents[attempt.upstream.scheme], own, head, done).start()
+  }
+
+  async function close(graceMs = 10_000, mount?: object): Promise<void> {
+    const mounts = mount === undefined ? [...running.keys()] : [mount]
+    await Promise.all(mounts.map((one) => running.get(one)?.drain(graceMs)))
+    for (const one of mounts) running.delete(one)
+    // They would take the sockets of other mounts with them.
+    if (running.size > 0) return
+    agents.http.destroy()
+    agents.https.destroy()
+  }
+
+  return { forward, close }
+}
+
+function createServer(options: ProxyServer.ServerOptions): ProxyServer {
+  let httpProxy: typeof ProxyServer
+  try {
+    httpProxy = createRequire(import.meta.url)('http-proxy')
+  } catch (error) {
+    throw new CanaryError('ERR_CANARY_OPTION', 'httpProxyForwarder needs http-proxy: npm install http-proxy', {
+      cause: error,
+    })
+  }
+  return httpProxy.createProxyServer(options)
+}

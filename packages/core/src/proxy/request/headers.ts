@@ -1,0 +1,153 @@
+import { isIPv4 } from 'node:net'
+import type { Decision } from '../../decision/decision.js'
+import { CanaryError } from '../../errors.js'
+import type { RawRequest } from '../../node-http.js'
+import { headerName } from '../header-names.js'
+
+/** What the headers of a forwarded request depend on, beside the request. */
+export interface RequestHeaderPlan {
+  /** The upstream's own `Host`. */
+  readonly host: string
+  readonly preserveHost: boolean
+  readonly peerTrusted: boolean
+  /** In lower case; `null` where the upstream is not told. */
+  readonly decisionHeader: string | null
+  /** What names the client where the peer is trusted, in lower case; of anybody else it is a forgery. */
+  readonly realIpHeader: string | null
+  readonly decision: Decision
+  /** The request's stream is passed on: its content-length and content-encoding still hold. */
+  readonly bodyUntouched: boolean
+}
+
+/** The headers to send upstream, `[name, value, …]`: the client's in their order, then those the gateway answers for. */
+export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): string[] {
+  const raw = request.rawHeaders
+  const headers: string[] = ['host', plan.host]
+  let host: string | undefined
+  let named: string | undefined
+  let forwardedFor: string | undefined
+  let forwardedHost: string | undefined
+  let forwardedPort: string | undefined
+  let forwardedProto: string | undefined
+  let cookies: string | undefined
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const sent = raw[i] ?? ''
+    const value = raw[i + 1] ?? ''
+    if (sent.charCodeAt(0) === 0x3a) {
+      if (sent === ':authority') host ??= value
+      continue
+    }
+    const { name, role } = headerName(sent)
+    switch (role) {
+      case 'drop':
+      case 'transfer-encoding':
+        break
+      case 'connection':
+        named = joined(named, value)
+        break
+      case 'host':
+        host = onlyHost(host, value, request)
+        break
+      case 'x-forwarded-for':
+        forwardedFor = joined(forwardedFor, value)
+        break
+      case 'x-forwarded-host':
+        forwardedHost = joined(forwardedHost, value)
+        break
+      case 'x-forwarded-port':
+        forwardedPort = joined(forwardedPort, value)
+        break
+      case 'x-forwarded-proto':
+        forwardedProto = joined(forwardedProto, value)
+        break
+      case 'forwarded':
+        if (plan.peerTrusted) headers.push(name, value)
+        break
+      case 'content-length':
+      case 'content-encoding':
+        if (plan.bodyUntouched) headers.push(name, value)
+        break
+      case 'cookie':
+        // HTTP/2 splits cookies into several fields, which HTTP/1.1 servers do not expect.
+        if (request.httpVersionMajor < 2) headers.push(name, value)
+        else cookies = cookies === undefined ? value : `${cookies}; ${value}`
+        break
+      default:
+        if (!isOwn(name, plan)) headers.push(name, value)
+    }
+  }
+  if (cookies !== undefined) headers.push('cookie', cookies)
+  const own = named === undefined ? headers : withoutNamed(headers, named)
+
+  const socket = request.socket
+  const peer = plainAddress(socket.remoteAddress)
+  const secure = 'encrypted' in socket && socket.encrypted === true
+  const trusted = plan.peerTrusted
+  if (peer !== undefined) own.push('x-forwarded-for', trusted ? joined(forwardedFor, peer) : peer)
+  if (host !== undefined) {
+    if (plan.preserveHost) own[1] = host
+    own.push('x-forwarded-host', trusted ? joined(forwardedHost, host) : host)
+  }
+  const port = portOf(host, secure)
+  own.push('x-forwarded-port', trusted ? joined(forwardedPort, port) : port)
+  const proto = secure ? 'https' : 'http'
+  own.push('x-forwarded-proto', trusted ? joined(forwardedProto, proto) : proto)
+  if (plan.decisionHeader !== null) own.push(plan.decisionHeader, plan.decision.upstream)
+  return own
+}
+
+/** Whether only the gateway may say this header, as the release is set up. */
+function isOwn(name: string, { decisionHeader, realIpHeader, peerTrusted }: RequestHeaderPlan): boolean {
+  return readsAlike(name, decisionHeader) || (!peerTrusted && readsAlike(name, realIpHeader))
+}
+
+/** CGI and WSGI tell underscores and dashes no more apart than capitals. */
+function readsAlike(name: string, own: string | null): boolean {
+  if (own === null || name.length !== own.length) return false
+  if (name === own || !(name.includes('_') || own.includes('_'))) return name === own
+  return name.replaceAll('_', '-') === own.replaceAll('_', '-')
+}
+
+function joined(before: string | undefined, value: string): string {
+  return before === undefined || before === '' ? value : `${before}, ${value}`
+}
+
+/** Two hosts would let two servers on the way see two sites. */
+function onlyHost(before: string | undefined, value: string, request: RawRequest): string {
+  if (before !== undefined && (request.httpVersionMajor < 2 || before !== value)) {
+    throw new CanaryError('ERR_CANARY_REQUEST', 'the request names more than one host')
+  }
+  return value
+}
+
+const USUAL_CONNECTION = /^(?:close|keep-alive|upgrade)$/i
+
+/** Without those that `Connection` names. The first pair is the gateway's own `host` and stays. */
+function withoutNamed(headers: string[], named: string): string[] {
+  if (USUAL_CONNECTION.test(named)) return headers
+  const names = new Set(named.split(',').map((name) => name.trim().toLowerCase()))
+  const kept = headers.slice(0, 2)
+  for (let i = 2; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? ''
+    if (!names.has(name)) kept.push(name, headers[i + 1] ?? '')
+  }
+  return kept
+}
+
+/** An IPv4 address that a dual-stack socket shows as `::ffff:192.0.2.1`, as people write it. */
+function plainAddress(address: string | undefined): string | undefined {
+  if (address === undefined || !address.startsWith('::ffff:')) return address
+  const plain = address.slice(7)
+  return isIPv4(plain) ? plain : address
+}
+
+function portOf(host: string | undefined, secure: boolean): string {
+  if (host !== undefined) {
+    const colon = host.lastIndexOf(':')
+    if (colon > host.lastIndexOf(']')) {
+      const port = host.slice(colon + 1)
+      if (/^\d{1,5}$/.test(port)) return port
+    }
+  }
+  return secure ? '443' : '80'
+}

@@ -1,0 +1,128 @@
+import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
+import type { Attempt } from '../forwarder.js'
+import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
+
+// A body of this size or less leaves in one write with its head, where it comes in one piece.
+const SMALL = 4096
+// Hints are written whether the client reads or not: an upstream that never stops would fill the memory.
+const MOST_HINTS = 16
+
+/**
+ * The client's side of an exchange: writes the response, and says when the client takes more or has gone. A base class
+ * and not an object of its own, because there is one for every request.
+ */
+export abstract class ResponseWriter {
+  protected readonly attempt: Attempt
+  /** The head has left, together with the body's first piece or alone. */
+  #headSent = false
+  /** The body's first piece, while it may still become the whole of it. */
+  #held: Buffer | null = null
+  #drains = false
+  #hints = 0
+
+  constructor(attempt: Attempt) {
+    this.attempt = attempt
+  }
+
+  /** The client takes more of the body. */
+  protected abstract onDrain(): void
+  /** The response is over, or the client left before it was. */
+  protected abstract onClientClose(aborted: boolean): void
+  /** Whether everything was handed to {@link endResponse}. */
+  protected abstract isComplete(): boolean
+
+  /** False where the client has gone already. */
+  protected openResponse(): boolean {
+    const { response } = this.attempt
+    if (isGone(response)) return false
+    response.on('close', this.#onClose)
+    return true
+  }
+
+  protected sendEarlyHints(raw: RawHeaders): void {
+    this.#hints += 1
+    if (this.#hints <= MOST_HINTS) writeEarlyHints(this.attempt.response, raw)
+  }
+
+  protected sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {
+    if (last) closeAfter(this.attempt.response)
+    writeResponseHead(this.attempt, status, reason, raw)
+    // A head whose body is not in the same packet goes out alone; else both are one write.
+    process.nextTick(flushLater, this)
+  }
+
+  /** False where the client takes no more for now: {@link onDrain} follows. */
+  protected sendBody(chunk: Buffer): boolean {
+    const { response } = this.attempt
+    if (!this.#headSent && this.#held === null && chunk.length <= SMALL) {
+      this.#held = chunk
+      return true
+    }
+    this.#release()
+    if (isGone(response)) return false
+    return this.#write(chunk)
+  }
+
+  #write(chunk: Buffer): boolean {
+    const { response } = this.attempt
+    const more = writeBody(response, chunk)
+    if (!more && !this.#drains) {
+      this.#drains = true
+      response.on('drain', this.#onDrain)
+    }
+    return more
+  }
+
+  /** {@link onClientClose} follows when the client has it all. */
+  protected endResponse(trailers: RawHeaders | null): void {
+    const { response } = this.attempt
+    if (isGone(response)) return
+    this.#headSent = true
+    if (trailers !== null && trailers.length > 0) addTrailers(response, trailers)
+    if (this.#held === null) response.end()
+    else endWith(response, this.#held)
+    this.#held = null
+  }
+
+  protected releaseResponse(): void {
+    const { response } = this.attempt
+    response.off('close', this.#onClose)
+    if (this.#drains) response.off('drain', this.#onDrain)
+  }
+
+  protected cutOff(): void {
+    cutOff(this.attempt.response)
+  }
+
+  /** Reads what is left of a request whose answer does not wait for it, and closes the connection after that. */
+  protected dropRequest(): void {
+    closeAfter(this.attempt.response)
+    // Unread, it would make the system reset the connection, and the client lose the answer.
+    this.attempt.request.resume()
+  }
+
+  /** Sends what waited for more to come in the same packet. */
+  flush(): void {
+    const { response } = this.attempt
+    if (this.#headSent || isGone(response) || response.writableEnded) return
+    if (this.#held === null) flushHead(response)
+    this.#release()
+  }
+
+  #release(): void {
+    this.#headSent = true
+    const held = this.#held
+    this.#held = null
+    if (held !== null && !isGone(this.attempt.response)) this.#write(held)
+  }
+
+  readonly #onDrain = (): void => this.onDrain()
+
+  readonly #onClose = (): void => {
+    this.onClientClose(!this.isComplete() || wasCutShort(this.attempt.response))
+  }
+}
+
+function flushLater(writer: ResponseWriter): void {
+  writer.flush()
+}

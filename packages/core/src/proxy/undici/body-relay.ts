@@ -1,0 +1,77 @@
+import { EventEmitter } from 'node:events'
+import type { RawRequest } from '../../node-http.js'
+import type { UploadObserver } from '../exchange.js'
+
+/**
+ * A request's body as a stream for undici, which destroys the stream it was given when something fails. Destroying the
+ * request itself would take the client's socket with it before an error could be answered.
+ *
+ * It buffers nothing: chunks are passed on as they arrive, and the request is paused while the upstream takes no more.
+ */
+export class BodyRelay extends EventEmitter {
+  readonly #request: RawRequest
+  readonly #observer: UploadObserver
+  #attached = false
+  /** Undici asks it whether the stream ends by itself; else it would destroy this one at its end, with an error. */
+  readonly _readableState = { autoDestroy: true }
+  destroyed = false
+  closed = false
+  errored: Error | null = null
+  readableEnded = false
+
+  /** Whether it has begun: before that, the request can still be sent to another upstream. */
+  get started(): boolean {
+    return this.#attached
+  }
+
+  constructor(request: RawRequest, observer: UploadObserver) {
+    super()
+    this.#request = request
+    this.#observer = observer
+  }
+
+  /** Undici takes for a stream what has `pipe` and `on`; it never calls it. */
+  pipe(): never {
+    throw new Error('a body relay cannot be piped')
+  }
+
+  pause(): this {
+    if (this.destroyed) return this
+    this.#request.pause()
+    this.#observer.uploading('upstream')
+    return this
+  }
+
+  resume(): this {
+    if (this.destroyed || this.readableEnded) return this
+    if (!this.#attached) {
+      this.#attached = true
+      this.#request.on('data', this.#onData).on('end', this.#onEnd)
+    }
+    this.#request.resume()
+    this.#observer.uploading('client')
+    return this
+  }
+
+  destroy(error?: Error): this {
+    if (this.destroyed) return this
+    this.destroyed = true
+    this.closed = true
+    this.errored = error ?? null
+    if (this.#attached) this.#request.off('data', this.#onData).off('end', this.#onEnd)
+    if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
+    this.emit('close')
+    return this
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#observer.uploading('client')
+    this.emit('data', chunk)
+  }
+
+  readonly #onEnd = (): void => {
+    this.readableEnded = true
+    this.#observer.uploading(null)
+    this.emit('end')
+  }
+}

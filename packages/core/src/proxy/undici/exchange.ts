@@ -1,0 +1,182 @@
+import type { Dispatcher } from 'undici'
+import { BodyRelay } from './body-relay.js'
+import { type Connection, type ConnectionPool, type Waiter, letReadAhead } from './connection-pool.js'
+import { ConnectError } from './connector.js'
+import type { Deadlines, Timed } from './deadlines.js'
+import { Exchange, type UploadObserver } from '../exchange.js'
+import type { Attempt, AttemptResult } from '../forwarder.js'
+import { mayRepeat } from '../retry.js'
+
+/** Who must act before the deadline. `upload`: the upstream must take more of the request. */
+type Waits = 'queue' | 'upload' | 'upstream' | 'client'
+
+/**
+ * An exchange over undici. It is undici's handler itself and moves raw bytes: one object and no promise for each
+ * request, for this is the path that all of them take.
+ */
+export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
+  readonly #pool: ConnectionPool
+  readonly #deadlines: Deadlines
+  readonly #relay: BodyRelay | null
+  #connection: Connection | null = null
+  #resume: (() => void) | null = null
+  #waitsFor: Waits = 'queue'
+  /** The socket had carried another request before, and no byte of an answer has come. */
+  #mayBeStale = false
+  #retried = false
+  deadline = 0
+  place = -1
+
+  constructor(
+    attempt: Attempt,
+    pool: ConnectionPool,
+    deadlines: Deadlines,
+    head: (status: number) => void,
+    done: (result: AttemptResult) => void,
+  ) {
+    super(attempt, head, done)
+    this.#pool = pool
+    this.#deadlines = deadlines
+    this.#relay = attempt.hasBody && attempt.body === null ? new BodyRelay(attempt.request, this) : null
+  }
+
+  start(): void {
+    const { settings } = this.attempt
+    this.#deadlines.add(this)
+    if (!this.openResponse()) return this.finish(null, true)
+    const connection = this.#pool.take(settings.connections)
+    if (connection !== null) this.connected(connection)
+    else if (this.#pool.wait(this, settings.queue)) this.#wait('queue', settings.connectTimeoutMs)
+    else this.fail('busy')
+  }
+
+  connected(connection: Connection): void {
+    this.#connection = connection
+    // The connector has a timer of its own.
+    this.deadline = 0
+    const { request, path, headers, body } = this.attempt
+    const options = {
+      path,
+      method: request.method ?? 'GET',
+      headers,
+      body: body ?? this.#relay,
+      servername: this.#pool.servername,
+    }
+    // Undici asks a body for no more than the relay has, and its types do not know `servername`.
+    connection.client.dispatch(options as Dispatcher.DispatchOptions, this)
+  }
+
+  onConnect(): void {
+    const connection = this.#connection
+    if (connection === null) return
+    this.phase = 'head'
+    this.#mayBeStale = connection.uses > 0
+    connection.uses += 1
+    connection.awaitsHead = true
+    if (this.#relay === null) this.#wait('upstream', this.attempt.settings.headersTimeoutMs)
+  }
+
+  uploading(waitsFor: 'client' | 'upstream' | null): void {
+    if (this.finished || this.phase === 'done') return
+    const { bodyTimeoutMs, headersTimeoutMs } = this.attempt.settings
+    if (waitsFor !== null) this.#wait(waitsFor === 'client' ? 'client' : 'upload', bodyTimeoutMs)
+    else this.#wait('upstream', this.phase === 'head' ? headersTimeoutMs : bodyTimeoutMs)
+  }
+
+  onResponseStarted(): void {
+    this.#mayBeStale = false
+    if (this.#connection !== null) this.#connection.awaitsHead = false
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
+    if (this.finished) return false
+    if (status < 200) {
+      if (status === 103) this.sendEarlyHints(raw)
+      return true
+    }
+    this.#resume = resume
+    if (!this.takeHead(status, reason, raw, this.#isUploading())) return false
+    this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
+    return true
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.finished) return false
+    const more = this.sendBody(chunk)
+    const connection = this.#connection
+    if (!more && connection?.readsAhead === true) letReadAhead(connection, false)
+    this.#wait(more ? 'upstream' : 'client', this.attempt.settings.bodyTimeoutMs)
+    return more
+  }
+
+  onComplete(trailers: readonly (Buffer | string)[] | null): void {
+    if (this.finished) return
+    this.phase = 'done'
+    this.#leaveUpstream()
+    this.#wait('client', this.attempt.settings.bodyTimeoutMs)
+    this.endResponse(trailers)
+  }
+
+  onError(error: Error): void {
+    if (this.finished || this.phase === 'done') return
+    if (this.#pool.closed) this.giveUp()
+    else if (this.phase === 'body') this.fail('broken-body', error)
+    else if (this.phase === 'head') {
+      if (!this.#retry(error)) this.fail('broken-head', error)
+    } else if (error instanceof ConnectError) this.fail(error.timedOut ? 'connect-timeout' : 'refused', error)
+    // Before a connection there is only undici's own check of what it shall send.
+    else this.refuse(error)
+  }
+
+  /** The upstream may have closed an idle connection just as it was used: that says nothing about the request. */
+  #retry(error: Error): boolean {
+    const connection = this.#connection
+    if (this.#retried || !this.#mayBeStale || connection === null || !mayRepeat(this.attempt, error)) return false
+    this.#retried = true
+    this.phase = 'connect'
+    this.connected(this.#pool.renew(connection))
+    return true
+  }
+
+  expired(): void {
+    if (this.#waitsFor === 'client') this.leaveClient()
+    else if (this.#waitsFor === 'queue') this.fail('busy')
+    else if (this.#waitsFor === 'upload') this.fail('upload-timeout')
+    else this.fail(this.phase === 'head' ? 'head-timeout' : 'body-timeout')
+  }
+
+  protected override onDrain(): void {
+    if (this.phase !== 'body' || this.finished) return
+    this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
+    this.#resume?.()
+  }
+
+  protected override letGo(): void {
+    this.#deadlines.delete(this)
+    if (this.#connection === null) this.#pool.leave(this)
+    this.#leaveUpstream()
+  }
+
+  /** Gives the connection back, or closes it where the exchange on it is not whole. */
+  #leaveUpstream(): void {
+    const uploading = this.#isUploading()
+    if (uploading && this.#relay !== null) {
+      this.#relay.destroy()
+      if (this.#relay.started) this.dropRequest()
+    }
+    const connection = this.#connection
+    this.#connection = null
+    if (connection === null) return
+    if (this.phase === 'done' && !uploading) this.#pool.release(connection)
+    else this.#pool.discard(connection)
+  }
+
+  #isUploading(): boolean {
+    return this.#relay !== null && !this.#relay.readableEnded
+  }
+
+  #wait(waitsFor: Waits, milliseconds: number): void {
+    this.#waitsFor = waitsFor
+    this.deadline = this.#deadlines.after(milliseconds)
+  }
+}

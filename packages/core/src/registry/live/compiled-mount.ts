@@ -1,0 +1,126 @@
+import { CanaryError } from '../../errors.js'
+import { optionError } from '../../option-error.js'
+import type { Logger } from '../../logger.js'
+import type { UrlUpstream } from '../../upstream.js'
+import type { KnownConsumers } from './known-consumers.js'
+import type { LiveRelease } from './live-release.js'
+import type { LiveReleases } from './live-releases.js'
+import { locationOf } from '../entities/location.js'
+import type { Mount, MountScope, Resolution } from './mount.js'
+import { type OfEveryone, type Where, mostSpecific, whereOf } from './scope-index.js'
+import type { Row } from '../records/store.js'
+import type { Tables } from '../records/tables.js'
+
+/** What a mount reads of its registry. */
+export interface MountSource {
+  readonly version: () => number
+  readonly tables: Tables
+  readonly consumers: KnownConsumers
+  readonly live: LiveReleases
+  readonly logger: Logger
+}
+
+type LocationRow = Row<'services'> | Row<'apis'>
+
+interface Compiled {
+  readonly where: Where
+  readonly row: LocationRow
+  readonly A: UrlUpstream
+  readonly everyone: OfEveryone<LiveRelease>
+  /** What a caller gets whom the registry does not know. */
+  readonly forStrangers: LiveRelease | null
+}
+
+/** Looks up per request; what hangs on the mount alone is worked out once for each version of the registry. */
+export class CompiledMount implements Mount {
+  readonly #source: MountSource
+  readonly #scope: MountScope
+  #compiled: Compiled | null = null
+  #version = -1
+  #reported = false
+
+  /** @throws {CanaryError} ERR_CANARY_OPTION */
+  constructor(source: MountSource, scope: MountScope) {
+    checkScope(scope)
+    this.#source = source
+    this.#scope = scope
+  }
+
+  find(caller: string): Resolution {
+    const source = this.#source
+    const version = source.version()
+    if (version !== this.#version) this.#compile(version)
+    const compiled = this.#compiled
+    if (compiled === null) throw this.#unknown()
+    const consumer = caller === '' ? null : source.consumers.find(caller)
+    const live =
+      consumer === null ? compiled.forStrangers : mostSpecific(consumer.scopes, compiled.where, compiled.everyone)
+    const { A } = compiled
+    if (live === null) return { A, consumer, release: null, place: null }
+    const { release, place } = live.at(A)
+    return { A, consumer, release, place }
+  }
+
+  #compile(version: number): void {
+    const { live } = this.#source
+    const found = this.#locate()
+    this.#version = version
+    if (found === null) {
+      this.#compiled = null
+      return
+    }
+    const { row, where } = found
+    const A = this.#compiled?.row === row ? this.#compiled.A : locationOf(row.entity)
+    const everyone = live.scopes.ofEveryone(where)
+    this.#compiled = { where, row, A, everyone, forStrangers: mostSpecific(null, where, everyone) }
+    this.#reported = false
+  }
+
+  #locate(): { readonly row: LocationRow; readonly where: Where } | null {
+    const { tables } = this.#source
+    const { service, route, api } = this.#scope
+    if (api !== undefined) {
+      const row = tables.find('apis', api)
+      return row === null ? null : { row, where: whereOf(null, null, row.entity.id) }
+    }
+    const routeRow = route === undefined ? null : tables.find('routes', route)
+    if (route !== undefined && routeRow === null) return null
+    const serviceKey = service ?? routeRow?.entity.service?.id
+    const row = serviceKey === undefined ? null : tables.find('services', serviceKey)
+    if (row === null || !row.entity.enabled) return null
+    return { row, where: whereOf(row.entity.id, routeRow?.entity.id ?? null, null) }
+  }
+
+  #unknown(): CanaryError {
+    if (!this.#reported) {
+      this.#reported = true
+      this.#source.logger.error(
+        `canary registry: ${scopeText(this.#scope)} is not known, has no service or is disabled`,
+      )
+    }
+    return new CanaryError('ERR_CANARY_SERVICE', 'the service of this mount is not known')
+  }
+}
+
+function scopeText({ service, route, api }: MountScope): string {
+  const parts = { service, route, api }
+  return Object.entries(parts)
+    .flatMap(([name, key]) => (key === undefined ? [] : [`${name} ${JSON.stringify(key.slice(0, 200))}`]))
+    .join(', ')
+}
+
+function checkScope(scope: MountScope): void {
+  for (const name of ['service', 'route', 'api'] as const) {
+    const key: unknown = scope[name]
+    if (key !== undefined && (typeof key !== 'string' || key === '')) {
+      throw optionError(name, 'must be an id or a name', key)
+    }
+  }
+  const { service, route, api } = scope
+  if (service === undefined && route === undefined && api === undefined) {
+    throw optionError('service', 'must be given beside registry, or route, or api: none is there', undefined)
+  }
+  if (api !== undefined && (service !== undefined || route !== undefined)) {
+    throw optionError('api', 'must stand alone: a legacy api is service and route in one', api)
+  }
+}

@@ -1,0 +1,109 @@
+import type { EntityKind, EntityOf } from '../entities/entities.js'
+import type { LiveRelease } from './live-release.js'
+import type { KnownConsumer } from './mount.js'
+import type { Scopes } from './scope-index.js'
+import { type Row, isOf } from '../records/store.js'
+import { TextTable } from './text-table.js'
+
+/** The consumer with what is looked up by it: found once, everything else is at hand. */
+export class Known implements KnownConsumer {
+  readonly id: string
+  groups: readonly string[] = []
+  #scopes: Scopes<LiveRelease> | null = null
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  /** Releases on this consumer; `null` for nearly all. Not enumerable: a consumer may be printed. */
+  get scopes(): Scopes<LiveRelease> | null {
+    return this.#scopes
+  }
+
+  set scopes(scopes: Scopes<LiveRelease> | null) {
+    this.#scopes = scopes
+  }
+}
+
+type Names = Map<string, Known>
+
+/** Consumers by all that a caller may be known by, with their groups. */
+export class KnownConsumers {
+  readonly #byId: Names = new Map()
+  readonly #byUsername: Names = new Map()
+  readonly #byCustomId: Names = new Map()
+  readonly #byKey: Names = new Map()
+  /** The first of these four for each text: one look-up for each request. */
+  readonly #byAny = new TextTable<Known>()
+
+  find(text: string): Known | null {
+    return this.#byAny.get(text)
+  }
+
+  byId(id: string): Known | null {
+    return this.#byId.get(id) ?? null
+  }
+
+  /** Takes a row as it was and as it is. A consumer comes before its credentials and groups, and goes after them. */
+  apply(before: Row | null, after: Row | null): void {
+    const row = after ?? before
+    if (row === null) return
+    if (isOf(row, 'consumers')) this.#consumer(entityOf(before, 'consumers'), entityOf(after, 'consumers'))
+    else if (isOf(row, 'keyauth_credentials')) {
+      this.#credential(entityOf(before, 'keyauth_credentials'), entityOf(after, 'keyauth_credentials'))
+    } else if (isOf(row, 'acls')) this.#membership(entityOf(before, 'acls'), entityOf(after, 'acls'))
+  }
+
+  #consumer(before: EntityOf<'consumers'> | null, after: EntityOf<'consumers'> | null): void {
+    const id = after?.id ?? before?.id
+    if (id === undefined) return
+    const known = this.#byId.get(id) ?? new Known(id)
+    this.#forget(this.#byUsername, before?.username, known)
+    this.#forget(this.#byCustomId, before?.custom_id, known)
+    if (after === null) {
+      this.#forget(this.#byId, id, known)
+      return
+    }
+    this.#learn(this.#byId, id, known)
+    this.#learn(this.#byUsername, after.username, known)
+    this.#learn(this.#byCustomId, after.custom_id, known)
+  }
+
+  #credential(before: EntityOf<'keyauth_credentials'> | null, after: EntityOf<'keyauth_credentials'> | null): void {
+    const held = before === null ? undefined : this.#byKey.get(before.key)
+    if (held !== undefined) this.#forget(this.#byKey, before?.key, held)
+    const known = after === null ? undefined : this.#byId.get(after.consumer.id)
+    if (after !== null && known !== undefined) this.#learn(this.#byKey, after.key, known)
+  }
+
+  #membership(before: EntityOf<'acls'> | null, after: EntityOf<'acls'> | null): void {
+    const left = before === null ? undefined : this.#byId.get(before.consumer.id)
+    if (left !== undefined) left.groups = left.groups.filter((group) => group !== before?.group)
+    const joined = after === null ? undefined : this.#byId.get(after.consumer.id)
+    if (joined !== undefined && after !== null) joined.groups = [...joined.groups, after.group]
+  }
+
+  #learn(names: Names, name: string | null, known: Known): void {
+    if (name === null) return
+    names.set(name, known)
+    this.#settle(name)
+  }
+
+  /** A name may have gone over to another consumer in the same change. */
+  #forget(names: Names, name: string | null | undefined, known: Known): void {
+    if (name === null || name === undefined || names.get(name) !== known) return
+    names.delete(name)
+    this.#settle(name)
+  }
+
+  #settle(text: string): void {
+    const first =
+      this.#byId.get(text) ?? this.#byUsername.get(text) ?? this.#byCustomId.get(text) ?? this.#byKey.get(text)
+    if (first === undefined) this.#byAny.delete(text)
+    else this.#byAny.set(text, first)
+  }
+}
+
+function entityOf<Kind extends EntityKind>(row: Row | null, kind: Kind): EntityOf<Kind> | null {
+  return row !== null && isOf(row, kind) ? row.entity : null
+}

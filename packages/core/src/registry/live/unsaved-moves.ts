@@ -1,0 +1,61 @@
+import type { ReleaseRecord } from '../../release/lifecycle.js'
+import type { Row } from '../records/store.js'
+
+type Save = (row: Row<'plugins'>, record: ReleaseRecord) => Promise<void>
+
+interface Unsaved {
+  readonly row: Row<'plugins'>
+  readonly record: ReleaseRecord
+}
+
+const FIRST_RETRY_MS = 500
+const LAST_RETRY_MS = 30_000
+
+/** Moves of live releases on their way to the store. They are in force already, so a store that fails is tried again. */
+export class UnsavedMoves {
+  readonly #save: Save
+  readonly #report: (error: unknown) => void
+  /** The latest of each plugin. */
+  readonly #moves = new Map<string, Unsaved>()
+  #delay = FIRST_RETRY_MS
+  #timer: NodeJS.Timeout | null = null
+  #closed = false
+
+  constructor(save: Save, report: (error: unknown) => void) {
+    this.#save = save
+    this.#report = report
+  }
+
+  add(row: Row<'plugins'>, record: ReleaseRecord): void {
+    const move = { row, record }
+    this.#moves.set(row.entity.id, move)
+    void this.#try(move)
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+  }
+
+  async #try(move: Unsaved): Promise<void> {
+    const { id } = move.row.entity
+    try {
+      await this.#save(move.row, move.record)
+      if (this.#moves.get(id) === move) this.#moves.delete(id)
+      this.#delay = FIRST_RETRY_MS
+    } catch (error) {
+      if (this.#closed) return
+      this.#report(error)
+      this.#retryLater()
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#timer !== null) return
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      for (const move of this.#moves.values()) void this.#try(move)
+    }, this.#delay).unref()
+    this.#delay = Math.min(this.#delay * 2, LAST_RETRY_MS)
+  }
+}

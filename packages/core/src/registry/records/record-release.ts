@@ -1,0 +1,112 @@
+import { CanaryError } from '../../errors.js'
+import type { Hash } from '../../decision/plan.js'
+import { type ReleaseRecord, UNTOUCHED } from '../../release/lifecycle.js'
+import { type Logger, SILENT } from '../../logger.js'
+import type { ReleaseOptions } from '../../release/options.js'
+import { Release } from '../../release/release.js'
+import type { Plugin } from '../entities/entities.js'
+import { canaryLocation } from '../entities/location.js'
+import type { CanaryConfig } from '../entities/plugin-schema.js'
+import type { FieldMessages } from '../entities/violation.js'
+
+/** What all releases of a registry have in common. */
+export interface ReleaseDefaults {
+  readonly guard: ReleaseOptions['guard']
+  readonly logger: Logger
+  readonly onError: ((error: unknown) => void) | undefined
+  readonly clock: () => number
+  readonly random: (() => number) | undefined
+}
+
+/** The release of a record has no upstreams of its own: the mount says where A is, and B follows from it. */
+export type Elsewhere = () => never
+
+/** A new one for each location, so that the guard sees that what it judged is no more. */
+export function elsewhere(): Elsewhere {
+  return () => {
+    throw new CanaryError('ERR_CANARY_SERVICE', 'a release of a registry is forwarded by its mount')
+  }
+}
+
+/** The options of a record's release. The salt is the plugin's id: a new name reshuffles nobody. */
+export function optionsOf(
+  plugin: Plugin,
+  record: ReleaseRecord | null,
+  defaults: ReleaseDefaults,
+  place: Elsewhere,
+): ReleaseOptions {
+  const { id, instance_name, enabled, config } = plugin
+  const { percentage, start, duration, canary_by_header_name } = config
+  return {
+    name: instance_name ?? id,
+    salt: id,
+    upstreams: { A: place, B: place },
+    ...(percentage === null ? { start: start ?? undefined, duration } : { percentage }),
+    steps: config.steps,
+    hash: hashOf(config),
+    override: canary_by_header_name === null ? undefined : { header: canary_by_header_name },
+    upstreamFallback: config.upstream_fallback,
+    enabled,
+    state: record ?? UNTOUCHED,
+    guard: defaults.guard,
+    logger: defaults.logger,
+    onError: defaults.onError,
+    clock: defaults.clock,
+    random: defaults.random,
+  }
+}
+
+function hashOf({ hash, hash_header, groups }: CanaryConfig): Hash {
+  switch (hash) {
+    case 'header':
+      return { header: hash_header ?? '' }
+    case 'allow':
+      return { allow: groups ?? [] }
+    case 'deny':
+      return { deny: groups ?? [] }
+    default:
+      return hash
+  }
+}
+
+const TRIAL: Omit<ReleaseDefaults, 'clock'> = {
+  guard: false,
+  logger: SILENT,
+  onError: undefined,
+  random: () => 0,
+}
+
+/** A release that is built to be asked once: is the record one, and what may be done with it now. */
+export function trialRelease(plugin: Plugin, record: ReleaseRecord | null, clock: () => number): Release {
+  return new Release(optionsOf(plugin, record, { ...TRIAL, clock }, elsewhere()))
+}
+
+/** Where a release's option comes from. */
+const FIELD_OF: Readonly<Record<string, keyof CanaryConfig>> = {
+  percentage: 'percentage',
+  start: 'start',
+  duration: 'duration',
+  steps: 'steps',
+  'hash.header': 'hash_header',
+  'hash.allow': 'groups',
+  'hash.deny': 'groups',
+  'override.header': 'canary_by_header_name',
+  'upstreams.B': 'upstream_host',
+  'upstreams.B.host': 'upstream_host',
+  'upstreams.B.port': 'upstream_port',
+  'upstreams.B.uri': 'upstream_uri',
+}
+
+/** What a release refuses of a plugin that fits its schema, such as a percentage that reaches no bucket. */
+export function checkRelease(plugin: Plugin, clock: () => number): FieldMessages | null {
+  try {
+    canaryLocation(plugin.config)
+    trialRelease(plugin, null, clock).close()
+    return null
+  } catch (error) {
+    if (!(error instanceof CanaryError)) throw error
+    const [option = '', ...words] = error.message.split(' ')
+    const field = FIELD_OF[option]
+    return field === undefined ? { '@entity': [error.message] } : { config: { [field]: words.join(' ') } }
+  }
+}

@@ -1,0 +1,156 @@
+import type { EntityKind } from '../entities/entities.js'
+import { isUuid } from '../entities/fields.js'
+import { NAMES_OF, keyOf, referencesOf, uniqueKeysOf } from '../entities/keys.js'
+import { type Row, type RowChange, isOf } from './store.js'
+import { uniqueViolation } from '../entities/violation.js'
+
+const nodeOf = (kind: EntityKind, id: string) => `${kind}/${id}`
+
+/**
+ * Rows with what makes them findable: unique keys and who refers to whom. A table laid over another one holds only what
+ * differs, so that a change costs what it touches.
+ */
+export class Tables {
+  readonly #under: Tables | null
+  readonly #rows = new Map<string, Row | null>()
+  readonly #owners = new Map<string, string | null>()
+  /** Of an upper table: who came to refer. Who refers no more is seen by looking at the row. */
+  readonly #referrers = new Map<string, Set<string>>()
+
+  constructor(under: Tables | null = null) {
+    this.#under = under
+  }
+
+  get<Kind extends EntityKind>(kind: Kind, id: string): Row<Kind> | null {
+    const row = this.#row(nodeOf(kind, id))
+    return row !== null && isOf(row, kind) ? row : null
+  }
+
+  /** By id or by one of its names. */
+  find<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
+    const byId = isUuid(key) ? this.get(kind, key.toLowerCase()) : null
+    if (byId !== null) return byId
+    for (const field of NAMES_OF[kind]) {
+      const id = this.#owner(keyOf(kind, { [field]: key }))
+      if (id !== null) return this.get(kind, id)
+    }
+    return null
+  }
+
+  /** Rows that refer to this one, of one kind or of all. */
+  referrers(kind: EntityKind, id: string, from?: EntityKind): Row[] {
+    const node = nodeOf(kind, id)
+    const nodes = new Set([...(this.#under?.referring(node) ?? []), ...this.referring(node)])
+    const rows: Row[] = []
+    for (const referrer of nodes) {
+      const row = this.#row(referrer)
+      if (row === null || (from !== undefined && row.kind !== from)) continue
+      if (referencesOf(row.kind, row.entity).some((to) => to.kind === kind && to.id === id)) rows.push(row)
+    }
+    return rows
+  }
+
+  referring(node: string): Iterable<string> {
+    return this.#referrers.get(node) ?? []
+  }
+
+  /**
+   * Writes a row.
+   *
+   * @throws {ViolationError} where another row has one of its unique keys
+   */
+  put(row: Row): void {
+    const { kind, entity } = row
+    this.#release(kind, entity.id)
+    for (const key of uniqueKeysOf(kind, entity)) {
+      const owner = this.#owner(keyOf(kind, key))
+      if (owner !== null && owner !== entity.id) {
+        throw uniqueViolation(kind === 'keyauth_credentials' ? { key: '(not shown)' } : key)
+      }
+    }
+    this.#hold(row)
+  }
+
+  remove(kind: EntityKind, id: string): void {
+    this.#release(kind, id)
+    this.#set(nodeOf(kind, id), null)
+  }
+
+  /** Takes changes that were checked where they were made: first all keys are let go, so that names may be swapped. */
+  apply(changes: readonly RowChange[]): void {
+    for (const { kind, id, row } of changes) {
+      if (row === null) this.remove(kind, id)
+      else this.#release(kind, id)
+    }
+    for (const { row } of changes) if (row !== null) this.#hold(row)
+  }
+
+  /** What an upper table holds. */
+  changes(): RowChange[] {
+    const changes: RowChange[] = []
+    for (const [node, row] of this.#rows) {
+      const before = this.#under?.row(node) ?? null
+      const { kind, entity } = row ?? before ?? {}
+      if (kind !== undefined && entity !== undefined && row !== before) changes.push({ kind, id: entity.id, row })
+    }
+    return changes
+  }
+
+  /** All rows of a table that lies on no other. */
+  *rows(): Iterable<Row> {
+    for (const row of this.#rows.values()) if (row !== null) yield row
+  }
+
+  row(node: string): Row | null {
+    return this.#row(node)
+  }
+
+  owner(key: string): string | null {
+    return this.#owner(key)
+  }
+
+  #row(node: string): Row | null {
+    const own = this.#rows.get(node)
+    return own === undefined ? (this.#under?.row(node) ?? null) : own
+  }
+
+  #owner(key: string): string | null {
+    const own = this.#owners.get(key)
+    return own === undefined ? (this.#under?.owner(key) ?? null) : own
+  }
+
+  #hold(row: Row): void {
+    const { kind, entity } = row
+    for (const key of uniqueKeysOf(kind, entity)) this.#owners.set(keyOf(kind, key), entity.id)
+    for (const to of referencesOf(kind, entity)) {
+      const node = nodeOf(to.kind, to.id)
+      const known = this.#referrers.get(node)
+      if (known === undefined) this.#referrers.set(node, new Set([nodeOf(kind, entity.id)]))
+      else known.add(nodeOf(kind, entity.id))
+    }
+    this.#set(nodeOf(kind, entity.id), row)
+  }
+
+  /** Lets go of a row's keys and references. */
+  #release(kind: EntityKind, id: string): void {
+    const row = this.#row(nodeOf(kind, id))
+    if (row === null) return
+    for (const key of uniqueKeysOf(row.kind, row.entity)) {
+      const text = keyOf(kind, key)
+      if (this.#owner(text) !== id) continue
+      if (this.#under === null) this.#owners.delete(text)
+      else this.#owners.set(text, null)
+    }
+    for (const to of referencesOf(row.kind, row.entity)) {
+      const node = nodeOf(to.kind, to.id)
+      const known = this.#referrers.get(node)
+      known?.delete(nodeOf(kind, id))
+      if (known?.size === 0) this.#referrers.delete(node)
+    }
+  }
+
+  #set(node: string, row: Row | null): void {
+    if (row === null && this.#under === null) this.#rows.delete(node)
+    else this.#rows.set(node, row)
+  }
+}

@@ -1,0 +1,183 @@
+import { resolve } from 'node:path'
+import { CanaryError } from '../../errors.js'
+import { optionError } from '../../option-error.js'
+import type { Logger } from '../../logger.js'
+import { FileLock } from './file-lock.js'
+import { FileWatch } from './file-watch.js'
+import { SerialQueue } from '../serial-queue.js'
+import { following, stateAfter } from './state-change.js'
+import { readState, writeState } from './state-file.js'
+import type { Commit, Store, StoreEvent, StoredState } from '../records/store.js'
+import { readWhole, signatureOf, unwritable, writeWhole } from './whole-file.js'
+
+export interface FileStoreOptions {
+  /** True: never writes and never locks, for processes beside the one that writes. @default false */
+  readonly readOnly?: boolean | undefined
+  /** @default console */
+  readonly logger?: Logger | undefined
+}
+
+/** Above this, writing the whole file holds up the event loop for more than some milliseconds. */
+const RATED_ENTITIES = 2_000
+const SETTLE_MS = 200
+
+/** What was last read or written, and what the file looked like then. */
+interface Seen {
+  readonly signature: string
+  readonly text: string
+  readonly state: StoredState
+}
+
+/**
+ * A registry in one JSON file: written whole to another name, synced and renamed, so that a crash at any instant leaves
+ * the old state or the new one. Rated for 2 000 entities.
+ *
+ * One process writes: from its first change on it holds `<path>.lock`, and a second writer is refused with its pid.
+ * Others may read and watch. An edit by hand is taken, or refused and reported while the last good state stays in force;
+ * changes are then refused too, as they would overwrite it. The file is for its owner only (0600).
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION where `path` is none: an environment variable that is not set
+ */
+export function fileStore(path: string, { readOnly = false, logger = console }: FileStoreOptions = {}): Store {
+  if (typeof path !== 'string' || path === '') throw optionError('fileStore', 'must get the path of a file', path)
+  return new FileStore(resolve(path), readOnly, logger)
+}
+
+class FileStore implements Store {
+  readonly #path: string
+  readonly #readOnly: boolean
+  readonly #logger: Logger
+  readonly #queue = new SerialQueue()
+  readonly #listeners = new Set<(event: StoreEvent) => void>()
+  #seen: Seen | null = null
+  /** What the file looked like when it last could not be taken. */
+  #refused: string | null | undefined
+  #lock: FileLock | null = null
+  #watch: FileWatch | null = null
+  #warned = false
+
+  constructor(path: string, readOnly: boolean, logger: Logger) {
+    this.#path = path
+    this.#readOnly = readOnly
+    this.#logger = logger
+  }
+
+  load(): Promise<StoredState | null> {
+    return this.#queue.run(async () => {
+      const seen = await this.#look()
+      return seen === null ? null : seen.state
+    })
+  }
+
+  save(commit: Commit, expected: number): Promise<'saved' | 'conflict'> {
+    return this.#queue.run(async () => {
+      if (this.#readOnly) throw new CanaryError('ERR_CANARY_STORE', `${this.#path} is open for reading only`)
+      await this.#hold()
+      const before = this.#seen
+      // An edit by hand that nobody has seen yet must not be overwritten.
+      const seen = (await this.#look()) ?? before
+      if ((seen?.state.version ?? 0) !== expected) return 'conflict'
+      const state = stateAfter(seen?.state ?? null, commit)
+      const text = writeState(state)
+      this.#warnAbove(state.rows.length)
+      const signature = await writeWhole(this.#path, text)
+      this.#seen = { signature, text, state }
+      this.#tell({ kind: 'commit', commit })
+      return 'saved'
+    })
+  }
+
+  watch(listener: (event: StoreEvent) => void): () => void {
+    this.#listeners.add(listener)
+    this.#watch ??= new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false)))
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size > 0) return
+      this.#watch?.close()
+      this.#watch = null
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#queue.run(async () => {
+      this.#listeners.clear()
+      this.#watch?.close()
+      this.#watch = null
+      await this.#lock?.release()
+      this.#lock = null
+    })
+  }
+
+  #tell(event: StoreEvent): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  /**
+   * The file as it is now; `null` where there is none. What is new is told.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE that names line and reason
+   */
+  async #look(): Promise<Seen | null> {
+    const signature = await signatureOf(this.#path)
+    if (signature === null) return null
+    const before = this.#seen
+    if (before?.signature === signature) return before
+    const text = await readWhole(this.#path)
+    if (before?.text === text) return (this.#seen = { ...before, signature })
+    const seen = { signature, text, state: this.#read(text, before?.state ?? null) }
+    this.#seen = seen
+    this.#warnAbove(seen.state.rows.length)
+    if (before !== null) this.#tell({ kind: 'state', state: seen.state })
+    return seen
+  }
+
+  #read(text: string, before: StoredState | null): StoredState {
+    try {
+      return following(before, readState(text))
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      throw new CanaryError('ERR_CANARY_STORE', `${this.#path}: ${reason}`, { cause: error })
+    }
+  }
+
+  /**
+   * Looks again when the file may have changed. What cannot be taken is told once, and not at the first sight: an editor
+   * may be about to write its second half.
+   */
+  async #noticed(again: boolean): Promise<void> {
+    try {
+      if ((await this.#look()) === null && this.#seen !== null) throw this.#gone()
+      this.#refused = undefined
+    } catch (error) {
+      const signature = await signatureOf(this.#path).catch(() => 'unreadable')
+      if (signature === this.#refused) {
+        if (again) this.#tell({ kind: 'error', error })
+        return
+      }
+      this.#refused = signature
+      setTimeout(() => void this.#queue.run(() => this.#noticed(true)), SETTLE_MS).unref()
+    }
+  }
+
+  #gone(): CanaryError {
+    return new CanaryError('ERR_CANARY_STORE', `${this.#path} is gone: what was last read stays in force`)
+  }
+
+  async #hold(): Promise<void> {
+    if (this.#lock !== null && (await this.#lock.isHeld())) return
+    try {
+      await this.#lock?.release()
+      this.#lock = await FileLock.acquire(`${this.#path}.lock`)
+    } catch (error) {
+      throw unwritable(this.#path, error)
+    }
+  }
+
+  #warnAbove(count: number): void {
+    if (count <= RATED_ENTITIES || this.#warned) return
+    this.#warned = true
+    this.#logger.warn(
+      `canary registry: ${this.#path} holds ${count} entities and is rated for ${RATED_ENTITIES}: each change reads or writes the whole file`,
+    )
+  }
+}

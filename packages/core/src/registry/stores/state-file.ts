@@ -1,0 +1,172 @@
+import { z } from 'zod'
+import { type Body, isBody, parseEntity } from '../entities/body.js'
+import { ENTITY_KINDS, type EntityKind } from '../entities/entities.js'
+import { says } from '../entities/fields.js'
+import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
+import { referencesOf } from '../entities/keys.js'
+import { checkRelease } from '../records/record-release.js'
+import { type AuditEntry, type Row, type StoredState, isOf } from '../records/store.js'
+import { Tables } from '../records/tables.js'
+import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
+
+const FORMAT = 'canary-release registry 1'
+
+/** What is wrong with a text that should be a state, and where. */
+export class StateFault extends Error {
+  readonly place: TextPlace
+
+  constructor(place: TextPlace, reason: string) {
+    super(`line ${place.line}, column ${place.column}: ${reason}`)
+    this.place = place
+  }
+}
+
+/** A state as the text of a file: one entity a line, so that people and diffs can read it. */
+export function writeState({ version, rows, audit }: StoredState): string {
+  const byKind = new Map<EntityKind, string[]>(ENTITY_KINDS.map((kind) => [kind, []]))
+  for (const { kind, entity, revision, release } of rows) {
+    byKind.get(kind)?.push(JSON.stringify({ ...entity, ...(release === null ? {} : { release }), revision }))
+  }
+  const lists = [...byKind, ['audit', audit.map((entry) => JSON.stringify(entry))] as const]
+  const members = [
+    `  "format": ${JSON.stringify(FORMAT)}`,
+    `  "version": ${version}`,
+    ...lists.map(([name, lines]) =>
+      lines.length === 0 ? `  "${name}": []` : `  "${name}": [\n    ${lines.join(',\n    ')}\n  ]`,
+    ),
+  ]
+  return `{\n${members.join(',\n')}\n}\n`
+}
+
+const integer = z.int(says('expected an integer')).min(0, { error: 'value should be at least 0' })
+const finite = z.number(says('expected a number')).nullable()
+const words = z.string(says('expected a string'))
+
+const list = z
+  // Not z.record, which passes over __proto__: that is an unknown field like any other.
+  .array(z.custom<Body>(isBody, { error: 'expected a record' }), says('expected an array'))
+  .default([])
+
+const fileSchema = z.strictObject({
+  format: z.literal(FORMAT, { error: `expected ${JSON.stringify(FORMAT)}` }),
+  version: integer.min(1, { error: 'value should be at least 1' }),
+  services: list,
+  routes: list,
+  consumers: list,
+  apis: list,
+  keyauth_credentials: list,
+  acls: list,
+  plugins: list,
+  audit: z
+    .array(
+      z.strictObject({
+        version: integer,
+        at: z.number(),
+        by: words,
+        what: words,
+        changes: z.array(
+          z.strictObject({
+            kind: z.enum(ENTITY_KINDS),
+            id: words,
+            before: z.record(z.string(), z.unknown()).nullable(),
+            after: z.record(z.string(), z.unknown()).nullable(),
+          }),
+        ),
+        more: integer,
+      }),
+    )
+    .default([]),
+})
+
+const releaseSchema = z.strictObject({
+  state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']),
+  reason: words.nullable(),
+  by: words.nullable(),
+  at: finite,
+  elapsed: finite,
+})
+
+/**
+ * Reads a state from a text that anyone may have written: every row and every rule between rows is checked.
+ *
+ * @throws {StateFault} that names line and reason
+ */
+export function readState(text: string): StoredState {
+  const fault = (path: readonly PropertyKey[], reason: string) =>
+    new StateFault(jsonPlace(text, path.map(stepOf)), reason)
+  const file = fileSchema.safeParse(parse(text))
+  if (!file.success) {
+    const [issue] = file.error.issues
+    const keys = issue?.code === 'unrecognized_keys' ? issue.keys : []
+    const path = [...(issue?.path ?? []), ...keys]
+    throw fault(path, `${path.map(String).join('.')}: ${keys.length > 0 ? 'unknown field' : issue?.message}`)
+  }
+  const { version, audit } = file.data
+  const tables = new Tables()
+  const found: { row: Row; path: readonly PropertyKey[] }[] = []
+  for (const kind of ENTITY_KINDS) {
+    for (const [index, fields] of file.data[kind].entries()) {
+      const path = [kind, index]
+      at(path, fault, () => {
+        const row = readRow(kind, fields, version)
+        if (tables.get(kind, row.entity.id) !== null) throw schemaViolation({ id: 'is the id of another one' })
+        tables.put(row)
+        found.push({ row, path })
+      })
+    }
+  }
+  for (const { row, path } of found) at(path, fault, () => checkReferences(row, tables))
+  return { version, rows: found.map(({ row }) => row), audit: audit satisfies readonly AuditEntry[] }
+}
+
+function stepOf(key: PropertyKey): string | number {
+  return typeof key === 'symbol' ? String(key) : key
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    const found = jsonFault(text)
+    throw new StateFault(found?.place ?? { line: 1, column: 1 }, found?.reason ?? String(error))
+  }
+}
+
+/** Names the place in the file of a violation. */
+function at(
+  path: readonly PropertyKey[],
+  fault: (path: readonly PropertyKey[], reason: string) => Error,
+  work: () => void,
+): void {
+  try {
+    work()
+  } catch (error) {
+    if (!(error instanceof ViolationError)) throw error
+    const [first] = Object.keys(error.violation.fields)
+    throw fault(first === undefined ? path : [...path, first], `${path.map(String).join('.')}: ${error.message}`)
+  }
+}
+
+function readRow(kind: EntityKind, { revision, release, ...fields }: Body, version: number): Row {
+  const number = integer.prefault(version).safeParse(revision)
+  if (!number.success) throw schemaViolation({ revision: 'expected an integer' })
+  const entity = parseEntity(kind, fields)
+  if (kind !== 'plugins') {
+    if (release !== undefined) throw schemaViolation({ release: 'unknown field' })
+    return { kind, entity, revision: number.data, release: null }
+  }
+  const record = releaseSchema
+    .prefault({ state: 'running', reason: null, by: null, at: null, elapsed: null })
+    .safeParse(release)
+  if (!record.success) throw schemaViolation({ release: record.error.issues[0]?.message ?? 'expected a record' })
+  const row: Row = { kind, entity, revision: number.data, release: record.data }
+  const refused = isOf(row, 'plugins') ? checkRelease(row.entity, Date.now) : null
+  if (refused !== null) throw schemaViolation(refused)
+  return row
+}
+
+function checkReferences({ kind, entity }: Row, tables: Tables): void {
+  for (const to of referencesOf(kind, entity)) {
+    if (tables.get(to.kind, to.id) === null) throw danglingReference(to.field, { id: to.id }, to.kind)
+  }
+}

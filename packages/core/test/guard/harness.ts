@@ -1,0 +1,56 @@
+import type { Decision, UpstreamName } from '../../src/decision/decision.js'
+import {
+  type Guard,
+  type GuardOptions,
+  type Standing,
+  createGuard,
+  resolveGuardOptions,
+} from '../../src/guard/index.js'
+
+/** A release that only knows where it stands, and a clock that is moved by hand. */
+export class WatchedRelease {
+  now = 1_700_000_000_000
+  standing: Standing = { state: 'running', ramping: true, bucketsOnB: 50, steps: 1000 }
+  readonly moves: string[] = []
+  readonly lines: string[] = []
+  readonly errors: unknown[] = []
+  readonly guard: Guard
+
+  constructor(options: GuardOptions = {}, sticky = false) {
+    this.guard = createGuard(resolveGuardOptions(options, sticky), {
+      now: () => this.now,
+      standing: () => this.standing,
+      pause: (reason) => this.#move('paused', reason),
+      resume: (reason) => this.#move('running', reason),
+      rollback: (reason) => this.#move('rolled-back', reason, 0),
+      log: (message) => this.lines.push(message),
+      onError: (error) => this.errors.push(error),
+    })
+  }
+
+  #move(state: Standing['state'], reason: string, bucketsOnB = this.standing.bucketsOnB): void {
+    this.moves.push(reason)
+    this.standing = { ...this.standing, state, bucketsOnB }
+  }
+
+  decision(upstream: UpstreamName, more: Partial<Decision> = {}): Decision {
+    const { bucketsOnB, steps } = this.standing
+    const rest = { hashedBy: 'none', bucket: 1, release: 'r', origin: null } as const
+    return { upstream, reason: 'bucket', bucketsOnB, steps, ...rest, ...more }
+  }
+
+  /** Requests that end at once; the first `failed` of them with a 503. */
+  send(upstream: UpstreamName, requests: number, failed = 0, durationMs = 40): void {
+    for (let i = 0; i < requests; i += 1) {
+      const decision = this.decision(upstream)
+      const ticket = this.guard.admit(decision, null)
+      const status = i < failed ? 503 : 200
+      this.guard.observe(ticket, { decision, status, durationMs, error: null, aborted: false })
+    }
+  }
+
+  second(): void {
+    this.now += 1000
+    this.guard.tick()
+  }
+}

@@ -1,0 +1,346 @@
+import { describe, expect, it } from 'vitest'
+import { type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegistry } from './harness.js'
+
+const ORDERS = { kind: 'services', key: 'orders' } as const
+
+const NOBODY = {
+  consumer: () => '',
+  groups: () => [],
+  ip: () => '',
+  header: () => '',
+  cookie: () => '',
+  secure: () => false,
+}
+
+describe('releases of a registry', () => {
+  it('takes a change of the service to the next request', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    await registry.change('ops', (draft) =>
+      draft.create('plugins', { ...CANARY, config: { upstream_port: 81, percentage: 5 } }, ORDERS),
+    )
+    const mount = registry.mount({ service: 'orders' })
+    expect(mount.find('').place).toMatchObject({
+      A: { origin: 'http://orders-v1:3000' },
+      B: { origin: 'http://orders-v1:81' },
+    })
+    await registry.change('ops', (draft) => draft.patch('services', 'orders', { url: 'http://moved:8080/base' }))
+    const { A, place } = mount.find('')
+    expect(A).toMatchObject({ origin: 'http://moved:8080', basePath: '/base' })
+    expect(place).toMatchObject({
+      A: { origin: 'http://moved:8080' },
+      B: { origin: 'http://moved:81', basePath: '/base' },
+    })
+    expect(place?.plan).toMatchObject({ originA: 'http://moved:8080', originB: 'http://moved:81' })
+  })
+
+  it('gives a global release a place for each service', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    await registry.change('ops', (draft) => {
+      draft.create('services', { name: 'carts', url: 'http://carts' })
+      draft.create('plugins', { name: 'canary', config: { upstream_uri: '/v2', percentage: 100 } })
+    })
+    const [orders, carts] = [registry.mount({ service: 'orders' }), registry.mount({ service: 'carts' })]
+    expect(orders.find('').release).toBe(carts.find('').release)
+    expect(orders.find('').place?.B).toMatchObject({ origin: 'http://orders-v1:3000', fixedPath: '/v2' })
+    expect(carts.find('').place?.B).toMatchObject({ origin: 'http://carts', fixedPath: '/v2' })
+  })
+
+  it('keeps counts and the same release through changes of its record', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY, ORDERS))
+    const mount = registry.mount({ service: 'orders' })
+    const release = mount.find('').release
+    for (let i = 0; i < 10; i += 1) release?.decide({ consumer: `c${i}` })
+    await registry.change('ops', (draft) =>
+      draft.patch('plugins', entity.id, { config: { percentage: 100 }, instance_name: 'renamed' }),
+    )
+    expect(mount.find('').release).toBe(release)
+    expect(release?.decide().upstream).toBe('B')
+    const { counts, name } = release?.status() ?? {}
+    expect(name).toBe('renamed')
+    expect((counts?.A.requests ?? 0) + (counts?.B.requests ?? 0)).toBe(11)
+  })
+
+  it('hashes by the plugin id, so that a new name moves nobody', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const { entity } = await registry.change('ops', (draft) =>
+      draft.create('plugins', { ...CANARY, config: { ...CANARY.config, percentage: 50 } }, ORDERS),
+    )
+    const sides = () =>
+      Array.from({ length: 200 }, (_, i) => registry.release(entity.id)?.decide({ consumer: `c${i}` }).upstream)
+    const before = sides()
+    await registry.change('ops', (draft) => draft.patch('plugins', entity.id, { instance_name: 'other' }))
+    expect(sides()).toEqual(before)
+    expect(new Set(before)).toEqual(new Set(['A', 'B']))
+  })
+
+  it('knows callers by id, username, custom_id and key, and their groups', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const alice = await registry.change('ops', (draft) => {
+      const row = draft.create('consumers', { username: 'alice', custom_id: 'crm-7' })
+      draft.create('keyauth_credentials', { key: 'secret' }, { kind: 'consumers', key: 'alice' })
+      draft.create('acls', { group: 'testers' }, { kind: 'consumers', key: 'alice' })
+      draft.create('acls', { group: 'staff' }, { kind: 'consumers', key: 'alice' })
+      return row.entity
+    })
+    const mount = registry.mount({ service: 'orders' })
+    for (const caller of [alice.id, 'alice', 'crm-7', 'secret']) {
+      expect(mount.find(caller).consumer).toEqual({ id: alice.id, groups: ['testers', 'staff'] })
+    }
+    expect(mount.find('mallory').consumer).toBeNull()
+    await registry.change('ops', (draft) => draft.patch('consumers', 'alice', { username: 'alicia' }))
+    const [membership] = registry.list('acls', { of: { kind: 'consumers', key: 'alicia' } })?.rows ?? []
+    await registry.change('ops', (draft) => draft.remove('acls', membership?.entity.id ?? ''))
+    expect(mount.find('alice').consumer).toBeNull()
+    expect(mount.find('alicia').consumer?.groups).toHaveLength(1)
+  })
+
+  it('throws ERR_CANARY_SERVICE for a mount that is not known, not known any more, or disabled, and logs it once', async () => {
+    const logged: string[] = []
+    await using registry = await testRegistry({ logger: { ...SILENT, error: (message) => logged.push(message) } })
+    const mount = registry.mount({ service: 'orders' })
+    const unknown = expect.objectContaining({ code: 'ERR_CANARY_SERVICE', status: 503 })
+    expect(() => mount.find('')).toThrow(unknown)
+    expect(() => mount.find('')).toThrow(unknown)
+    expect(logged).toHaveLength(1)
+    await addOrders(registry)
+    expect(mount.find('').release).toBeNull()
+    await registry.change('ops', (draft) => draft.patch('services', 'orders', { enabled: false }))
+    expect(() => mount.find('')).toThrow(unknown)
+    await registry.change('ops', (draft) => draft.remove('services', 'orders'))
+    expect(() => mount.find('')).toThrow(unknown)
+    expect(logged).toHaveLength(2)
+  })
+
+  it('refuses a mount that names nothing, or too much', async () => {
+    await using registry = await testRegistry()
+    const option = expect.objectContaining({ code: 'ERR_CANARY_OPTION' })
+    expect(() => registry.mount({})).toThrow(option)
+    expect(() => registry.mount({ api: 'a', service: 's' })).toThrow(option)
+    expect(() => registry.mount({ service: '' })).toThrow(option)
+  })
+
+  it('lets a percentage or a start restart a release that was rolled back, and nothing else', async () => {
+    await using registry = await testRegistry()
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    const release = registry.release(entity.id)
+    const patch = (config: object) => registry.change('ops', (draft) => draft.patch('plugins', entity.id, { config }))
+    await registry.move(entity.id, 'rollback', 'broken', 'ops')
+    expect(release?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', bucketsOnB: 0 })
+    await patch({ steps: 500 })
+    expect(release?.status().state).toBe('rolled-back')
+    await patch({ percentage: 10 })
+    expect(release?.status()).toMatchObject({ state: 'running', reason: null, bucketsOnB: 50 })
+  })
+
+  it('refuses moves that are not legal now', async () => {
+    await using registry = await testRegistry()
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    const illegal = expect.objectContaining({ code: 'ERR_CANARY_STATE' })
+    await expect(registry.move(entity.id, 'resume', null, 'ops')).rejects.toThrow(illegal)
+    await registry.move(entity.id, 'rollback', null, 'ops')
+    await expect(registry.move(entity.id, 'promote', null, 'ops')).rejects.toThrow(illegal)
+    await expect(registry.finalize(entity.id, 'ops')).rejects.toThrow(illegal)
+    expect(await registry.move('11111111-1111-1111-1111-111111111111', 'rollback', null, 'ops')).toBeNull()
+  })
+
+  it('goes on from a pause after a restart', async () => {
+    const store = memoryStore()
+    const clock = clockAt(T0)
+    const open = async () => disposable(await createRegistry({ store, clock, logger: SILENT }), {})
+    const first = await open()
+    const { entity } = await first.change('ops', (draft) =>
+      draft.create('plugins', { name: 'canary', config: { upstream_host: 'v2', duration: 1000 } }),
+    )
+    clock.seconds += 300
+    await first.move(entity.id, 'pause', 'lunch', 'ops')
+    clock.seconds += 500
+    await using second = await open()
+    expect(second.release(entity.id)?.status()).toMatchObject({ state: 'paused', bucketsOnB: 300, reason: 'lunch' })
+    await second.move(entity.id, 'resume', null, 'ops')
+    clock.seconds += 100
+    expect(second.release(entity.id)?.status()).toMatchObject({ state: 'running', bucketsOnB: 400 })
+    await first.close()
+  })
+
+  it('stores what the guard did with the live release, and brings it to other processes', async () => {
+    const store = memoryStore()
+    const clock = clockAt(T0)
+    const options = { store, clock, logger: SILENT }
+    await using mine = disposable(await createRegistry(options), {})
+    await using other = disposable(await createRegistry(options), {})
+    const { entity } = await mine.change('ops', (draft) => draft.create('plugins', CANARY))
+    await changed(other, 1)
+    const theirs = other.release(entity.id)
+    expect(theirs?.status().state).toBe('running')
+    mine.release(entity.id)?.rollback('B failed 14 of 310 requests', 'guard')
+    await changed(other, 2)
+    await changed(mine, 2)
+    expect(theirs?.status()).toMatchObject({ state: 'rolled-back', by: 'guard', reason: 'B failed 14 of 310 requests' })
+    expect(mine.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard', at: T0 })
+    expect(mine.audit()[0]).toMatchObject({
+      by: 'guard',
+      what: `rollback plugins ${entity.id}: B failed 14 of 310 requests`,
+    })
+  })
+
+  it('stores what code did with the live release, a pause as well', async () => {
+    await using registry = await testRegistry()
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    const release = registry.release(entity.id)
+    release?.pause('lunch')
+    await changed(registry, 2)
+    release?.resume()
+    await changed(registry, 3)
+    release?.promote('all is well')
+    await changed(registry, 4)
+    expect(registry.get('plugins', entity.id)?.release).toMatchObject({ state: 'promoted', reason: 'all is well' })
+    expect(registry.audit({ limit: 3 }).map(({ what }) => what)).toEqual([
+      `promote plugins ${entity.id}: all is well`,
+      `resume plugins ${entity.id}`,
+      `pause plugins ${entity.id}: lunch`,
+    ])
+  })
+
+  it('keeps what the guard did in force while the store is away, and stores it later', async () => {
+    const working = memoryStore()
+    let broken = false
+    const store: Store = {
+      ...working,
+      save: (commit, expected) => (broken ? Promise.reject(new Error('gone')) : working.save(commit, expected)),
+    }
+    let reported: (error: unknown) => void = () => undefined
+    const failure = new Promise<unknown>((resolve) => (reported = resolve))
+    await using registry = await testRegistry({ store, onError: (error) => reported(error) })
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    const release = registry.release(entity.id)
+    broken = true
+    release?.rollback('B failed', 'guard')
+    expect(await failure).toMatchObject({ code: 'ERR_CANARY_STORE' })
+    expect(registry.get('plugins', entity.id)?.release?.state).toBe('running')
+    expect(release?.status().state).toBe('rolled-back')
+    broken = false
+    await registry.change('ops', (draft) => draft.patch('plugins', entity.id, { tags: ['x'] }))
+    expect(release?.status().state).toBe('rolled-back')
+    await changed(registry, 3)
+    expect(registry.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
+  })
+
+  it('stores what the guard did just before the registry is closed', async () => {
+    const store = memoryStore()
+    const registry = await testRegistry({ store: { ...store, close: async () => undefined } })
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    registry.release(entity.id)?.rollback('B failed', 'guard')
+    await registry.close()
+    await using later = await testRegistry({ store })
+    expect(later.release(entity.id)?.status()).toMatchObject({ state: 'rolled-back', by: 'guard' })
+  })
+
+  it('rolls back by its guard for every mount, and remembers it', async () => {
+    const store = memoryStore()
+    await using registry = await testRegistry({
+      store: { ...store, close: async () => undefined },
+      guard: { hardLimit: { failureRate: 0.5, over: 50 } },
+    })
+    await addOrders(registry)
+    const { entity } = await registry.change('ops', (draft) =>
+      draft.create('plugins', { ...CANARY, config: { ...CANARY.config, percentage: 50, hash: 'none' } }, ORDERS),
+    )
+    const mount = registry.mount({ service: 'orders' })
+    const error = new Error('B is down')
+    for (let second = 0; second < 20; second += 1) {
+      for (let i = 0; i < 50; i += 1) {
+        const { release, place } = mount.find('')
+        const decision = release?.decideBy(NOBODY, place?.plan)
+        if (decision === undefined) throw new Error('no release')
+        const failed = decision.upstream === 'B'
+        release?.record({
+          decision,
+          status: failed ? null : 200,
+          durationMs: 5,
+          error: failed ? error : null,
+          aborted: false,
+        })
+      }
+      registry.clock.seconds += 1
+    }
+    const last = mount.find('')
+    expect(last.release?.decideBy(NOBODY, last.place?.plan)).toMatchObject({ upstream: 'A', reason: 'rolled-back' })
+    await changed(registry, 3)
+    await using later = await testRegistry({ store })
+    expect(later.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
+    expect(later.mount({ service: 'orders' }).find('').release?.decide().upstream).toBe('A')
+  })
+
+  it('explains for a caller named in any way', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const id = await registry.change('ops', (draft) => draft.create('consumers', { username: 'alice' }).entity.id)
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY, ORDERS))
+    const explanation = registry.explain(entity.id, { consumer: 'alice' })
+    expect(explanation).toMatchObject({ identity: id, decision: { hashedBy: 'consumer' } })
+    expect(explanation?.decision.origin).toMatch(/^http:\/\/orders-v[12]:3000$/)
+    expect(registry.explain(entity.id, {})?.decision.hashedBy).toBe('none')
+    expect(registry.explain('nobody', {})).toBeNull()
+  })
+})
+
+describe('finalizing', () => {
+  it("moves a service to B's location and deletes the plugin, in one change", async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const config = { upstream_host: 'orders-v2', upstream_port: 8080, upstream_uri: '/new', percentage: 10 }
+    const { entity } = await registry.change('ops', (draft) =>
+      draft.create('plugins', { name: 'canary', config }, ORDERS),
+    )
+    const mount = registry.mount({ service: 'orders' })
+    const row = await registry.finalize(entity.id, 'ops')
+    expect(row?.entity).toMatchObject({ name: 'orders', protocol: 'http', host: 'orders-v2', port: 8080, path: '/new' })
+    expect(registry.version).toBe(3)
+    expect(mount.find('')).toMatchObject({ release: null, A: { origin: 'http://orders-v2:8080', basePath: '/new' } })
+    expect(registry.get('plugins', entity.id)).toBeNull()
+    expect(await registry.finalize(entity.id, 'ops')).toBeNull()
+  })
+
+  it('moves a legacy api, and the service of its only route', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const [onApi, onRoute] = await registry.change('ops', (draft) => {
+      draft.create('apis', { name: 'old', upstream_url: 'https://old.example/base' })
+      draft.create('routes', { name: 'r' }, ORDERS)
+      return [
+        draft.create('plugins', CANARY, { kind: 'apis', key: 'old' }).entity.id,
+        draft.create('plugins', CANARY, { kind: 'routes', key: 'r' }).entity.id,
+      ]
+    })
+    expect((await registry.finalize(onApi ?? '', 'ops'))?.entity).toMatchObject({
+      upstream_url: 'https://orders-v2/base',
+    })
+    expect((await registry.finalize(onRoute ?? '', 'ops'))?.entity).toMatchObject({ host: 'orders-v2', port: 3000 })
+  })
+
+  it('is refused where there is no single location', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const ids = await registry.change('ops', (draft) => {
+      draft.create('routes', { name: 'r1' }, ORDERS)
+      draft.create('routes', { name: 'r2' }, ORDERS)
+      draft.create('consumers', { username: 'alice' })
+      return [
+        draft.create('plugins', CANARY),
+        draft.create('plugins', CANARY, { kind: 'consumers', key: 'alice' }),
+        draft.create('plugins', CANARY, { kind: 'routes', key: 'r1' }),
+      ].map(({ entity }) => entity.id)
+    })
+    for (const id of ids) {
+      await expect(registry.finalize(id, 'ops')).rejects.toMatchObject({ code: 'ERR_CANARY_STATE' })
+    }
+    expect(registry.snapshot().rows.filter(({ kind }) => kind === 'plugins')).toHaveLength(3)
+  })
+})

@@ -1,0 +1,272 @@
+import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { hostname, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { type Registry, type Store, type StoreEvent, createRegistry, fileStore } from '@canary-release/core/registry'
+import { CANARY, SILENT, addOrders, changed, disposable } from '../registry/harness.js'
+import { commitOf, runStoreSuite } from './suite.js'
+
+async function directory() {
+  const path = await mkdtemp(join(tmpdir(), 'canary-store-'))
+  return { path, file: join(path, 'registry.json'), [Symbol.asyncDispose]: () => rm(path, { recursive: true }) }
+}
+
+async function openOn(file: string, options: { readonly onError?: (error: unknown) => void } = {}) {
+  return disposable(await createRegistry({ store: fileStore(file), logger: SILENT, ...options }), {})
+}
+
+/** As an editor saves: to another name, renamed over the file. */
+async function edit(file: string, change: (text: string) => string): Promise<void> {
+  await writeFile(`${file}.edit`, change(await readFile(file, 'utf8')))
+  await rename(`${file}.edit`, file)
+}
+
+const storeCode = (message: RegExp) =>
+  expect.objectContaining({ code: 'ERR_CANARY_STORE', message: expect.stringMatching(message) })
+
+/** The next event of a kind. */
+function heard(store: Store, kind: StoreEvent['kind']): Promise<StoreEvent> {
+  return new Promise((resolve) => {
+    const off = store.watch((event) => {
+      if (event.kind !== kind) return
+      off()
+      resolve(event)
+    })
+  })
+}
+
+runStoreSuite(
+  'file',
+  async () => {
+    const place = await directory()
+    return { open: () => fileStore(place.file), [Symbol.asyncDispose]: place[Symbol.asyncDispose] }
+  },
+  () => {
+    it('is for its owner only, and leaves nothing beside it', async () => {
+      await using place = await directory()
+      const store = fileStore(place.file)
+      await store.load()
+      await store.save(commitOf(1), 0)
+      expect((await stat(place.file)).mode & 0o777).toBe(0o600)
+      expect((await readdir(place.path)).sort()).toEqual(['registry.json', 'registry.json.lock'])
+      await store.close()
+      expect(await readdir(place.path)).toEqual(['registry.json'])
+    })
+
+    it('takes an edit by hand, to the next request', async () => {
+      await using place = await directory()
+      await using registry = await openOn(place.file)
+      await addOrders(registry)
+      const mount = registry.mount({ service: 'orders' })
+      await edit(place.file, (text) => text.replace('orders-v1', 'by-hand'))
+      await changed(registry, 2)
+      expect(mount.find('').A.hostname).toBe('by-hand')
+      expect(registry.get('services', 'orders')?.revision).toBe(2)
+      await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 81 }))
+      expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'by-hand', port: 81 })
+    })
+
+    it('never writes over an edit that it has not seen', async () => {
+      await using place = await directory()
+      const store = fileStore(place.file)
+      await store.load()
+      await store.save(commitOf(1), 0)
+      await edit(place.file, (text) => text.replace('host-1', 'by-hand'))
+      expect(await store.save(commitOf(2), 1)).toBe('conflict')
+      expect(await store.load()).toMatchObject({ version: 2, rows: [{ entity: { host: 'by-hand' } }] })
+      expect(await store.save(commitOf(3), 2)).toBe('saved')
+      await store.close()
+    })
+
+    it('refuses a bad edit with its line, keeps the last good state in force, and takes the next good one', async () => {
+      await using place = await directory()
+      const failed: unknown[] = []
+      let tell: () => void = () => undefined
+      const failure = new Promise<void>((resolve) => (tell = resolve))
+      await using registry = await openOn(place.file, {
+        onError: (error) => {
+          failed.push(error)
+          tell()
+        },
+      })
+      await addOrders(registry)
+      const mount = registry.mount({ service: 'orders' })
+      await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
+      await failure
+      const reason = /registry\.json: line 5, column \d+: services\.0: .*port: value should be between 1 and 65535/
+      expect(failed).toEqual([storeCode(reason)])
+      expect(mount.find('').A.port).toBe(3000)
+      await expect(registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))).rejects.toThrow(
+        storeCode(reason),
+      )
+      expect(await readFile(place.file, 'utf8')).toContain('99999')
+      await edit(place.file, (text) => text.replace('99999', '4000'))
+      await changed(registry, 2)
+      expect(mount.find('').A.port).toBe(4000)
+    })
+
+    it('says so when its file is gone, and writes it again with the next change', async () => {
+      await using place = await directory()
+      let report: (error: unknown) => void = () => undefined
+      const failure = new Promise<unknown>((resolve) => (report = resolve))
+      await using registry = await openOn(place.file, { onError: (error) => report(error) })
+      await addOrders(registry)
+      await rm(place.file)
+      expect(await failure).toEqual(storeCode(/is gone/))
+      await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))
+      expect(await readFile(place.file, 'utf8')).toContain('orders-v1')
+    })
+
+    for (const [what, damage, message] of [
+      ['is empty', () => '', /line 1, column 1: expected a value, but the file ends/],
+      ['ends midway', (text: string) => text.slice(0, text.length - 20), /line \d+, column \d+: .*but the file ends/],
+      [
+        'has a comma too many',
+        (text: string) => text.replace('"version": 2,', '"version": 2,,'),
+        /line 3, column 16: expected a name in double quotes/,
+      ],
+      ['is no state', () => '[]', /line 1, column 1: .*expected/],
+      [
+        'is of another format',
+        (text: string) => text.replace('registry 1', 'registry 9'),
+        /line 2, column 13: format: expected "canary-release registry 1"/,
+      ],
+      [
+        'has an unknown field',
+        (text: string) => text.replace('"version"', '"more": 1, "version"'),
+        /line 3, column 11: more: unknown field/,
+      ],
+      [
+        'has an unknown field in an entity',
+        (text: string) => text.replace('"retries"', '"retrys"'),
+        /line 5, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
+      ],
+      [
+        'hides a prototype',
+        (text: string) => text.replace('"retries":5', '"__proto__":5'),
+        /line 5, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
+      ],
+      [
+        'has a plugin on a service that is not there',
+        (text: string) => text.replace(/("plugins": \[\n.*"service":\{"id":")..../, '$10000'),
+        /line \d+, column \d+: plugins\.0: the foreign key .* does not reference an existing 'services'/,
+      ],
+      [
+        'has a percentage that reaches no bucket',
+        (text: string) => text.replace('"percentage":10', '"percentage":0.001'),
+        /line \d+, column \d+: plugins\.0: .*with steps 100000/,
+      ],
+      [
+        'has a release in no state',
+        (text: string) => text.replace('"state":"running"', '"state":"asleep"'),
+        /line \d+, column \d+: plugins\.0: schema violation \(release: /,
+      ],
+      [
+        'has the same entity twice',
+        (text: string) => text.replace(/("services": \[\n)(.*)\n/, '$1$2,\n$2\n'),
+        /line 6, column 11: services\.1: /,
+      ],
+      [
+        'has no whole version',
+        (text: string) => text.replace('"version": 2', '"version": 1.5'),
+        /line 3, column 14: version: expected an integer/,
+      ],
+    ] as const) {
+      it(`refuses to begin where the file ${what}, and says line and reason`, async () => {
+        await using place = await directory()
+        const registry = await openOn(place.file)
+        await addOrders(registry)
+        await registry.change('ops', (draft) => draft.create('plugins', CANARY, { kind: 'services', key: 'orders' }))
+        await registry.close()
+        const text = await readFile(place.file, 'utf8')
+        const damaged = damage(text)
+        expect(damaged).not.toBe(text)
+        await writeFile(place.file, damaged)
+        await expect(openOn(place.file)).rejects.toThrow(storeCode(message))
+        expect(await readFile(place.file, 'utf8')).toBe(damaged)
+      })
+    }
+
+    it('refuses a second writer with the pid of the first, until that one closes', async () => {
+      await using place = await directory()
+      const [first, second] = [fileStore(place.file), fileStore(place.file)]
+      await first.load()
+      await first.save(commitOf(1), 0)
+      await second.load()
+      const held = storeCode(new RegExp(`written by process ${process.pid}`))
+      await expect(second.save(commitOf(2), 1)).rejects.toThrow(held)
+      await first.close()
+      expect(await second.save(commitOf(2), 1)).toBe('saved')
+      await second.close()
+    })
+
+    it('takes the lock of a process that is dead, also where its pid is another one now', async () => {
+      await using place = await directory()
+      const dead = { pid: process.pid, start: '1', host: hostname(), token: 'x' }
+      for (const lock of [JSON.stringify(dead), JSON.stringify({ ...dead, pid: 2 ** 22 + 1 }), 'nonsense', '']) {
+        await writeFile(`${place.file}.lock`, lock)
+        const store = fileStore(place.file)
+        const version = (await store.load())?.version ?? 0
+        expect(await store.save(commitOf(version + 1), version)).toBe('saved')
+        await store.close()
+      }
+    })
+
+    it('leaves a lock of another host that is alive', async () => {
+      await using place = await directory()
+      await writeFile(`${place.file}.lock`, JSON.stringify({ pid: 7, start: '1', host: 'elsewhere', token: 'x' }))
+      const store = fileStore(place.file)
+      await expect(store.save(commitOf(1), 0)).rejects.toThrow(storeCode(/written by process 7 on elsewhere/))
+      await store.close()
+    })
+
+    it('writes no more once its lock was taken away', async () => {
+      await using place = await directory()
+      const store = fileStore(place.file)
+      await store.save(commitOf(1), 0)
+      const other = JSON.stringify({ pid: process.ppid, start: '', host: hostname(), token: 'x' })
+      await writeFile(`${place.file}.lock`, other)
+      await expect(store.save(commitOf(2), 1)).rejects.toThrow(storeCode(new RegExp(`process ${process.ppid}`)))
+      await store.close()
+      expect(await readFile(`${place.file}.lock`, 'utf8')).toBe(other)
+    })
+
+    it('reads and watches without lock where it is read-only, and never writes', async () => {
+      await using place = await directory()
+      const writer = fileStore(place.file)
+      await writer.save(commitOf(1), 0)
+      const reader = fileStore(place.file, { readOnly: true })
+      expect((await reader.load())?.version).toBe(1)
+      await expect(reader.save(commitOf(2), 1)).rejects.toThrow(storeCode(/reading only/))
+      const next = heard(reader, 'state')
+      await writer.save(commitOf(2), 1)
+      expect(await next).toMatchObject({ state: { version: 2 } })
+      await reader.close()
+      await writer.close()
+    })
+
+    it('cannot be written where its directory is not there', async () => {
+      await using place = await directory()
+      const store = fileStore(join(place.path, 'none', 'registry.json'))
+      expect(await store.load()).toBeNull()
+      await expect(store.save(commitOf(1), 0)).rejects.toThrow(storeCode(/cannot be written/))
+      await store.close()
+    })
+
+    it('warns once above 2000 entities', async () => {
+      await using place = await directory()
+      const warned: string[] = []
+      const store = fileStore(place.file, { logger: { ...SILENT, warn: (message) => warned.push(message) } })
+      await using registry: Registry & AsyncDisposable = disposable(await createRegistry({ store, logger: SILENT }), {})
+      const add = (count: number) =>
+        registry.change('ops', (draft) => {
+          for (let i = 0; i < count; i += 1) draft.create('consumers', { custom_id: `${registry.version}-${i}` })
+        })
+      await add(2000)
+      expect(warned).toEqual([])
+      await add(1)
+      await add(1)
+      expect(warned).toEqual([expect.stringMatching(/holds 2001 entities and is rated for 2000/)])
+    })
+  },
+)
