@@ -189,7 +189,7 @@ test.each([
 test('decides the same in another process', async () => {
   const consumers = Array.from({ length: 200 }, (_, i) => `user-${i * 7919}-é🐤`)
   const program = `
-    import { createRelease } from ${JSON.stringify(new URL('../dist/index.js', import.meta.url).href)}
+    import { createRelease } from ${JSON.stringify(new URL('../dist/entries/index.js', import.meta.url).href)}
     const release = createRelease({ name: 'orders-v2', upstreams: ${JSON.stringify(upstreams)}, percentage: 37.5 })
     const decisions = ${JSON.stringify(consumers)}.map((consumer) => release.decide({ consumer }))
     console.log(JSON.stringify(decisions))`
