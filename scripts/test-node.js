@@ -1,4 +1,5 @@
-// Runs the tests on other versions of Node: `npm run test:node -- 22 24`; what follows the versions goes to Vitest.
+// Runs the tests on other versions of Node: `npm run test:node -- 22 24`, on all that are supported where none
+// is named. What follows the versions goes to Vitest.
 // The binaries are those of the npm package `node`, fetched by npx and kept in its cache.
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -11,7 +12,7 @@ const VERSION = /^\d+(?:\.\d+){0,2}$/
 const given = process.argv.slice(2)
 const firstOther = given.findIndex((argument) => !VERSION.test(argument))
 const count = firstOther === -1 ? given.length : firstOther
-const versions = count === 0 ? ['20', '22', '24'] : given.slice(0, count)
+const versions = count === 0 ? ['20.19', '22', '24', '26'] : given.slice(0, count)
 const forVitest = given.slice(count)
 
 const failed = versions.filter((version) => {

@@ -89,8 +89,8 @@ export const FORWARDED: readonly Forwarded[] = [
 export const IGNORED: readonly {
   readonly name: string
   readonly bytes: string
-  /** What is sent upstream of them: the line, how the body is framed, and the body. */
-  readonly sent?: readonly [line: string, framing: readonly string[], body: string] | undefined
+  /** What is sent upstream of them: the line, how the body is framed, and the body, where it may be cut in several ways. */
+  readonly sent?: readonly [line: string, framing: readonly string[], body: string | readonly string[]] | undefined
 }[] = [
   ...['h2c', 'H2C', 'h2', 'websocket, h2c', 'HTTP/2.0', 'TLS/1.0', 'TLS/1.0, HTTP/1.1'].map((protocol) => ({
     name: `Upgrade: ${protocol}`,
@@ -107,6 +107,20 @@ export const IGNORED: readonly {
     name: 'h2c with a body in chunks',
     bytes: upgrade('Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n', '/a', 'POST') + CHUNKS,
     sent: ['POST /a', ['transfer-encoding: chunked'], CHUNKS],
+  },
+  {
+    name: 'h2c with a body of no chunks',
+    bytes: `${upgrade('Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n', '/a', 'POST')}0\r\n\r\n`,
+    sent: ['POST /a', ['content-length: 0'], ''],
+  },
+  {
+    name: 'h2c with several chunks and a trailer',
+    bytes: `${upgrade('Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n', '/a', 'POST')}5\r\nhello\r\n5\r\nworld\r\n0\r\nX-Sum: 1\r\n\r\n`,
+    sent: [
+      'POST /a',
+      ['transfer-encoding: chunked'],
+      ['5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n', 'a\r\nhelloworld\r\n0\r\n\r\n'],
+    ],
   },
   {
     name: 'an upgrade of HTTP/1.0',

@@ -190,7 +190,8 @@ for (const [framework, start] of Object.entries(GATEWAYS)) {
         expect(statusesOf(text), text).toEqual([200, 200])
         const sent = (of: string, ...lines: readonly string[]) =>
           [`${of} HTTP/1.1`, `host: 127.0.0.1:${plain.port}`, 'connection: keep-alive', ...lines, '', ''].join('\r\n')
-        expect(plain.take()).toBe(sent(line, ...OWN, ...framing) + body + sent('GET /second', ...OWN))
+        const [first, second] = [sent(line, ...OWN, ...framing), sent('GET /second', ...OWN)]
+        expect(plain.take()).toBeOneOf([body].flat().map((bytes) => first + bytes + second))
       },
     )
 

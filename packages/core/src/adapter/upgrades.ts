@@ -2,7 +2,7 @@ import { type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { Server as SecureServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { isUpgradeIgnored } from '../proxy/upgrade/request.js'
-import { readAgain } from './ignored-upgrades.js'
+import { bringsBody, readAgain, serveAsOrdinary } from './ignored-upgrades.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
@@ -42,12 +42,18 @@ export function attachUpgrades(
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // Where nobody else listens, an upgrade that is not taken must be answered all the same.
     if (!accepts(request) && server.listenerCount('upgrade') > 1) return
-    if (isUpgradeIgnored(request) && readAgain(server, request, socket, head)) return
+    const ignored = isUpgradeIgnored(request)
+    if (ignored && readAgain(server, request, socket, head)) return
     // A reset while the application still thinks must not be an uncaught error.
     socket.on('error', () => socket.destroy())
     const response = new responseClass(request)
-    upgrades.set(request, { socket, head })
-    answerOn(response, socket)
+    if (ignored && bringsBody(request)) {
+      answerOn(response, request.socket)
+      serveAsOrdinary(request, response, socket)
+    } else {
+      upgrades.set(request, { socket, head })
+      answerOn(response, socket)
+    }
     listener(request, response)
   }
   server.on('upgrade', onUpgrade)
