@@ -52,14 +52,14 @@ const FAILING: readonly Failing[] = [
     name: 'a hook for requests throws',
     proxy: { onRequestHeaders: thrower },
     status: 500,
-    code: 'ERR_CANARY_OPTION',
+    code: 'ERR_CANARY_HOOK',
   },
   {
     name: 'a hook for responses throws',
     proxy: { onResponseHeaders: thrower },
     answer: `HTTP/1.1 200 OK\r\nX-Leak: ${SECRET}\r\nContent-Length: 2\r\n\r\nok`,
     status: 500,
-    code: 'ERR_CANARY_OPTION',
+    code: 'ERR_CANARY_HOOK',
   },
 ]
 

@@ -16,7 +16,7 @@ import { methodNotAllowed, notFound } from './refusal.js'
 import { registryOperations } from './routes/registry-routes.js'
 import { readRequestBody } from './bodies/request-body.js'
 import { SCHEMAS } from './schemas/schemas.js'
-import { inTime } from './store-deadline.js'
+import { inTime, within } from './store-deadline.js'
 
 export interface AppOptions {
   readonly registry: Registry
@@ -51,7 +51,7 @@ export function createApp(options: AppOptions): AdminApp {
   app.use(async (context, next) => {
     const { incoming } = context.env
     checkHost(new URL(context.req.url), incoming.headers)
-    context.set('by', await authenticate(incoming))
+    context.set('by', await within(timeoutMs, authenticate(incoming), 'The authentication did not answer'))
     await next()
   })
   for (const [path, operations] of byPath(operationsOf(registry))) register(app, path, operations, timeoutMs)

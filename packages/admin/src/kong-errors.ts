@@ -1,4 +1,5 @@
 import { CanaryError, type Logger } from '@canary-release/core'
+import { attempt, errorText } from '@canary-release/core/adapter'
 import { ViolationError } from '@canary-release/core/registry'
 import { Refusal } from './refusal.js'
 
@@ -37,15 +38,12 @@ export function errorAnswer(error: unknown, logger: Logger): ErrorAnswer {
 }
 
 function log(logger: Logger, error: unknown): void {
-  try {
-    logger.error(`admin: ${describe(error)}`)
-  } catch {
-    // A logger that fails must not change the answer.
-  }
+  // A logger that fails must not change the answer.
+  attempt(() => logger.error(`admin: ${describe(error)}`))
 }
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return errorText(error)
   const { cause } = error
   return cause instanceof Error ? `${error.message}: ${cause.message}` : (error.stack ?? error.message)
 }

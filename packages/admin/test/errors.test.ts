@@ -297,4 +297,43 @@ describe("errors have Kong's bodies", () => {
     }
     expect(admin.logged).toMatchObject([expect.stringContaining('boom at'), expect.stringContaining('boom again')])
   })
+
+  test.each<[string, () => unknown, number]>([
+    ['throws nothing', () => toss(undefined), 500],
+    ['throws a symbol', () => toss(Symbol('who')), 500],
+    ['throws what has no text', () => toss(Object.create(null)), 500],
+    ['rejects', () => Promise.reject(new Error('boom')), 500],
+    ['rejects with nothing', () => Promise.reject(), 500],
+    ['is never done', () => new Promise(() => {}), 503],
+    ['returns null', () => null, 401],
+    ['returns a number', () => 7, 401],
+    ['returns an object', () => ({ name: 'ops' }), 401],
+    ['returns a symbol', () => Symbol('ops'), 401],
+    ['returns nothing, async', () => Promise.resolve(), 401],
+  ])('an authenticate that %s is answered, and so is the next request', async (_name, authenticate, expected) => {
+    let broken = false
+    await using admin = await openAdmin({
+      authenticate: () => (broken ? authenticate() : 'ops') as string,
+      timeoutMs: 200,
+    })
+    broken = true
+    expect((await admin.call('GET', '/services')).status).toBe(expected)
+    broken = false
+    expect((await admin.call('GET', '/services')).status).toBe(200)
+  })
+
+  test.each<[string, () => unknown]>([
+    ['throws', () => toss(new Error('no disk'))],
+    ['rejects', () => Promise.reject(new Error('no disk'))],
+  ])('a logger that %s changes no answer, and ends nothing', async (_name, log) => {
+    let broken = false
+    const authenticate = () => (broken ? toss(new Error('boom')) : 'ops') as string
+    await using admin = await openAdmin({ authenticate, logger: { info: log, warn: log, error: log } })
+    broken = true
+    for (let i = 0; i < 2; i += 1) expect((await admin.call('GET', '/services')).status).toBe(500)
+  })
 })
+
+function toss(error: unknown): unknown {
+  throw error
+}

@@ -2,6 +2,8 @@
 const STATUS_OF = {
   /** A bad option: thrown when a release is built or updated, never while a request runs. */
   ERR_CANARY_OPTION: 500,
+  /** A function of the application's (a hook, a forwarder) threw, rejected, was late or returned nonsense. */
+  ERR_CANARY_HOOK: 500,
   /** A move that is not legal in the release's present state. */
   ERR_CANARY_STATE: 409,
   /** A request line or header that must not be forwarded. */

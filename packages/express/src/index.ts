@@ -5,8 +5,11 @@ import {
   type Routed,
   type Trust,
   createMount,
+  disown,
   failRequest,
+  isPromise,
   nodeFramework,
+  thrown,
 } from '@canary-release/core/adapter'
 import type { Decision, Release } from '@canary-release/core'
 import type { Request, RequestHandler } from 'express'
@@ -101,8 +104,8 @@ export function canary(source: CanarySource<Request, RequestHandler>): CanaryMid
 function callHandler(handler: RequestHandler, request: unknown, response: unknown, next: ExpressNext): void {
   try {
     const result: unknown = Reflect.apply(handler, undefined, [request, response, next])
-    if (result instanceof Promise) result.catch((error: unknown) => next(error))
+    if (isPromise(result)) disown(result, (error) => next(thrown(error)))
   } catch (error) {
-    next(error)
+    next(thrown(error))
   }
 }

@@ -7,6 +7,7 @@ import {
   attachUpgrades,
   clientOfChain,
   createMount,
+  disown,
   failRequest,
 } from '@canary-release/core/adapter'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -90,6 +91,8 @@ function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): Fasti
   let closing: Promise<void> | undefined
   instance.addHook('preClose', (done) => {
     closing = mount.close(graceMs)
+    // Whoever closes the application is told, but not before the hooks in between have run.
+    disown(closing)
     done()
   })
   instance.addHook('onClose', () => closing ?? mount.close(graceMs))
@@ -129,14 +132,18 @@ function answer(mount: FastifyMount, request: FastifyRequest, reply: FastifyRepl
       else if (!reply.sent) reply.hijack()
     },
     handle: (handler) => {
-      // Also what it throws at once is a rejection then.
-      new Promise((resolve) => resolve(handler(request, reply))).then(
-        (result) => (result === undefined || reply.sent ? undefined : reply.send(result)),
-        (error: unknown) => reply.send(error),
-      )
+      // Also what it throws at once is a rejection then, and a payload that Fastify does not take an error.
+      new Promise((resolve) => resolve(handler(request, reply)))
+        .then((result) => (result === undefined || reply.sent ? undefined : reply.send(result)))
+        .catch((error: unknown) => reply.send(errorOf(error)))
     },
   })
   return undefined
+}
+
+/** Fastify would send what is no error as the answer. */
+function errorOf(value: unknown): Error {
+  return value instanceof Error ? value : new Error('a handler threw what is no error', { cause: value })
 }
 
 /** What hooks have set so far: Fastify itself would send it with the reply that it does not see. */

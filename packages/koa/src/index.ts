@@ -7,6 +7,7 @@ import {
   attachUpgrades as attachListener,
   createMount,
   failRequest,
+  thrown,
 } from '@canary-release/core/adapter'
 import type { Context, Middleware } from 'koa'
 
@@ -68,7 +69,14 @@ export function canary(source: CanarySource<Context, Middleware>): CanaryMiddlew
 
   async function middleware(context: KoaContext, next: KoaNext): Promise<unknown> {
     const routed = mount.route(context)
-    const call = (handler: Middleware): unknown => Reflect.apply(handler, undefined, [context, next])
+    const call = async (handler: Middleware): Promise<unknown> => {
+      try {
+        return await Reflect.apply(handler, undefined, [context, next])
+      } catch (error) {
+        // Koa would answer nothing to no error.
+        throw thrown(error)
+      }
+    }
     if (routed.action === 'next') return routed.run(next)
     if (routed.action === 'handle') return routed.run(() => call(routed.handler))
     return forward(context, routed, call)
@@ -77,7 +85,7 @@ export function canary(source: CanarySource<Context, Middleware>): CanaryMiddlew
   function forward(
     context: KoaContext,
     routed: Routed<KoaContext, Context, Middleware>,
-    call: (handler: Middleware) => unknown,
+    call: (handler: Middleware) => Promise<unknown>,
   ): Promise<unknown> {
     context.respond = false
     return new Promise((resolve, reject) => {
@@ -93,11 +101,7 @@ export function canary(source: CanarySource<Context, Middleware>): CanaryMiddlew
         },
         handle: (handler) => {
           giveBack()
-          try {
-            resolve(call(handler))
-          } catch (error) {
-            reject(error)
-          }
+          resolve(call(handler))
         },
       })
     })

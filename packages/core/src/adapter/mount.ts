@@ -57,7 +57,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   const proxy = createProxy()
   const { find, release, owned, mountOptions } = resolveSource(source)
   let compiled: Compiled<Context> = compile()
-  const forwardedOf = release === null ? createForwardedOf(compiled.mount) : null
+  const forwardedOf = release === null ? createForwardedOf(compiled.mount, compiled.reading.report) : null
   const headersOf = new WeakMap<object, DecisionHeaders>()
   const watch = () => {
     if (release !== null) proxy.watch(release)

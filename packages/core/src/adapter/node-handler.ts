@@ -3,6 +3,7 @@ import { createMount } from './mount.js'
 import { type NodeRequest, type NodeResponse, nodeFramework } from './node-framework.js'
 import type { CanarySource } from './source.js'
 import { CanaryError } from '../errors.js'
+import { disown, isPromise, thrown } from '../hook.js'
 import type { Release } from '../release/release.js'
 
 export { type AttachOptions, attachUpgrades } from './upgrades.js'
@@ -33,10 +34,10 @@ export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): C
     const runHandler = (handler: NodeHandler) => {
       try {
         const result = handler(request, response, next)
-        if (result instanceof Promise) result.catch(fail)
+        if (isPromise(result)) disown(result, (error) => fail(thrown(error)))
         return result
       } catch (error) {
-        return fail(error)
+        return fail(thrown(error))
       }
     }
     try {

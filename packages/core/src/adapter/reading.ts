@@ -1,3 +1,4 @@
+import { attempt, errorText } from '../hook.js'
 import type { ResolvedMountOptions } from '../release/options-schema.js'
 import type { Release } from '../release/release.js'
 import type { RequestReading } from '../request/request-facts.js'
@@ -17,7 +18,7 @@ export function compileReading<Context, Request>(
 ): RequestReading<Context> {
   const { consumer, groups, trustedIps, realIpHeader, logger, onError } = options
   const trust = trustedIps === null ? null : compileTrust(trustedIps)
-  const once = release === null ? createOnce() : (kind: string, tell: () => void) => release.once(kind, tell)
+  const once = release === null ? createOnce() : (kind: string, tell: () => unknown) => release.once(kind, tell)
   return {
     consumer: consumer === null ? null : callWith(consumer, framework.request),
     groups: groups === null ? null : callWith(groups, framework.request),
@@ -26,7 +27,7 @@ export function compileReading<Context, Request>(
     address: trust === null ? framework.address : null,
     realIpHeader,
     report: (kind, error) =>
-      once(kind, () => (onError === null ? logger.error(`canary: ${kind}: ${String(error)}`) : onError(error))),
+      once(kind, () => (onError === null ? logger.error(`canary: ${kind}: ${errorText(error)}`) : onError(error))),
     warn: (kind, message) => once(kind, () => logger.warn(`canary: ${message}`)),
   }
 }
@@ -40,11 +41,11 @@ function callWith<Context, Request>(
   return (context) => call(requestOf(context))
 }
 
-function createOnce(): (kind: string, tell: () => void) => void {
+function createOnce(): (kind: string, tell: () => unknown) => void {
   const told = new Set<string>()
   return (kind, tell) => {
     if (told.has(kind)) return
     told.add(kind)
-    tell()
+    attempt(tell)
   }
 }

@@ -1,3 +1,4 @@
+import { disown, isPromise } from '../hook.js'
 import type { Delta } from './delta.js'
 import type { GuardHost, Standing } from './guard.js'
 import { Hold } from './hold.js'
@@ -89,7 +90,7 @@ export class GuardRun {
     } else {
       this.#host.log(this.#because(`breach: ${words}`))
       const returned: unknown = onBreach(report())
-      if (returned instanceof Promise) returned.catch((error: unknown) => this.#host.onError(error))
+      if (isPromise(returned)) disown(returned, (error) => this.#host.onError(error))
     }
   }
 

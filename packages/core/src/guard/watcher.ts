@@ -1,4 +1,5 @@
 import type { Decision, Outcome } from '../decision/decision.js'
+import { asyncHookError, disown, isPromise } from '../hook.js'
 import { Collector, type Ticket, isFailure } from './collector.js'
 import type { Guard, GuardHost, Standing } from './guard.js'
 import type { ResolvedGuardOptions } from './options.js'
@@ -127,7 +128,11 @@ class Watcher implements Guard {
     const own = this.#options.errors.isFailure
     if (own === null || outcome.aborted) return isFailure(outcome)
     try {
-      return own(outcome)
+      const failed: unknown = own(outcome)
+      if (!isPromise(failed)) return Boolean(failed)
+      disown(failed)
+      this.#host.onError(asyncHookError('guard.errors.isFailure'))
+      return isFailure(outcome)
     } catch (error) {
       this.#host.onError(error)
       return isFailure(outcome)

@@ -23,6 +23,8 @@ export interface ForwardedRelease {
   record(outcome: Outcome): void
   /** The decision that replaces one for B which A must serve (reason `fallback`), counted as such. */
   fallback(decision: Decision): Decision
+  /** Tells the application of a problem that each request would repeat: once for each kind. */
+  reportOnce(kind: string, error: unknown): void
 }
 
 /** One decided request, on its way to an upstream. */

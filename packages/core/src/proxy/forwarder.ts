@@ -39,6 +39,8 @@ export interface Attempt {
   readonly beforeHead: ((response: RawResponse) => void) | null
   /** Whose request it is, as {@link Forwarder.close} is told. */
   readonly mount: object
+  /** Where a failure is told that no request can answer for. */
+  readonly reports: { reportOnce(kind: string, error: unknown): void }
 }
 
 /** How an attempt ended. `phase` says how far it came: only before `head` may another upstream be asked. */
@@ -50,9 +52,17 @@ export interface AttemptResult {
   readonly aborted: boolean
 }
 
-/** Carries attempts to upstreams. The default one is built on undici; `@canary-release/core/http-proxy` has another. */
+/**
+ * Carries attempts to upstreams. The default one is built on undici; `@canary-release/core/http-proxy` has another.
+ *
+ * One of your own is held to its word: where it throws, rejects, ends a request with nonsense or gives no sign of life,
+ * the request ends with ERR_CANARY_HOOK; what it says after the end is not heard.
+ */
 export interface Forwarder {
-  /** Sends one attempt. `head` is called when the response's head has arrived, `done` exactly once at the end. */
+  /**
+   * Sends one attempt. `head` is called when the response's head has arrived, `done` exactly once at the end. One of
+   * them must be called within twice `connectTimeoutMs` plus `headersTimeoutMs` without a byte of the client's.
+   */
   forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void
   /**
    * Lets running attempts end within `graceMs`, then destroys what is left: of `mount` alone where it is given, for
@@ -61,6 +71,20 @@ export interface Forwarder {
   close(graceMs?: number, mount?: object): Promise<void>
 }
 
-/** Hooks that may change headers; each gets the object that will be sent and changes it in place. */
-export type RequestHeadersHook = (headers: OutgoingHttpHeaders, request: RawRequest, decision: Decision) => void
+/**
+ * May change the headers of a request, in place, just before it is sent; `host`, hop-by-hop headers and those of the
+ * decision are there already. It may be async: the request waits for it, `headersTimeoutMs` at most, and is not sent
+ * where the client leaves meanwhile. A throw, a rejection, a late answer or a header that cannot be sent ends the
+ * request with ERR_CANARY_HOOK.
+ */
+export type RequestHeadersHook = (
+  headers: OutgoingHttpHeaders,
+  request: RawRequest,
+  decision: Decision,
+) => void | Promise<void>
+
+/**
+ * May change the headers of a response, in place, just before its head goes out. It must not be async: a promise, a
+ * throw or a header that cannot be sent ends the request with ERR_CANARY_HOOK.
+ */
 export type ResponseHeadersHook = (headers: IncomingHttpHeaders, request: RawRequest, decision: Decision) => void

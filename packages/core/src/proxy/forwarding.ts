@@ -1,16 +1,18 @@
-import type { OutgoingHttpHeaders } from 'node:http'
 import type { Decision } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
+import { hookError } from '../hook.js'
 import type { UrlUpstream } from '../upstream.js'
+import type { AwaitedHooks } from './awaited-hooks.js'
 import { mayLackHeaders } from './request/truncated-headers.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
 import type { ForwardCall } from './forward-call.js'
 import { type Admission, type Health, healthOf } from './health/health.js'
 import { requestBody, type RequestBody } from './request/body.js'
 import { requestHeaders } from './request/headers.js'
+import { hookedRequestHeaders } from './request/headers-hook.js'
 import { joinPath } from './request/path.js'
 import { upgradeHeaders } from './upgrade/request.js'
-import { hookError, upstreamError } from './upstream-error.js'
+import { upstreamError } from './upstream-error.js'
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
@@ -19,19 +21,22 @@ export class Forwarding {
   readonly #call: ForwardCall
   readonly #forwarder: Forwarder
   readonly #mount: object
+  readonly #hooks: AwaitedHooks
   readonly #now: () => number
   #decision: Decision
   #body: RequestBody | null = null
   #health: Health | null = null
   #admission: Admission = 'in'
-  #settled = false
+  /** The attempt under way: what one that is over still says is not heard. */
+  #turn = 0
   /** Milliseconds from the decision to the head. */
   #latency = -1
 
-  constructor(call: ForwardCall, forwarder: Forwarder, mount: object, now: () => number) {
+  constructor(call: ForwardCall, forwarder: Forwarder, mount: object, hooks: AwaitedHooks, now: () => number) {
     this.#call = call
     this.#forwarder = forwarder
     this.#mount = mount
+    this.#hooks = hooks
     this.#now = now
     this.#decision = call.decision
   }
@@ -49,18 +54,45 @@ export class Forwarding {
   }
 
   #attempt(): void {
+    const turn = this.#turn
     try {
       const upstream = this.#call.release.options.upstreams[this.#decision.upstream]
       if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is no URL`)
-      this.#settled = false
-      this.#forwarder.forward(this.#compile(upstream), this.#onHead, this.#onDone)
+      const attempt = this.#compile(upstream)
+      const hook = this.#call.release.options.proxy.onRequestHeaders
+      if (hook === null) return this.#send(attempt)
+      const hooked = hookedRequestHeaders(hook, attempt.headers, attempt.request, this.#decision)
+      if (Array.isArray(hooked)) {
+        attempt.headers = hooked
+        return this.#send(attempt)
+      }
+      this.#hooks.wait(hooked, attempt, (outcome) => {
+        if (outcome === null) this.#done(turn, { phase: 'connect', status: null, error: null, aborted: true })
+        else if (outcome instanceof CanaryError) this.#failed(turn, outcome)
+        else this.#send({ ...attempt, headers: outcome })
+      })
     } catch (error) {
-      const known = error instanceof CanaryError ? error : hookError('the forwarder', error)
-      this.#onDone({ phase: 'connect', status: null, error: known, aborted: false })
+      this.#failed(turn, error)
     }
   }
 
-  #compile(upstream: UrlUpstream): Attempt {
+  #send(attempt: Attempt): void {
+    const turn = this.#turn
+    const head = () => this.#head(turn)
+    const done = (result: AttemptResult) => this.#done(turn, result)
+    try {
+      this.#forwarder.forward(attempt, head, done)
+    } catch (error) {
+      this.#failed(turn, error)
+    }
+  }
+
+  #failed(turn: number, error: unknown): void {
+    const known = error instanceof CanaryError ? error : hookError('the request could not be sent', error)
+    this.#done(turn, { phase: 'connect', status: null, error: known, aborted: false })
+  }
+
+  #compile(upstream: UrlUpstream): Attempt & { headers: string[] } {
     const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
@@ -84,7 +116,7 @@ export class Forwarding {
       response,
       upstream,
       path: joined,
-      headers: settings.onRequestHeaders === null ? headers : this.#hooked(headers),
+      headers,
       body: body.again,
       hasBody: body.present,
       upgrade,
@@ -92,40 +124,27 @@ export class Forwarding {
       decision: this.#decision,
       beforeHead,
       mount: this.#mount,
+      reports: release,
     }
   }
 
-  /** The user's hook gets an object, as Node's own `headers` are. */
-  #hooked(headers: readonly string[]): string[] {
-    const object: OutgoingHttpHeaders = Object.create(null)
-    for (let i = 0; i + 1 < headers.length; i += 2) {
-      const name = headers[i] ?? ''
-      const value = headers[i + 1] ?? ''
-      const before = object[name]
-      if (before === undefined) object[name] = value
-      else object[name] = Array.isArray(before) ? [...before, value] : [String(before), value]
-    }
-    try {
-      this.#call.release.options.proxy.onRequestHeaders?.(object, this.#call.request, this.#decision)
-    } catch (error) {
-      throw hookError('onRequestHeaders', error)
-    }
-    return Object.entries(object).flatMap(([name, value]) => {
-      if (value === undefined) return []
-      return (Array.isArray(value) ? value : [String(value)]).flatMap((line) => [name.toLowerCase(), line])
-    })
-  }
-
-  readonly #onHead = (): void => {
+  /** B has answered: whoever waited for a trial to show that need not wait for the end of its response. */
+  #head(turn: number): void {
+    if (turn !== this.#turn || this.#latency !== -1) return
     this.#latency = performance.now() - this.#call.startedAt
+    this.#reportHealth(true)
   }
 
-  readonly #onDone = (result: AttemptResult): void => {
-    if (this.#settled) return
-    this.#settled = true
-    this.#health?.report(this.#admission, connectedBy(result))
-    this.#health = null
+  #done(turn: number, result: AttemptResult): void {
+    if (turn !== this.#turn) return
+    this.#turn += 1
+    this.#reportHealth(connectedBy(result))
     if (!this.#mayFallBack(result) || !this.#fallBack(result.error)) this.#ended(result)
+  }
+
+  #reportHealth(connected: boolean | null): void {
+    this.#health?.report(this.#admission, connected)
+    this.#health = null
   }
 
   #mayFallBack({ phase, error }: AttemptResult): boolean {

@@ -7,6 +7,11 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
 const functionOf = <T>(what: string) => z.custom<T>((value) => typeof value === 'function', { error: what })
 const milliseconds = z.number().int().min(1).max(2_147_483_647)
 
+function isForwarder(value: unknown): value is Forwarder {
+  if (typeof value !== 'object' || value === null || !('forward' in value && 'close' in value)) return false
+  return typeof value.forward === 'function' && typeof value.close === 'function'
+}
+
 /** The checked form of `proxy` in a release's options. */
 export const proxyOptionsSchema = z.strictObject({
   /** Milliseconds to establish a connection (DNS, TCP and TLS), or to wait in the queue for a free one. */
@@ -30,16 +35,18 @@ export const proxyOptionsSchema = z.strictObject({
     .nullable()
     .default(null),
   /** Replaces the undici forwarder. */
-  forwarder: z
-    .custom<Forwarder>(
-      (value) => typeof value === 'object' && value !== null && 'forward' in value && 'close' in value,
-      {
-        error: 'must be a Forwarder',
-      },
-    )
-    .nullable()
-    .default(null),
+  forwarder: z.custom<Forwarder>(isForwarder, { error: 'must be a Forwarder' }).nullable().default(null),
+  /**
+   * Changes the headers of a request just before it is sent. May be async: awaited for `headersTimeoutMs` at most.
+   *
+   * @default none
+   */
   onRequestHeaders: functionOf<RequestHeadersHook>('must be a function').nullable().default(null),
+  /**
+   * Changes the headers of a response just before its head goes out; must not be async.
+   *
+   * @default none
+   */
   onResponseHeaders: functionOf<ResponseHeadersHook>('must be a function').nullable().default(null),
 })
 

@@ -1,8 +1,10 @@
 import { CanaryError } from '../errors.js'
+import { AwaitedHooks } from './awaited-hooks.js'
 import type { Forwarder } from './forwarder.js'
 import type { ForwardCall, ForwardedRelease } from './forward-call.js'
 import { Forwarding } from './forwarding.js'
-import { HealthChecks } from './health/checks.js'
+import { WatchedPlaces } from './health/watched-places.js'
+import { supervised } from './supervised-forwarder.js'
 import { createUndiciForwarder } from './undici/forwarder.js'
 
 /** Forwards decided requests; one for each mount. */
@@ -10,8 +12,8 @@ export interface Proxy {
   /** Forwards one request and calls its `done` exactly once; it never throws. */
   forward(call: ForwardCall): void
   /**
-   * Starts, changes or stops the active health checks of a release, as its present options say; cheap to repeat. They
-   * end by themselves when nobody else has the release any more.
+   * Starts, changes or stops the active health checks of a release's B at this place, as its present options say; cheap
+   * to repeat. They end by themselves when nobody else has the release any more.
    */
   watch(release: ForwardedRelease): void
   /** Lets running requests end within `graceMs`, then destroys what is left. @default 10000 */
@@ -19,48 +21,45 @@ export interface Proxy {
 }
 
 export function createProxy(now: () => number = () => performance.now()): Proxy {
-  const forwarders = new Set<Forwarder>()
-  const checksOf = new WeakMap<object, HealthChecks>()
-  const running = new Set<HealthChecks>()
+  /** Those given by releases, each with what stands between it and the requests. */
+  const forwarders = new Map<Forwarder, Forwarder>()
+  const hooks = new AwaitedHooks()
+  const checks = new WatchedPlaces(now)
   let own: Forwarder | null = null
   let closed: Promise<void> | null = null
 
   function forwarderOf({ options }: ForwardedRelease): Forwarder {
     const given = options.proxy.forwarder
-    if (given !== null) {
-      forwarders.add(given)
-      return given
+    if (given === null) return (own ??= createUndiciForwarder())
+    let forwarder = forwarders.get(given)
+    if (forwarder === undefined) {
+      forwarder = supervised(given)
+      forwarders.set(given, forwarder)
     }
-    return (own ??= createUndiciForwarder())
+    return forwarder
   }
 
   function forward(call: ForwardCall): void {
     if (closed !== null) return call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
-    new Forwarding(call, forwarderOf(call.release), proxy, now).start()
-  }
-
-  function watch(release: ForwardedRelease): void {
-    if (closed !== null) return
-    const key = release.identity ?? release
-    let checks = checksOf.get(key)
-    if (checks === undefined) {
-      if (release.options.health === null) return
-      checks = new HealthChecks(release, now, (ended) => running.delete(ended))
-      checksOf.set(key, checks)
-      running.add(checks)
-    }
-    checks.refresh(release)
+    new Forwarding(call, forwarderOf(call.release), proxy, hooks, now).start()
   }
 
   async function closeAll(graceMs: number): Promise<void> {
-    for (const checks of running) checks.stop()
-    if (own !== null) forwarders.add(own)
-    await Promise.all([...forwarders].map((forwarder) => forwarder.close(graceMs, proxy)))
+    checks.stop()
+    const began = performance.now()
+    await hooks.close(graceMs)
+    const left = Math.max(0, graceMs - (performance.now() - began))
+    const all = [...forwarders.values(), ...(own === null ? [] : [own])]
+    // Each is closed, whatever another one does.
+    const results = await Promise.allSettled(all.map((forwarder) => forwarder.close(left, proxy)))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
   const proxy: Proxy = {
     forward,
-    watch,
+    watch: (release) => {
+      if (closed === null) checks.watch(release)
+    },
     close: (graceMs = 10_000) => (closed ??= closeAll(graceMs)),
   }
   return proxy

@@ -58,16 +58,12 @@ export function upstreamError(
   return new CanaryError(code, message, cause === undefined ? {} : { cause })
 }
 
-function duration(milliseconds: number): string {
+/** A limit as people say it. */
+export function duration(milliseconds: number): string {
   return milliseconds < 1000 ? `${milliseconds} ms` : `${milliseconds / 1000} s`
 }
 
 /** The error where the gateway itself is going down. */
 export function closedError(cause?: unknown): CanaryError {
   return new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed', cause === undefined ? {} : { cause })
-}
-
-/** The error for a hook of the user's that threw: a fault of the gateway, not of the upstream. */
-export function hookError(name: string, cause: unknown): CanaryError {
-  return new CanaryError('ERR_CANARY_OPTION', `${name} threw`, { cause })
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { parseOptions } from '../option-error.js'
+import { attempt, errorText } from '../hook.js'
 import type { Logger } from '../logger.js'
+import { givenNumber } from '../release/given-number.js'
 import type { ReleaseOptions } from '../release/options.js'
 import { aFunction, guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
 import type { Declarative } from './declarative/declarative.js'
@@ -45,9 +47,11 @@ const optionsSchema = z.strictObject({
  * @throws {ViolationError} where `initial` does not fit
  */
 export async function createRegistry(options: RegistryOptions): Promise<Registry> {
-  const { store, initial, guard, logger, onError, clock, random } = parseOptions(optionsSchema, options, 'registry')
-  const report = onError ?? ((error) => logger.error(`canary registry: ${String(error)}`))
-  const registry = new StoredRegistry(store, { guard, logger, onError, clock, random }, report)
+  const { store, initial, guard, logger, onError, ...given } = parseOptions(optionsSchema, options, 'registry')
+  const report = (error: unknown) =>
+    attempt(() => (onError === undefined ? logger.error(`canary registry: ${errorText(error)}`) : onError(error)))
+  const clock = givenNumber('clock', given.clock, Date.now, once(report))
+  const registry = new StoredRegistry(store, { guard, logger, onError, clock, random: given.random }, report)
   try {
     const present = await registry.open()
     if (!present && initial !== undefined) {
@@ -62,4 +66,14 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
     throw error
   }
   return registry
+}
+
+/** Each request of a registry reads the clock: that it fails is told the first time. */
+function once(report: (error: unknown) => void): (kind: string, error: unknown) => void {
+  let told = false
+  return (_kind, error) => {
+    if (told) return
+    told = true
+    report(error)
+  }
 }

@@ -1,6 +1,7 @@
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import { CanaryError } from '../errors.js'
+import { disown, hookError, isPromise } from '../hook.js'
 import { type Move, type ReleaseRecord } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
 import type { Release } from '../release/release.js'
@@ -145,7 +146,10 @@ export class StoredRegistry implements Registry {
     const next = version + 1
     const draft = new DraftedChange(tables, { by, version: next, clock })
     const result = work(draft)
-    if (result instanceof Promise) throw new TypeError('the work of a registry change must be done when it returns')
+    if (isPromise(result)) {
+      disown(result)
+      throw hookError('the work of a registry change must be done when it returns')
+    }
     const { changes, what } = draft.result()
     if (changes.length === 0) return { result, commit: null }
     const audit = auditEntry({ version: next, by, at: clock() / 1000 }, what, changes, ({ kind, id }) =>

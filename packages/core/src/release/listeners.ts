@@ -1,3 +1,5 @@
+import { disown, isPromise } from '../hook.js'
+
 type Listener<Event> = (event: Event) => void
 
 /** Listeners by the name of their event. One that throws or rejects is reported and disturbs nobody else. */
@@ -27,7 +29,7 @@ export class Listeners<Events extends object> {
       try {
         const result: unknown = listener(event)
         // An async listener's rejection would end the process.
-        if (result instanceof Promise) result.catch(this.#report)
+        if (isPromise(result)) disown(result, this.#report)
       } catch (error) {
         this.#report(error)
       }
@@ -37,12 +39,4 @@ export class Listeners<Events extends object> {
   clear(): void {
     this.#byName = {}
   }
-}
-
-/** Calls what the application gave: a logger or a reporter that fails has nobody left to report to. */
-export function attempt(call: () => unknown): void {
-  try {
-    const result = call()
-    if (result instanceof Promise) result.catch(() => {})
-  } catch {}
 }

@@ -44,6 +44,7 @@ export class Release {
   readonly #counts = new Counts()
   readonly #reports = new Reports(() => this.options)
   readonly #listeners = new Listeners<ReleaseEvents>((error) => this.#reports.errorOnce('listener', error))
+  readonly #report = (kind: string, error: unknown) => this.#reports.errorOnce(kind, error)
   readonly #guard: ReleaseGuard
   #closed = false
   /** One object for all requests: nothing is made anew for each. */
@@ -52,7 +53,7 @@ export class Release {
 
   /** @throws {CanaryError} ERR_CANARY_OPTION */
   constructor(options: AnyOptions) {
-    const settings = compileSettings(options)
+    const settings = compileSettings(options, this.#report)
     this.#input = options
     this.#timeline = new Timeline(settings, restored(settings.state, settings.start))
     this.#rotation = new Rotation(settings.steps, settings.random())
@@ -124,7 +125,7 @@ export class Release {
       throw optionError('state', 'must be given when the release is built, not in an update', partial.state)
     }
     const input = mergeOptions(this.#input, partial)
-    const settings = compileSettings({ ...input, state: undefined })
+    const settings = compileSettings({ ...input, state: undefined }, this.#report)
     const restarts = partial.percentage !== undefined || partial.start !== undefined
     const { record } = this.#timeline
     this.#input = input
@@ -140,7 +141,7 @@ export class Release {
    */
   adopt(options: AnyOptions): void {
     this.#refuseClosed()
-    const settings = compileSettings(options)
+    const settings = compileSettings(options, this.#report)
     const record = restored(settings.state, settings.start)
     const move = moveBetween(this.#timeline.record, record)
     const { percentage, start } = this.options

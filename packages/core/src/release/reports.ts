@@ -1,5 +1,5 @@
+import { attempt, errorText } from '../hook.js'
 import type { Move, ReleaseRecord } from './lifecycle.js'
-import { attempt } from './listeners.js'
 import type { ReleaseSettings } from './settings.js'
 
 /** What a release tells its logger and `onError`. Neither may disturb it. */
@@ -22,7 +22,7 @@ export class Reports {
   errorOnce(kind: string, error: unknown): void {
     const { onError, logger, name } = this.#settings()
     this.once(kind, () =>
-      onError === null ? logger.error(`canary release ${name}: ${kind}: ${String(error)}`) : onError(error),
+      onError === null ? logger.error(`canary release ${name}: ${kind}: ${errorText(error)}`) : onError(error),
     )
   }
 

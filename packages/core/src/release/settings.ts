@@ -2,6 +2,7 @@ import { bucketsOfPercentage, leastSteps } from '../decision/percentage.js'
 import { type Plan, compilePlan } from '../decision/plan.js'
 import { compileTrust } from '../request/trust.js'
 import { optionError, parseOptions } from '../option-error.js'
+import { givenNumber } from './given-number.js'
 import type { ReleaseOptions } from './options.js'
 import { type CheckedOptions, releaseOptionsSchema } from './options-schema.js'
 import type { Upstream } from '../upstream.js'
@@ -21,11 +22,14 @@ export interface ReleaseSettings extends Omit<CheckedOptions, 'upstreams' | 'dur
 const DEFAULT_DURATION_S = 3600
 
 /**
- * Checks and compiles a release's options.
+ * Checks and compiles a release's options. `report` hears of functions among them that fail later.
  *
  * @throws {CanaryError} ERR_CANARY_OPTION that names the option, what was expected and what was given
  */
-export function compileSettings(input: ReleaseOptions): ReleaseSettings {
+export function compileSettings(
+  input: ReleaseOptions,
+  report: (kind: string, error: unknown) => void,
+): ReleaseSettings {
   const options = parseOptions(releaseOptionsSchema, input)
   checkTime(options)
   const A = compileUpstream('A', options.upstreams.A)
@@ -37,6 +41,8 @@ export function compileSettings(input: ReleaseOptions): ReleaseSettings {
   return Object.freeze({
     ...options,
     salt,
+    clock: givenNumber('clock', options.clock, Date.now, report),
+    random: givenNumber('random', options.random, Math.random, report),
     upstreams: Object.freeze({ A, B }),
     duration: options.duration ?? DEFAULT_DURATION_S,
     fixedBuckets: options.percentage === null ? null : bucketsOf(options.percentage, options.steps),

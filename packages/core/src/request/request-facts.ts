@@ -1,4 +1,5 @@
 import type { Facts } from '../decision/facts.js'
+import { disown, isPromise } from '../hook.js'
 import type { RawRequest } from '../node-http.js'
 import { clientIp } from './client-ip.js'
 import { consumerOfUser, consumerText, groupList, groupsOfUser } from './consumer.js'
@@ -55,7 +56,7 @@ export class RequestFacts<Context> implements Facts {
       const value = consumer(this.#context)
       const text = consumerText(value)
       if (text !== null) return text
-      if (value instanceof Promise) value.catch(() => {})
+      if (isPromise(value)) disown(value)
       report(
         'consumer returned no text',
         new TypeError(`consumer must return a text, a number or nothing, got ${kindOf(value)}`),
@@ -74,7 +75,7 @@ export class RequestFacts<Context> implements Facts {
       if (value === undefined || value === null) return []
       const list = groupList(value)
       if (list !== null) return list
-      if (value instanceof Promise) value.catch(() => {})
+      if (isPromise(value)) disown(value)
       report('groups returned no list', new TypeError(`groups must return a list of texts, got ${kindOf(value)}`))
     } catch (error) {
       report('groups threw', error)
@@ -126,5 +127,5 @@ export class RequestFacts<Context> implements Facts {
 }
 
 function kindOf(value: unknown): string {
-  return value instanceof Promise ? 'a Promise (an async function?)' : `a value of type ${typeof value}`
+  return isPromise(value) ? 'a Promise (an async function?)' : `a value of type ${typeof value}`
 }

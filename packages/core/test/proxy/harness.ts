@@ -48,6 +48,7 @@ function decisionFor(upstream: 'A' | 'B'): Decision {
 /** A release as forwarding sees it, which remembers what it was told. */
 export interface TestRelease extends ForwardedRelease {
   readonly outcomes: Outcome[]
+  readonly reports: unknown[]
   readonly decision: Decision
 }
 
@@ -62,9 +63,11 @@ export interface ReleaseSettings {
 
 export function testRelease(settings: ReleaseSettings): TestRelease {
   const outcomes: Outcome[] = []
+  const reports: unknown[] = []
   return {
     name: 'test',
     outcomes,
+    reports,
     decision: decisionFor(settings.decide ?? 'B'),
     options: {
       upstreams: { A: settings.A ?? settings.B, B: settings.B },
@@ -74,6 +77,7 @@ export function testRelease(settings: ReleaseSettings): TestRelease {
     },
     record: (outcome) => outcomes.push(outcome),
     fallback: (decision) => ({ ...decision, upstream: 'A', reason: 'fallback' }),
+    reportOnce: (_kind, error) => reports.push(error),
   }
 }
 

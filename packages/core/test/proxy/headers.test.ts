@@ -183,7 +183,7 @@ describe('headers of the request', () => {
         },
       },
     })
-    expect(answer).toMatch(/^HTTP\/1.1 500 [^]*ERR_CANARY_OPTION: onRequestHeaders threw$/)
+    expect(answer).toMatch(/^HTTP\/1.1 500 [^]*ERR_CANARY_HOOK: onRequestHeaders threw$/)
   })
 })
 

@@ -2,17 +2,20 @@ import type { ForwardedRelease } from '../forward-call.js'
 
 const FAILURES_IN_A_ROW = 5
 const OUT_MS = 10_000
+/** How long failures of a B that nobody asks any more are kept. */
+const REMEMBERED_MS = 600_000
 
 /** Whether B may be asked now; `trial` where this request decides whether it is back. */
 export type Admission = 'in' | 'trial' | 'out'
 
 /**
- * What is known of one release's B. Passive: five connection failures in a row take it out for ten seconds, then one
+ * What is known of one B of a release. Passive: five connection failures in a row take it out for ten seconds, then one
  * request at a time tries it. Active checks overrule that while they run.
  */
 export class Health {
   readonly #now: () => number
   #failures = 0
+  #failedAt = 0
   #outUntil = 0
   #trial = false
   /** What the active checks say; `null` while none run or none has ended. */
@@ -30,13 +33,20 @@ export class Health {
     return 'trial'
   }
 
-  /** An attempt has ended: `null` where it says nothing about B, because the client left or a queue was full. */
+  /** Whether nothing would be lost with it: no failures, or old ones that a trial would find out again. */
+  isForgettable(): boolean {
+    if (this.#checked !== null || this.#trial) return false
+    return this.#failures === 0 || this.#now() > this.#failedAt + REMEMBERED_MS
+  }
+
+  /** An attempt has got an answer or has ended: `null` where it says nothing about B, because the client left or a queue was full. */
   report(admission: Admission, connected: boolean | null): void {
     if (admission === 'trial') this.#trial = false
     if (connected === true) this.#failures = 0
     if (connected !== false) return
     this.#failures += 1
-    if (this.#failures >= FAILURES_IN_A_ROW) this.#outUntil = this.#now() + OUT_MS
+    this.#failedAt = this.#now()
+    if (this.#failures >= FAILURES_IN_A_ROW) this.#outUntil = this.#failedAt + OUT_MS
   }
 
   /** The verdict of active checks; one that lets B in forgets the failures before it. */
@@ -46,17 +56,54 @@ export class Health {
   }
 }
 
-/** The health of each release's B, shared by all mounts of the release in this process. */
-const known = new WeakMap<object, { readonly of: string; readonly health: Health }>()
+/** Below so many, nothing is tidied up: releases have few places. */
+const FEW = 64
 
-/** The health of a release's present B: another upstream begins with none of the old one's failures. */
+/**
+ * The health of one release's Bs, by their pool keys: a release of a registry may stand at many places with a B each.
+ * Bs that are gone are forgotten in time.
+ */
+class HealthOfRelease {
+  readonly #byPool = new Map<string, Health>()
+  #tidyAt = FEW
+  /** Nearly all releases have one B. */
+  #lastPool = ''
+  #last: Health | null = null
+
+  at(pool: string, now: () => number): Health {
+    if (this.#last !== null && pool === this.#lastPool) return this.#last
+    let health = this.#byPool.get(pool)
+    if (health === undefined) {
+      if (this.#byPool.size >= this.#tidyAt) this.#tidy()
+      health = new Health(now)
+      this.#byPool.set(pool, health)
+    }
+    this.#lastPool = pool
+    this.#last = health
+    return health
+  }
+
+  #tidy(): void {
+    for (const [pool, health] of this.#byPool) if (health.isForgettable()) this.#byPool.delete(pool)
+    this.#tidyAt = Math.max(FEW, 2 * this.#byPool.size)
+  }
+}
+
+/** Shared by all mounts of a release in this process. */
+const known = new WeakMap<object, HealthOfRelease>()
+
+/** The health of a release's B at its place: another upstream begins with none of the old one's failures. */
 export function healthOf(release: ForwardedRelease, now: () => number): Health {
   const { B } = release.options.upstreams
-  const of = B.kind === 'url' ? B.poolKey : ''
-  const key = release.identity ?? release
-  const before = known.get(key)
-  if (before !== undefined && before.of === of) return before.health
-  const health = new Health(now)
-  known.set(key, { of, health })
-  return health
+  return healthAt(release.identity ?? release, B.kind === 'url' ? B.poolKey : '', now)
+}
+
+/** The health of the B with this pool key, of the release that `identity` stands for. */
+export function healthAt(identity: object, pool: string, now: () => number): Health {
+  let health = known.get(identity)
+  if (health === undefined) {
+    health = new HealthOfRelease()
+    known.set(identity, health)
+  }
+  return health.at(pool, now)
 }

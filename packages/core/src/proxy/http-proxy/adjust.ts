@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import type ProxyServer from 'http-proxy'
 import { tlsOptions } from '../upstream-socket.js'
+import { emitTo } from './listeners.js'
 import type { Attempt } from '../forwarder.js'
 import type { RawRequest } from '../../node-http.js'
 
@@ -113,14 +114,18 @@ export function correctHead(request: ClientRequest, { hasBody, body, headers, pa
   request.setHeader('transfer-encoding', 'chunked')
 }
 
-/** Emits the server's `error`, and says whether a listener has answered. One listener is http-proxy's, which throws. */
+/**
+ * Emits the server's `error`, and says whether a listener has answered. One listener is http-proxy's, which throws.
+ * `failed` is told of one that throws.
+ */
 export function answeredByListener(
   proxy: ProxyServer,
   { request, response, upstream }: Attempt,
   error: unknown,
+  failed: (error: unknown) => void,
 ): boolean {
   if (proxy.listeners('error').length < 2) return false
-  proxy.emit('error', error, request, response, upstream.origin)
+  emitTo(proxy, 'error', [error, request, response, upstream.origin], failed)
   return response.headersSent || response.writableEnded
 }
 
@@ -139,20 +144,21 @@ export function rewrittenHead(
   origin: string,
 ): string[] | Error {
   const head: string[] = []
-  const setHeader = (name: string, value: string | readonly string[]): void => {
-    for (const line of typeof value === 'string' ? [value] : value) head.push(name, line)
+  // Listeners may have put anything there.
+  const setHeader = (name: string, value: unknown): void => {
+    for (const line of Array.isArray(value) ? value : [value]) head.push(name, `${line}`)
   }
   const redirects =
     options.hostRewrite !== undefined || options.autoRewrite === true || options.protocolRewrite !== undefined
   const cookies = options.cookieDomainRewrite !== undefined || options.cookiePathRewrite !== undefined
-  if (!redirects && !cookies) {
-    for (const [name, value] of Object.entries(proxyRes.headers)) if (value !== undefined) setHeader(name, value)
-    return head
-  }
-  const passes: Record<'setRedirectHostRewrite' | 'writeHeaders', Pass> = createRequire(import.meta.url)(
-    'http-proxy/lib/http-proxy/passes/web-outgoing.js',
-  )
   try {
+    if (!redirects && !cookies) {
+      for (const [name, value] of Object.entries(proxyRes.headers)) if (value !== undefined) setHeader(name, value)
+      return head
+    }
+    const passes: Record<'setRedirectHostRewrite' | 'writeHeaders', Pass> = createRequire(import.meta.url)(
+      'http-proxy/lib/http-proxy/passes/web-outgoing.js',
+    )
     passes.setRedirectHostRewrite(request, { setHeader }, proxyRes, { ...options, target: origin })
     passes.writeHeaders(request, { setHeader }, proxyRes, options)
   } catch (error) {

@@ -2,6 +2,7 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import type ProxyServer from 'http-proxy'
+import { hookError } from '../../hook.js'
 import { Exchange, type UploadObserver } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { GatedBody } from './gated-body.js'
@@ -16,6 +17,7 @@ import {
   shadowing,
   webOptions,
 } from './adjust.js'
+import { emitTo, withEmit } from './listeners.js'
 import { mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
@@ -31,13 +33,19 @@ const EXPIRED: Partial<Record<Waits, UpstreamFailure>> = {
 /** An exchange through an http-proxy server. */
 export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #proxy: ProxyServer
+  /** The same, as it is shown to http-proxy. */
+  readonly #server: ProxyServer
   readonly #options: ProxyServer.ServerOptions
   readonly #agent: Agent
   readonly #running: Tunnels
   readonly #body: GatedBody | null
+  /** What is sent where the request's own stream is not: nothing, or what a parser had read. */
+  #kept: Readable | null = null
   #request: ClientRequest | null = null
   #response: IncomingMessage | null = null
   #retried = false
+  /** A listener answers the client. */
+  #theirs = false
   #waitsFor: Waits = 'queue'
   #timer: NodeJS.Timeout | undefined
 
@@ -53,6 +61,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.#proxy = proxy
     this.#options = optionsOf(proxy)
     this.#agent = this.#options.agent ?? agent
+    this.#server = withEmit(proxy, this.#emit)
     this.#running = running
     this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.request, this) : null
   }
@@ -66,7 +75,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   #send(): void {
     const { request, response, path, headers, body, settings } = this.attempt
-    const stream = this.#body ?? Readable.from(body === null ? [] : [body])
+    const stream = this.#body ?? new Readable({ read() {} })
+    this.#kept = this.#body === null ? stream : null
     let full = false
     const agent = capturing(this.#agent, settings.queue, this.#retried, this.#own, () => (full = true))
     const options = webOptions(this.attempt, this.#options, agent, stream)
@@ -76,21 +86,44 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     try {
       shadowing(request, path, shown, () => {
         // Either kind of request and response has what http-proxy uses.
-        this.#proxy.web(request as IncomingMessage, response as never, options, ignore)
+        Reflect.apply(this.#proxy.web, this.#server, [request, response, options, ignore])
       })
     } catch (error) {
-      return this.refuse(error)
+      // What Node says of the request; all else was thrown by a pass that the application added.
+      if (isNodeError(error)) return this.refuse(error)
+      return this.finish(hookError('a pass of the http-proxy server threw', error), false)
     }
+    if (this.finished) return
     // Not before: the framework would see the path and headers that were for http-proxy.
     if (full) this.fail('busy')
   }
 
+  /** What http-proxy emits, so that a listener that fails ends its own request at most. */
+  readonly #emit = (name: string, args: readonly unknown[]): boolean =>
+    emitTo(this.#proxy, name, args, (error) => this.#listenerFailed(name, error))
+
+  #listenerFailed(name: string, cause: unknown): void {
+    const error = hookError(`a listener of http-proxy's ${name} failed`, cause)
+    const { response, reports } = this.attempt
+    const before = this.phase === 'connect' || this.phase === 'head'
+    // Nobody else would end what a listener began to answer.
+    const answers = this.#theirs && !response.writableEnded
+    if (this.finished || !CHANGING.has(name) || !(before || answers)) {
+      return reports.reportOnce(`http-proxy ${name}`, error)
+    }
+    if (response.headersSent) this.cutOff()
+    this.phase = response.headersSent ? 'body' : 'head'
+    this.finish(error, false)
+  }
+
   readonly #own = (request: ClientRequest): void => {
     this.#request = request
+    // A listener of `start` has failed: nothing is sent.
+    if (this.finished) return void request.on('error', ignore).destroy()
     // No number of them, only their size is limited: Node would leave out the rest without a word.
     request.maxHeadersCount = 0
     correctHead(request, this.attempt)
-    request.on('socket', (socket) => this.#onSocket(socket))
+    request.on('socket', (socket) => this.#onSocket(request, socket))
     request.on('information', (info) => {
       if (info.statusCode === 103) this.sendEarlyHints(info.rawHeaders)
     })
@@ -106,7 +139,21 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     })
   }
 
-  #onSocket(socket: Socket): void {
+  /**
+   * The head goes out with the first of the body, or its end. That is held back until the listeners of `proxyReq` have
+   * run, which would come too late for a request that waited in the agent's queue.
+   */
+  readonly #letGoOut = (request: ClientRequest): void => {
+    // Trailers are not sent, and Node would throw at whoever ends the body.
+    if (!request.headersSent) request.removeHeader('trailer')
+    const kept = this.#kept
+    if (kept === null || this.finished) return
+    if (this.attempt.body !== null) kept.push(this.attempt.body)
+    kept.push(null)
+  }
+
+  #onSocket(request: ClientRequest, socket: Socket): void {
+    process.nextTick(this.#letGoOut, request)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
     socket.once(this.attempt.upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => this.#onConnect())
@@ -131,6 +178,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     const status = response.statusCode ?? 502
     // With selfHandleResponse, or where a listener has answered, the response is theirs.
     const theirs = own.headersSent || this.#options.selfHandleResponse === true
+    this.#theirs = theirs
     if (theirs) this.headTaken(status)
     else {
       const head = rewrittenHead(request, response, this.#options, upstream.origin)
@@ -175,8 +223,25 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   protected override fail(failure: UpstreamFailure, cause?: unknown): void {
     if (this.finished) return
     const before = this.phase === 'connect' || this.phase === 'head'
-    if (before && answeredByListener(this.#proxy, this.attempt, cause ?? new Error(failure))) this.phase = 'done'
+    if (before && this.#isAnswered(cause ?? new Error(failure))) this.phase = 'done'
     super.fail(failure, cause)
+  }
+
+  /** Whether a listener of `error` has answered; one that failed in the middle is not waited for. */
+  #isAnswered(error: unknown): boolean {
+    const { response } = this.attempt
+    let hasFailed = false
+    let answered = false
+    const cut = (): void => {
+      if (hasFailed && answered && !response.writableEnded) this.cutOff()
+    }
+    answered = answeredByListener(this.#proxy, this.attempt, error, (thrown) => {
+      hasFailed = true
+      this.#listenerFailed('error', thrown)
+      cut()
+    })
+    cut()
+    return answered
   }
 
   protected override onDrain(): void {
@@ -213,6 +278,13 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   }
 
   readonly #isUploading = (): boolean => this.#body !== null && !this.#body.readableEnded
+}
+
+/** Listeners that may change the request or the response, which must not go on half changed. */
+const CHANGING: ReadonlySet<string> = new Set(['start', 'proxyReq', 'proxyRes'])
+
+function isNodeError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
 }
 
 function ignore(): void {}

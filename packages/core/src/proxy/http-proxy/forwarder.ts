@@ -3,10 +3,13 @@ import https from 'node:https'
 import { createRequire } from 'node:module'
 import type ProxyServer from 'http-proxy'
 import { CanaryError } from '../../errors.js'
+import { hookError } from '../../hook.js'
 import type { Attempt, AttemptResult, Forwarder } from '../forwarder.js'
 import { HttpProxyExchange } from './exchange.js'
+import { emitTo } from './listeners.js'
+import { ownForwarder } from '../supervised-forwarder.js'
 import { Tunnels } from '../upgrade/tunnel.js'
-import { Upgrade } from '../upgrade/upgrade.js'
+import { Upgrade, type UpgradeEvents } from '../upgrade/upgrade.js'
 
 /**
  * A {@link Forwarder} that sends requests through http-proxy: through your own server, whose events and options keep
@@ -39,8 +42,9 @@ export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.Se
 
   function forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void {
     const own = runningOf(attempt.mount)
-    if (attempt.upgrade !== null) new Upgrade(attempt, attempt.upgrade, own, head, done, proxy).start()
-    else new HttpProxyExchange(attempt, proxy, agents[attempt.upstream.scheme], own, head, done).start()
+    if (attempt.upgrade !== null) {
+      new Upgrade(attempt, attempt.upgrade, own, head, done, eventsOf(proxy, attempt)).start()
+    } else new HttpProxyExchange(attempt, proxy, agents[attempt.upstream.scheme], own, head, done).start()
   }
 
   async function close(graceMs = 10_000, mount?: object): Promise<void> {
@@ -53,7 +57,23 @@ export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.Se
     agents.https.destroy()
   }
 
-  return { forward, close }
+  return ownForwarder({ forward, close })
+}
+
+/** The events of an upgrade: one before it is sent must not fail, the others are only told. */
+function eventsOf(proxy: ProxyServer, { reports }: Attempt): UpgradeEvents {
+  return {
+    emit: (name, ...args) => {
+      let first: CanaryError | null = null
+      const failed = (cause: unknown): void => {
+        const error = hookError(`a listener of http-proxy's ${name} failed`, cause)
+        if (name === 'proxyReqWs') first ??= error
+        reports.reportOnce(`http-proxy ${name}`, error)
+      }
+      emitTo(proxy, name, args, failed)
+      return first
+    },
+  }
 }
 
 function createServer(options: ProxyServer.ServerOptions): ProxyServer {

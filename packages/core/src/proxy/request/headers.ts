@@ -41,6 +41,8 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
     switch (role) {
       case 'drop':
       case 'transfer-encoding':
+      // Trailers are not sent on, so that nothing may promise them.
+      case 'trailer':
         break
       case 'connection':
         named = joined(named, value)

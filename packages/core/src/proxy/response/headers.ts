@@ -1,10 +1,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Http2ServerResponse } from 'node:http2'
+import { asyncHookError, disown, hookError, isPromise } from '../../hook.js'
 import type { Attempt } from '../forwarder.js'
 import type { RawResponse } from '../../node-http.js'
 import { readName, readValue } from './header-memo.js'
 import { headerName, mayTrail } from '../header-names.js'
-import { hookError } from '../upstream-error.js'
+import { hookedHeader } from '../hooked-headers.js'
 
 /** Raw header lines as parsers hand them out: `[name, value, name, value …]`. */
 export type RawHeaders = readonly (Buffer | string)[]
@@ -167,18 +168,39 @@ function joinVary(before: string | number | readonly string[] | undefined, value
 /** The user's hook sees the headers as Node shows those of a response, and may change them. */
 function setHooked(attempt: Attempt, names: readonly string[], values: readonly (string | string[])[]): void {
   const headers: IncomingHttpHeaders = Object.create(null)
+  const sent = new Map<string, string | string[]>()
   for (const [i, name] of names.entries()) {
     const value = values[i]
-    if (name !== '' && value !== undefined) headers[name] = name === 'set-cookie' ? listOf(value) : value
+    if (name === '' || value === undefined) continue
+    headers[name] = name === 'set-cookie' ? listOf(value) : value
+    sent.set(name, name === 'set-cookie' ? listOf(value) : value)
   }
+  callHook(attempt, headers)
+  for (const [spelled, value] of Object.entries(headers)) {
+    if (value === undefined) continue
+    const name = spelled.toLowerCase()
+    // What Node refuses of the upstream's own is the upstream's fault.
+    const own = sent.get(name)
+    setOne(attempt.response, name, isSame(value, own) ? own : hookedHeader('onResponseHeaders', name, value))
+  }
+}
+
+function isSame<Own extends string | string[]>(value: unknown, own: Own | undefined): own is Own {
+  if (!Array.isArray(own)) return value === own
+  return Array.isArray(value) && value.length === own.length && value.every((line, i) => line === own[i])
+}
+
+/** @throws {CanaryError} ERR_CANARY_HOOK */
+function callHook({ settings, request, decision }: Attempt, headers: IncomingHttpHeaders): void {
+  let returned: unknown
   try {
-    attempt.settings.onResponseHeaders?.(headers, attempt.request, attempt.decision)
+    returned = settings.onResponseHeaders?.(headers, request, decision)
   } catch (error) {
-    throw hookError('onResponseHeaders', error)
+    throw hookError('onResponseHeaders threw', error)
   }
-  for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined) setOne(attempt.response, name.toLowerCase(), value)
-  }
+  if (!isPromise(returned)) return
+  disown(returned)
+  throw asyncHookError('onResponseHeaders')
 }
 
 /** Sends an upstream's 103 on, where the link values are such that Node takes them. */

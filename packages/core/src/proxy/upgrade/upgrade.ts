@@ -1,8 +1,8 @@
-import type { EventEmitter } from 'node:events'
 import http, { type ClientRequest, type IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { CanaryError } from '../../errors.js'
+import { hookError } from '../../hook.js'
 import { closeAfter, isGone } from '../response/client-connection.js'
 import { openSocket } from '../upstream-socket.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
@@ -14,6 +14,12 @@ import { closedError, upstreamError, type UpstreamFailure } from '../upstream-er
 /** What has no meaning in a 101, or is written there already. */
 const NOT_SWITCHING = new Set(['connection', 'content-length', 'trailer', 'transfer-encoding', 'upgrade'])
 
+/** What a forwarder's own listeners are told. */
+export interface UpgradeEvents {
+  /** Returns why the upgrade must not go on; never throws. */
+  emit(name: 'proxyReqWs' | 'open' | 'close', ...args: unknown[]): CanaryError | null
+}
+
 type ClientSide = NonNullable<Attempt['upgrade']>
 
 /** An upgrade on its way: it becomes a tunnel, an ordinary response, or an error that the framework answers. */
@@ -23,8 +29,7 @@ export class Upgrade {
   readonly #tunnels: Tunnels
   readonly #head: (status: number) => void
   readonly #done: (result: AttemptResult) => void
-  /** An http-proxy server, whose events for upgrades are emitted. */
-  readonly #events: EventEmitter | null
+  readonly #events: UpgradeEvents | null
   #request: ClientRequest | null = null
   #timer: NodeJS.Timeout | undefined
   #phase: AttemptResult['phase'] = 'connect'
@@ -37,7 +42,7 @@ export class Upgrade {
     tunnels: Tunnels,
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
-    events: EventEmitter | null = null,
+    events: UpgradeEvents | null = null,
   ) {
     this.#attempt = attempt
     this.#client = client
@@ -66,18 +71,23 @@ export class Upgrade {
       })
       // No number of them, only their size is limited: Node would leave out the rest without a word.
       this.#request.maxHeadersCount = 0
-      this.#events?.emit('proxyReqWs', this.#request, request, socket, {}, this.#client.head)
+      this.#request.on('error', (error) => this.#fail(this.#phase === 'connect' ? 'refused' : 'broken-head', error))
     } catch (error) {
       return this.#finish(
         new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause: error }),
         false,
       )
     }
+    const refusal = this.#events?.emit('proxyReqWs', this.#request, request, socket, {}, this.#client.head) ?? null
+    if (refusal !== null) return this.#finish(refusal, false)
     this.#request
-      .on('error', (error) => this.#fail(this.#phase === 'connect' ? 'refused' : 'broken-head', error))
       .on('upgrade', (response, socket, head) => this.#onUpgrade(response, socket, head))
       .on('response', (response) => this.#onRefusal(response))
-      .end()
+    try {
+      this.#request.end()
+    } catch (error) {
+      this.#finish(hookError('a listener left an upgrade that cannot be sent', error), false)
+    }
   }
 
   readonly #onConnect = (): void => {

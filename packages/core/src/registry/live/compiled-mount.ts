@@ -1,4 +1,5 @@
 import { CanaryError } from '../../errors.js'
+import { attempt } from '../../hook.js'
 import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
 import type { UrlUpstream } from '../../upstream.js'
@@ -94,9 +95,8 @@ export class CompiledMount implements Mount {
   #unknown(): CanaryError {
     if (!this.#reported) {
       this.#reported = true
-      this.#source.logger.error(
-        `canary registry: ${scopeText(this.#scope)} is not known, has no service or is disabled`,
-      )
+      const message = `canary registry: ${scopeText(this.#scope)} is not known, has no service or is disabled`
+      attempt(() => this.#source.logger.error(message))
     }
     return new CanaryError('ERR_CANARY_SERVICE', 'the service of this mount is not known')
   }

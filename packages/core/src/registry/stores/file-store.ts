@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { CanaryError } from '../../errors.js'
+import { attempt } from '../../hook.js'
 import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
 import { FileLock } from './file-lock.js'
@@ -176,8 +177,7 @@ class FileStore implements Store {
   #warnAbove(count: number): void {
     if (count <= RATED_ENTITIES || this.#warned) return
     this.#warned = true
-    this.#logger.warn(
-      `canary registry: ${this.#path} holds ${count} entities and is rated for ${RATED_ENTITIES}: each change reads or writes the whole file`,
-    )
+    const message = `canary registry: ${this.#path} holds ${count} entities and is rated for ${RATED_ENTITIES}: each change reads or writes the whole file`
+    attempt(() => this.#logger.warn(message))
   }
 }
