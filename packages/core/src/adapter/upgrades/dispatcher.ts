@@ -121,15 +121,16 @@ class UpgradeDispatcher {
    */
   #isBehindAnother(request: IncomingMessage, stream: Duplex, head: Buffer): boolean {
     const socket = request.socket ?? stream
-    const answer = openAnswer(socket)
-    if (answer === null) return false
-    const again = () => {
-      if (request.complete) return readAgain(this.#server, request, socket, head, true) || cutConnection(socket)
-      return this.#dispatch(request, stream, head)
+    if (openAnswer(socket) === null) return false
+    if (!isUpgradeIgnored(request) && !isOnlySending(socket)) {
+      cutConnection(socket)
+      return true
     }
-    if (isUpgradeIgnored(request) || isOnlySending(socket))
-      whenAnswered(socket, PATIENCE_MS, again, () => cutConnection(socket))
-    else cutConnection(socket)
+    whenAnswered(socket, PATIENCE_MS, (ahead) => {
+      // Node still reads its body, and gave a stream of its own for what follows.
+      if (!request.complete) this.#dispatch(request, stream, head)
+      else if (!readAgain(this.#server, request, socket, Buffer.concat([head, ...ahead]), true)) cutConnection(socket)
+    })
     return true
   }
 
@@ -166,7 +167,9 @@ class UpgradeDispatcher {
 
   /** Runs an application whose answer is the only one. */
   #answer(application: UpgradeApplication | undefined, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    if (application === undefined || socket.destroyed || this.#isRead(request, socket, head)) return
+    // They were all detached while it waited.
+    if (application === undefined) return void socket.destroy()
+    if (socket.destroyed || this.#isRead(request, socket, head)) return
     const offer = new OfferedUpgrade(request, socket, head, application.responseClass).keep()
     // A body that Node is still reading makes it a request like any other, and the connection's last.
     if (request.complete || !isUpgradeIgnored(request)) offer.open()
@@ -183,7 +186,9 @@ class UpgradeDispatcher {
     const before = this.#passing
     this.#passing = request
     try {
-      this.#emit?.further([UPGRADE, request, socket, head])
+      // Detached meanwhile, the emitter is as it was.
+      if (this.#emit === null) this.#server.emit(UPGRADE, request, socket, head)
+      else this.#emit.further([UPGRADE, request, socket, head])
     } finally {
       this.#passing = before
     }

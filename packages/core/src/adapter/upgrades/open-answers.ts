@@ -37,12 +37,12 @@ function endQueued(socket: Connection): void {
   }
 }
 
-/** Ends a response that has no socket as if its client had left, and its request. */
+/** Ends a response that has no socket as if its client had left, and then its request. */
 function endAsLeft(response: ServerResponse): void {
   response.destroy()
-  response.req.destroy()
   process.nextTick(() => {
     if (!response.closed) response.emit('close')
+    response.req.destroy()
   })
 }
 
@@ -62,26 +62,36 @@ export function isOnlySending(socket: Duplex): boolean {
 /** Ends a connection and every answer that is open on it, as if the client had left. */
 export function cutConnection(socket: Duplex): void {
   endQueued(socket)
-  const current = openAnswer(socket)
+  socket.once('close', () => abortCurrent(socket))
+  // It knows from now on, and not when the socket has closed: somebody may be about to send its request on.
+  openAnswer(socket)?.destroy()
   socket.destroy()
-  // The server has stopped looking at the socket, and would not tell it.
-  current?.req.destroy()
 }
 
+/** Tells the request whose answer had its turn when the socket closed: the server has stopped looking at that. */
+function abortCurrent(socket: Duplex): void {
+  const current = openAnswer(socket)
+  // Not before the response: http-proxy would take it for a failure of the upstream.
+  process.nextTick(() => current?.req.destroy())
+}
+
+/** What a client may send ahead while its upgrade waits. */
+const MOST_AHEAD = 65_536
+
 /**
- * Calls `answered` once nothing is open on a connection any more that Node has let go of for an upgrade, and `late`
- * where that takes longer than `limitMs`. Neither is called where the connection ends before.
+ * Calls `answered` once nothing is open any more on a connection that Node has let go of for an upgrade, with what the
+ * client has sent meanwhile. Where that takes longer than `limitMs`, and where the client sends no more, as Node's
+ * servers do, the connection is cut.
  */
-export function whenAnswered(socket: Duplex, limitMs: number, answered: () => void, late: () => void): void {
+export function whenAnswered(socket: Duplex, limitMs: number, answered: (ahead: Buffer[]) => void): void {
+  const ahead: Buffer[] = []
+  let length = 0
   let current: ServerResponse | null = null
-  // Node would let the client's bytes flow to nobody when it has room for more answers; with a listener they stay.
-  const holds = Reflect.get(socket, 'parser') === null
-  if (holds) socket.on('readable', hold)
-  socket.on('drain', onDrain).on('close', stop)
-  const timer = setTimeout(() => {
-    stop()
-    late()
-  }, limitMs).unref()
+  // Where Node still reads a body from it, the rest is not for us.
+  const reads = Reflect.get(socket, 'parser') === null
+  if (reads) socket.on('readable', read).on('end', cut)
+  socket.on('drain', onDrain).on('close', onClose)
+  const timer = setTimeout(cut, limitMs).unref()
   next()
 
   function next(): void {
@@ -89,7 +99,15 @@ export function whenAnswered(socket: Duplex, limitMs: number, answered: () => vo
     if (current !== null) return void current.once('close', next)
     stop()
     // An answer may have been the connection's last.
-    if (!socket.destroyed && !socket.writableEnded) answered()
+    if (!socket.destroyed && !socket.writableEnded) answered(ahead)
+  }
+
+  /** Also keeps Node from letting it flow to nobody, when it has room for more requests. */
+  function read(): void {
+    for (let piece: Buffer | null = null; length < MOST_AHEAD && (piece = socket.read()) !== null;) {
+      length += piece.length
+      ahead.push(piece)
+    }
   }
 
   /** Node has taken its own listener away, and an answer that waits for the client would wait for ever. */
@@ -98,12 +116,20 @@ export function whenAnswered(socket: Duplex, limitMs: number, answered: () => vo
     if (answer?.writableNeedDrain === true) answer.emit('drain')
   }
 
+  function onClose(): void {
+    stop()
+    abortCurrent(socket)
+  }
+
+  function cut(): void {
+    stop()
+    cutConnection(socket)
+  }
+
   function stop(): void {
     clearTimeout(timer)
-    if (holds) socket.off('readable', hold)
-    socket.off('drain', onDrain).off('close', stop)
+    if (reads) socket.off('readable', read).off('end', cut)
+    socket.off('drain', onDrain).off('close', onClose)
     current?.off('close', next)
   }
 }
-
-function hold(): void {}
