@@ -14,6 +14,7 @@ import {
 import type { Decision, Release } from '@canary-release/core'
 import type { Request, RequestHandler } from 'express'
 
+export type { UpgradeClaims, UpgradeOptions, UpgradeServer } from '@canary-release/core/adapter'
 export { type ExpressApplication, attachUpgrades, createServer } from './server.js'
 
 declare global {

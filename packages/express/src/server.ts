@@ -1,5 +1,5 @@
 import { IncomingMessage, type Server, ServerResponse, createServer as createHttpServer } from 'node:http'
-import { attachUpgrades as attachListener } from '@canary-release/core/adapter'
+import { type UpgradeOptions, type UpgradeServer, attachUpgrades as attachListener } from '@canary-release/core/adapter'
 
 /** What is used of an Express 4 or 5 application. */
 export interface ExpressApplication {
@@ -11,14 +11,17 @@ export interface ExpressApplication {
 /**
  * Node's server with an Express application, upgrades included. Its requests and responses have the application's
  * prototypes from the start: Express would set them for each request, which on Node 20 makes everything after it slow.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function createServer(app: ExpressApplication): Server {
+export function createServer(app: ExpressApplication, options: UpgradeOptions = {}): Server {
   const classes = {
     IncomingMessage: classWith(IncomingMessage, app.request),
     ServerResponse: classWith(ServerResponse, app.response),
   }
   const server = createHttpServer(classes, (request, response) => void app(request, response))
-  attachListener(server, (request, response) => app(request, response), { responseClass: classes.ServerResponse })
+  const { ServerResponse: responseClass } = classes
+  attachListener(server, (request, response) => app(request, response), options, { application: app, responseClass })
   return server
 }
 
@@ -26,9 +29,14 @@ export function createServer(app: ExpressApplication): Server {
  * Runs an application's middlewares for upgrades too, on a server that exists already.
  *
  * @returns a function that detaches it again
+ * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function attachUpgrades(server: Server, app: ExpressApplication): () => void {
-  return attachListener(server, (request, response) => app(request, response))
+export function attachUpgrades(
+  server: UpgradeServer,
+  app: ExpressApplication,
+  options: UpgradeOptions = {},
+): () => void {
+  return attachListener(server, (request, response) => app(request, response), options, { application: app })
 }
 
 type NodeClass = typeof IncomingMessage | typeof ServerResponse

@@ -12,7 +12,7 @@ import {
 } from '@canary-release/core/adapter'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { pathsBelow } from './paths-below.js'
+import { claimBelow, pathsBelow } from './paths-below.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -155,31 +155,18 @@ function copyHeaders(reply: FastifyReply): void {
   }
 }
 
-const upgradePrefixes = new WeakMap<object, string[]>()
-
-/** Takes the upgrades below the plugin's prefix, once for each server; other plugins may have theirs. */
+/** Takes the upgrades below the plugin's prefix; without one, those that no other route of the application is for. */
 function takeUpgrades(instance: FastifyInstance): void {
-  const { server, prefix } = instance
-  const known = upgradePrefixes.get(server)
-  if (known !== undefined) {
-    known.push(prefix)
-    return
-  }
-  const prefixes = [prefix]
-  upgradePrefixes.set(server, prefixes)
-  const accepts = ({ url = '/' }: { url?: string | undefined }) => prefixes.some((own) => isBelow(url, own))
-  const detach = attachUpgrades(server as HttpServer, (request, response) => instance.routing(request, response), {
-    accepts,
-  })
+  const detach = attachUpgrades(
+    instance.server as HttpServer,
+    (request, response) => instance.routing(request, response),
+    { upgrades: claimBelow(instance) },
+    { application: instance.server, warns: false },
+  )
   instance.addHook('onClose', (_instance, done) => {
     detach()
     done()
   })
-}
-
-function isBelow(url: string, prefix: string): boolean {
-  if (prefix === '' || prefix === '/' || prefix.includes(':')) return true
-  return url.startsWith(prefix) && (url.length === prefix.length || /[/?]/.test(url.charAt(prefix.length)))
 }
 
 async function decisionPlugin(instance: FastifyInstance, options: CanaryDecisionOptions): Promise<void> {

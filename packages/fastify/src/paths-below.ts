@@ -7,9 +7,9 @@ const ORIGIN = /^https?:\/\/[^/?#]*/i
  * router also finds it where it came percent-encoded.
  */
 export function pathsBelow(instance: FastifyInstance): (url: string) => string {
-  const joinsSlashes = routerOption(instance, 'ignoreDuplicateSlashes')
+  const joinsSlashes = routerOption(instance, 'ignoreDuplicateSlashes') === true
   // Where the router ends a path: what comes after it is no segment.
-  const ends = routerOption(instance, 'useSemicolonDelimiter') ? '?#;' : '?#'
+  const ends = routerOption(instance, 'useSemicolonDelimiter') === true ? '?#;' : '?#'
   const parts = instance.prefix.split('/').slice(1)
   while (parts.at(-1) === '') parts.pop()
   const segments = parts.filter((part) => part !== '' || !joinsSlashes).length
@@ -28,8 +28,38 @@ export function pathsBelow(instance: FastifyInstance): (url: string) => string {
   }
 }
 
-function routerOption({ initialConfig }: FastifyInstance, name: string): boolean {
+/**
+ * Says whether a request is for what is below the prefix, as the router would find it; `undefined` where there is no
+ * prefix. A segment with parameters may be any.
+ */
+export function claimBelow(
+  instance: FastifyInstance,
+): ((request: { url?: string | undefined }) => boolean) | undefined {
+  const joinsSlashes = routerOption(instance, 'ignoreDuplicateSlashes') === true
+  const ends = routerOption(instance, 'useSemicolonDelimiter') === true ? /[?#;].*/s : /[?#].*/s
+  const cased = routerOption(instance, 'caseSensitive') !== false
+  const segmentsOf = (path: string) => {
+    const [, ...segments] = (cased ? path : path.toLowerCase()).split('/')
+    return joinsSlashes ? segments.filter((segment) => segment !== '') : segments
+  }
+  const prefix = segmentsOf(instance.prefix.replace(/\/+$/, ''))
+  if (prefix.length === 0) return undefined
+  return ({ url = '/' }) => {
+    const segments = segmentsOf(decoded(url.replace(ORIGIN, '').replace(ends, '')))
+    return prefix.every((part, i) => (/[:*]/.test(part) ? Boolean(segments[i]) : part === segments[i]))
+  }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURI(path)
+  } catch {
+    return path
+  }
+}
+
+function routerOption({ initialConfig }: FastifyInstance, name: string): unknown {
   const nested: unknown = Reflect.get(initialConfig, 'routerOptions')
   const options = typeof nested === 'object' && nested !== null ? nested : initialConfig
-  return Reflect.get(options, name) === true
+  return Reflect.get(options, name)
 }

@@ -4,12 +4,16 @@ import {
   type CanarySource,
   type Framework,
   type Routed,
+  type UpgradeOptions,
+  type UpgradeServer,
   attachUpgrades as attachListener,
   createMount,
   failRequest,
   thrown,
 } from '@canary-release/core/adapter'
 import type { Context, Middleware } from 'koa'
+
+export type { UpgradeClaims, UpgradeOptions, UpgradeServer } from '@canary-release/core/adapter'
 
 /** What a canary leaves in `ctx.state`: `new Koa<CanaryState>()` knows it. */
 export interface CanaryState {
@@ -116,11 +120,15 @@ export interface KoaApplication {
   callback(): (request: IncomingMessage, response: ServerResponse) => unknown
 }
 
-/** Node's server with a Koa application, upgrades included. */
-export function createServer(app: KoaApplication): Server {
+/**
+ * Node's server with a Koa application, upgrades included.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function createServer(app: KoaApplication, options: UpgradeOptions = {}): Server {
   const listener = app.callback()
   const server = createHttpServer((request, response) => void listener(request, response))
-  attachListener(server, listener)
+  attachListener(server, listener, options, { application: app })
   return server
 }
 
@@ -128,7 +136,8 @@ export function createServer(app: KoaApplication): Server {
  * Runs an application's middlewares for upgrades too, on a server that exists already.
  *
  * @returns a function that detaches it again
+ * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function attachUpgrades(server: Server, app: KoaApplication): () => void {
-  return attachListener(server, app.callback())
+export function attachUpgrades(server: UpgradeServer, app: KoaApplication, options: UpgradeOptions = {}): () => void {
+  return attachListener(server, app.callback(), options, { application: app })
 }

@@ -15,6 +15,7 @@ import { recall, remember } from './memory.js'
 import { compileReading } from './reading.js'
 import { type ForwardHooks, Routed } from './routed.js'
 import { type CanarySource, type Find, type InForce, findInRegistry, findRelease, isRegistrySource } from './source.js'
+import { rememberAnswer } from './upgrades/open-answers.js'
 
 /** A place of an application where a canary stands. */
 export interface Mount<Context, Request, Handler> {
@@ -98,6 +99,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   }
 
   function look(context: Context) {
+    rememberAnswer(framework.raw(context), framework.response(context))
     const { reading, mount } = present()
     const facts = new RequestFacts(context, framework.raw(context), reading)
     const inForce = find(() => facts.caller())

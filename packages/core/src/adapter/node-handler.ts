@@ -1,12 +1,16 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { failRequest } from './memory.js'
 import { createMount } from './mount.js'
 import { type NodeRequest, type NodeResponse, nodeFramework } from './node-framework.js'
 import type { CanarySource } from './source.js'
+import { type UpgradeServer, attachUpgrades as attachApplication } from './upgrades/attach.js'
+import type { UpgradeOptions } from './upgrades/claims.js'
 import { CanaryError } from '../errors.js'
 import { disown, isPromise, thrown } from '../hook.js'
 import type { Release } from '../release/release.js'
 
-export { type AttachOptions, attachUpgrades } from './upgrades.js'
+export type { UpgradeServer } from './upgrades/attach.js'
+export type { UpgradeClaims, UpgradeOptions } from './upgrades/claims.js'
 export type { NodeRequest, NodeResponse } from './node-framework.js'
 export type NodeHandler = (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => unknown
 
@@ -56,6 +60,20 @@ export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): C
   }
 
   return Object.assign(handle, { release: mount.release, close: mount.close, fail: failRequest })
+}
+
+/**
+ * Runs a handler, or whatever listens for a server's requests, for its upgrades too.
+ *
+ * @returns a function that detaches it again
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function attachUpgrades(
+  server: UpgradeServer,
+  listener: (request: IncomingMessage, response: ServerResponse) => unknown,
+  options: UpgradeOptions = {},
+): () => void {
+  return attachApplication(server, listener, options)
 }
 
 function answerError(response: NodeResponse, error: unknown): void {

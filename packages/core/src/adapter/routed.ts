@@ -11,7 +11,7 @@ import type { Framework } from './framework.js'
 import type { Remembered } from './memory.js'
 import { observeResponse } from './observed-response.js'
 import type { InForce } from './source.js'
-import { upgradeOf } from './upgrades.js'
+import { takeUpgrade } from './upgrades/offered.js'
 
 /** What an adapter does when a forwarded request comes back to it. */
 export interface ForwardHooks<Handler> {
@@ -86,7 +86,7 @@ export class Routed<Context, Request, Handler> {
       path: framework.path(context),
       parsedBody: () => framework.body(context),
       peerTrusted: this.#facts.peerTrusted(),
-      upgrade: upgradeOf(request),
+      upgrade: takeUpgrade(request),
       release,
       decision: this.decision,
       startedAt: this.startedAt,
