@@ -1,6 +1,8 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Decision } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
+import { captureContext, runWith } from '../request-context.js'
 import type { UrlUpstream } from '../upstream.js'
 import { mayLackHeaders } from './request/truncated-headers.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
@@ -25,6 +27,8 @@ export class Forwarding {
   #health: Health | null = null
   #admission: Admission = 'in'
   #settled = false
+  /** The context of the present attempt, with its decision: a forwarder may call back from anywhere. */
+  #context: AsyncResource | null = null
   /** Milliseconds from the decision to the head. */
   #latency = -1
 
@@ -49,18 +53,20 @@ export class Forwarding {
   }
 
   #attempt(): void {
+    const context = captureContext()
+    this.#context = context
     try {
       const upstream = this.#call.release.options.upstreams[this.#decision.upstream]
       if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is no URL`)
       this.#settled = false
-      this.#forwarder.forward(this.#compile(upstream), this.#onHead, this.#onDone)
+      this.#forwarder.forward(this.#compile(upstream, context), this.#onHead, this.#onDone)
     } catch (error) {
       const known = error instanceof CanaryError ? error : hookError('the forwarder', error)
       this.#onDone({ phase: 'connect', status: null, error: known, aborted: false })
     }
   }
 
-  #compile(upstream: UrlUpstream): Attempt {
+  #compile(upstream: UrlUpstream, context: AsyncResource): Attempt {
     const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
@@ -92,6 +98,7 @@ export class Forwarding {
       decision: this.#decision,
       beforeHead,
       mount: this.#mount,
+      context,
     }
   }
 
@@ -123,6 +130,12 @@ export class Forwarding {
   readonly #onDone = (result: AttemptResult): void => {
     if (this.#settled) return
     this.#settled = true
+    const context = this.#context
+    context?.runInAsyncScope(this.#settle, this, result)
+    context?.emitDestroy()
+  }
+
+  #settle(result: AttemptResult): void {
     this.#health?.report(this.#admission, connectedBy(result))
     this.#health = null
     if (!this.#mayFallBack(result) || !this.#fallBack(result.error)) this.#ended(result)
@@ -145,8 +158,7 @@ export class Forwarding {
     this.#health = null
     this.#decision = release.fallback(this.#decision)
     redecided(this.#decision)
-    if (isHandler) toHandler?.(this.#decision)
-    else this.#attempt()
+    runWith(this.#decision, () => (isHandler ? toHandler?.(this.#decision) : this.#attempt()))
     return true
   }
 

@@ -3,6 +3,7 @@ import type { Forwarder } from './forwarder.js'
 import type { ForwardCall, ForwardedRelease } from './forward-call.js'
 import { Forwarding } from './forwarding.js'
 import { HealthChecks } from './health/checks.js'
+import { runWith } from '../request-context.js'
 import { createUndiciForwarder } from './undici/forwarder.js'
 
 /** Forwards decided requests; one for each mount. */
@@ -35,8 +36,10 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   }
 
   function forward(call: ForwardCall): void {
-    if (closed !== null) return call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
-    new Forwarding(call, forwarderOf(call.release), proxy, now).start()
+    runWith(call.decision, () => {
+      if (closed === null) new Forwarding(call, forwarderOf(call.release), proxy, now).start()
+      else call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
+    })
   }
 
   function watch(release: ForwardedRelease): void {

@@ -1,4 +1,5 @@
 import http from 'node:http'
+import { inRoot } from '../../request-context.js'
 import { openSocket } from '../upstream-socket.js'
 import type { ForwardedRelease } from '../forward-call.js'
 import { healthOf } from './health.js'
@@ -41,7 +42,7 @@ export class HealthChecks {
     this.#halt()
     healthOf(release, this.#now).checked(null)
     this.#checking = checking
-    if (active) this.#check()
+    if (active) inRoot(() => this.#check())
   }
 
   /** Ends the checks; B is then judged by its connections alone. */

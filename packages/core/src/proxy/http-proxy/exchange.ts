@@ -16,6 +16,7 @@ import {
   shadowing,
   webOptions,
 } from './adjust.js'
+import { emitIn } from '../../request-context.js'
 import { mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
@@ -87,6 +88,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   readonly #own = (request: ClientRequest): void => {
     this.#request = request
+    const { context } = this.attempt
+    emitIn(context, request)
     // No number of them, only their size is limited: Node would leave out the rest without a word.
     request.maxHeadersCount = 0
     correctHead(request, this.attempt)
@@ -96,6 +99,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     })
     request.on('response', (response) => {
       this.#response = response.on('error', ignore)
+      emitIn(context, response)
       // After the listeners of the server's proxyRes.
       process.nextTick(() => this.#onResponse(response))
     })
@@ -175,7 +179,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   protected override fail(failure: UpstreamFailure, cause?: unknown): void {
     if (this.finished) return
     const before = this.phase === 'connect' || this.phase === 'head'
-    if (before && answeredByListener(this.#proxy, this.attempt, cause ?? new Error(failure))) this.phase = 'done'
+    const { context } = this.attempt
+    const error = cause ?? new Error(failure)
+    if (before && context.runInAsyncScope(answeredByListener, null, this.#proxy, this.attempt, error))
+      this.phase = 'done'
     super.fail(failure, cause)
   }
 

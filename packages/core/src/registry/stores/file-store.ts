@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { CanaryError } from '../../errors.js'
+import { inRoot } from '../../request-context.js'
 import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
 import { FileLock } from './file-lock.js'
@@ -89,7 +90,7 @@ class FileStore implements Store {
 
   watch(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener)
-    this.#watch ??= new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false)))
+    this.#watch ??= inRoot(() => new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false))))
     return () => {
       this.#listeners.delete(listener)
       if (this.#listeners.size > 0) return
