@@ -1,6 +1,7 @@
 import { METHODS, type Server as HttpServer } from 'node:http'
-import { CanaryError, type Decision, type Release } from '@canary-release/core'
+import type { Decision, Release } from '@canary-release/core'
 import {
+  CanaryError,
   type CanarySource,
   type Framework,
   type Mount,

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
 import { isGone } from '../proxy/response/client-connection.js'
 import type { RawResponse } from '../node-http.js'
+import { captureContext } from '../request-context.js'
 import type { Release } from '../release/release.js'
 
 /** Records how a request ended that the application itself answers: by the response's status, when it is over. */
@@ -15,6 +16,11 @@ export function observeResponse(release: Release, decision: Decision, response: 
       aborted: !response.writableFinished,
     })
   // The client may have left while the application was still asking who it is.
-  if (isGone(response)) over()
-  else response.once('close', over)
+  if (isGone(response)) return over()
+  // Where the client leaves, its connection tells of that, in no request's context.
+  const context = captureContext()
+  response.once('close', () => {
+    context.runInAsyncScope(over)
+    context.emitDestroy()
+  })
 }

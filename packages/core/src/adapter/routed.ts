@@ -5,7 +5,7 @@ import type { ForwardedRelease } from '../proxy/forward-call.js'
 import type { RawResponse } from '../node-http.js'
 import type { Proxy } from '../proxy/proxy.js'
 import type { RequestFacts } from '../request/request-facts.js'
-import { runWith } from './current-decision.js'
+import { runWith } from '../request-context.js'
 import { type DecisionHeaders, saysAnything, setDecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
 import type { Remembered } from './memory.js'
@@ -70,8 +70,10 @@ export class Routed<Context, Request, Handler> {
     const { release } = this.inForce
     const response = this.#framework.response(this.#context)
     this.#setHeaders(response)
-    if (release !== null) observeResponse(release, this.decision, response, this.startedAt)
-    return runWith(this.decision, next)
+    return runWith(this.decision, () => {
+      if (release !== null) observeResponse(release, this.decision, response, this.startedAt)
+      return next()
+    })
   }
 
   /** Sends the request to its upstream and the response to the client. */

@@ -14,5 +14,5 @@ export { type Release, type ReleaseChange, type ReleaseEvents, createRelease } f
 export type { ReleaseStatus, UpstreamCounts } from '../release/status.js'
 export type { TlsOptions } from '../upstream.js'
 export type { UpstreamBOption, UpstreamLocation, UpstreamOption, UpstreamParts } from '../release/upstream-options.js'
-export { currentDecision } from '../adapter/current-decision.js'
+export { currentDecision } from '../current-decision.js'
 export { type ApiKeyOptions, apiKeyConsumers } from '../request/api-keys.js'

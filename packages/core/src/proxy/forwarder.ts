@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Decision } from '../decision/decision.js'
@@ -41,6 +42,11 @@ export interface Attempt {
   readonly mount: object
   /** Where a failure is told that no request can answer for. */
   readonly reports: { reportOnce(kind: string, error: unknown): void }
+  /**
+   * The request's async context. A hook, `beforeHead` and all that writes to the response run in it, from wherever they
+   * are called: a forwarder shares connections between requests, and their callbacks see the stores of another.
+   */
+  readonly context: AsyncResource
 }
 
 /** How an attempt ended. `phase` says how far it came: only before `head` may another upstream be asked. */

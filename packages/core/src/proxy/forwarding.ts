@@ -1,6 +1,8 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { Decision } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
 import { hookError } from '../hook.js'
+import { captureContext, runWith } from '../request-context.js'
 import type { UrlUpstream } from '../upstream.js'
 import type { AwaitedHooks } from './awaited-hooks.js'
 import { mayLackHeaders } from './request/truncated-headers.js'
@@ -29,6 +31,8 @@ export class Forwarding {
   #admission: Admission = 'in'
   /** The attempt under way: what one that is over still says is not heard. */
   #turn = 0
+  /** The context of the present attempt, with its decision: a forwarder may call back from anywhere. */
+  #context: AsyncResource | null = null
   /** Milliseconds from the decision to the head. */
   #latency = -1
 
@@ -54,11 +58,13 @@ export class Forwarding {
   }
 
   #attempt(): void {
+    const context = captureContext()
+    this.#context = context
     const turn = this.#turn
     try {
       const upstream = this.#call.release.options.upstreams[this.#decision.upstream]
       if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is no URL`)
-      const attempt = this.#compile(upstream)
+      const attempt = this.#compile(upstream, context)
       const hook = this.#call.release.options.proxy.onRequestHeaders
       if (hook === null) return this.#send(attempt)
       const hooked = hookedRequestHeaders(hook, attempt.headers, attempt.request, this.#decision)
@@ -92,7 +98,7 @@ export class Forwarding {
     this.#done(turn, { phase: 'connect', status: null, error: known, aborted: false })
   }
 
-  #compile(upstream: UrlUpstream): Attempt & { headers: string[] } {
+  #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
     const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
@@ -125,6 +131,7 @@ export class Forwarding {
       beforeHead,
       mount: this.#mount,
       reports: release,
+      context,
     }
   }
 
@@ -138,6 +145,12 @@ export class Forwarding {
   #done(turn: number, result: AttemptResult): void {
     if (turn !== this.#turn) return
     this.#turn += 1
+    const context = this.#context
+    context?.runInAsyncScope(this.#settle, this, result)
+    context?.emitDestroy()
+  }
+
+  #settle(result: AttemptResult): void {
     this.#reportHealth(connectedBy(result))
     if (!this.#mayFallBack(result) || !this.#fallBack(result.error)) this.#ended(result)
   }
@@ -164,8 +177,7 @@ export class Forwarding {
     this.#health = null
     this.#decision = release.fallback(this.#decision)
     redecided(this.#decision)
-    if (isHandler) toHandler?.(this.#decision)
-    else this.#attempt()
+    runWith(this.#decision, () => (isHandler ? toHandler?.(this.#decision) : this.#attempt()))
     return true
   }
 

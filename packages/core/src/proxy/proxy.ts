@@ -5,6 +5,7 @@ import type { ForwardCall, ForwardedRelease } from './forward-call.js'
 import { Forwarding } from './forwarding.js'
 import { WatchedPlaces } from './health/watched-places.js'
 import { supervised } from './supervised-forwarder.js'
+import { runWith } from '../request-context.js'
 import { createUndiciForwarder } from './undici/forwarder.js'
 
 /** Forwards decided requests; one for each mount. */
@@ -40,8 +41,10 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   }
 
   function forward(call: ForwardCall): void {
-    if (closed !== null) return call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
-    new Forwarding(call, forwarderOf(call.release), proxy, hooks, now).start()
+    runWith(call.decision, () => {
+      if (closed === null) new Forwarding(call, forwarderOf(call.release), proxy, hooks, now).start()
+      else call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
+    })
   }
 
   async function closeAll(graceMs: number): Promise<void> {

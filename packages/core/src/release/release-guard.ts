@@ -3,6 +3,7 @@ import { DrawnDecision } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { isSticky } from '../decision/plan.js'
 import { type Guard, type GuardHost, type Ticket, createGuard, resolveGuardOptions } from '../guard/index.js'
+import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
 import type { MayAdvance } from './timeline.js'
 
@@ -58,7 +59,7 @@ export class ReleaseGuard {
   #started({ guard, hash }: ReleaseSettings): Guard | null {
     if (guard === false) return null
     const created = createGuard(resolveGuardOptions(guard, isSticky(hash)), this.#host)
-    created.start()
+    inRoot(() => created.start())
     return created
   }
 

@@ -10,6 +10,7 @@ import type { GuardHost, GuardReport } from '../guard/index.js'
 import { type Move, type ReleaseRecord, afterMove, moveBetween, restarted, restored } from './lifecycle.js'
 import { Listeners } from './listeners.js'
 import { optionError } from '../option-error.js'
+import { runWith } from '../request-context.js'
 import type { ReleaseOptions } from './options.js'
 import { ReleaseGuard } from './release-guard.js'
 import { Reports } from './reports.js'
@@ -92,7 +93,7 @@ export class Release {
     const decision = decide(plan, draw, facts)
     this.#counts.decided(decision)
     this.#guard.admit(decision)
-    if (this.#listeners.has('decision')) this.#listeners.emit('decision', decision)
+    if (this.#listeners.has('decision')) runWith(decision, () => this.#listeners.emit('decision', decision))
     return decision
   }
 

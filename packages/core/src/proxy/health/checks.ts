@@ -1,6 +1,7 @@
 import http from 'node:http'
 import type { UrlUpstream } from '../../upstream.js'
 import type { ResolvedHealthOptions } from '../options.js'
+import { inRoot } from '../../request-context.js'
 import { openSocket } from '../upstream-socket.js'
 import type { Health } from './health.js'
 
@@ -33,7 +34,7 @@ export class HealthChecks {
 
   start(): void {
     this.#health.checked(null)
-    this.#check()
+    inRoot(() => this.#check())
   }
 
   /** Ends the checks; B is then judged by its connections alone. */

@@ -2,6 +2,7 @@ import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import type { Readable } from 'node:stream'
 import type ProxyServer from 'http-proxy'
+import { inRoot } from '../../request-context.js'
 import { tlsOptions } from '../upstream-socket.js'
 import { emitTo } from './listeners.js'
 import type { Attempt } from '../forwarder.js'
@@ -53,7 +54,7 @@ export function capturing(
     // Where one of them was closed by the upstream, the others are as old.
     if (fresh) for (const socket of agent.freeSockets[upstream] ?? []) socket.destroy()
     if (isFull(agent, upstream, queue)) full()
-    else Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, options, ...rest])
+    else inRoot(() => Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, options, ...rest]))
   }
   return Object.create(agent, { addRequest: { value: addRequest } })
 }

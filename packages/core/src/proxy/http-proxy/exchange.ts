@@ -18,6 +18,7 @@ import {
   webOptions,
 } from './adjust.js'
 import { emitTo, withEmit } from './listeners.js'
+import { emitIn } from '../../request-context.js'
 import { mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
@@ -120,6 +121,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.#request = request
     // A listener of `start` has failed: nothing is sent.
     if (this.finished) return void request.on('error', ignore).destroy()
+    const { context } = this.attempt
+    emitIn(context, request)
     // No number of them, only their size is limited: Node would leave out the rest without a word.
     request.maxHeadersCount = 0
     correctHead(request, this.attempt)
@@ -129,6 +132,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     })
     request.on('response', (response) => {
       this.#response = response.on('error', ignore)
+      emitIn(context, response)
       // After the listeners of the server's proxyRes.
       process.nextTick(() => this.#onResponse(response))
     })
@@ -223,7 +227,9 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   protected override fail(failure: UpstreamFailure, cause?: unknown): void {
     if (this.finished) return
     const before = this.phase === 'connect' || this.phase === 'head'
-    if (before && this.#isAnswered(cause ?? new Error(failure))) this.phase = 'done'
+    const { context } = this.attempt
+    const error = cause ?? new Error(failure)
+    if (before && context.runInAsyncScope(this.#isAnswered, this, error)) this.phase = 'done'
     super.fail(failure, cause)
   }
 

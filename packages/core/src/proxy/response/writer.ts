@@ -1,5 +1,6 @@
 import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
 import type { Attempt } from '../forwarder.js'
+import { emitIn } from '../../request-context.js'
 import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
 
 // A body of this size or less leaves in one write with its head, where it comes in one piece.
@@ -10,6 +11,9 @@ const MOST_HINTS = 16
 /**
  * The client's side of an exchange: writes the response, and says when the client takes more or has gone. A base class
  * and not an object of its own, because there is one for every request.
+ *
+ * Whoever calls it, it touches the response in the request's own context: that is where hooks, what middlewares put in
+ * place of `writeHead`, `write` and `end`, and listeners of the response then run.
  */
 export abstract class ResponseWriter {
   protected readonly attempt: Attempt
@@ -33,8 +37,10 @@ export abstract class ResponseWriter {
 
   /** False where the client has gone already. */
   protected openResponse(): boolean {
-    const { response } = this.attempt
+    const { response, context } = this.attempt
     if (isGone(response)) return false
+    // Behind another response on its connection: Node would end it in that one's context.
+    if (response.socket === null) emitIn(context, response)
     response.on('close', this.#onClose)
     return true
   }
@@ -45,6 +51,10 @@ export abstract class ResponseWriter {
   }
 
   protected sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {
+    this.attempt.context.runInAsyncScope(this.#sendHead, this, status, reason, raw, last)
+  }
+
+  #sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {
     if (last) closeAfter(this.attempt.response)
     writeResponseHead(this.attempt, status, reason, raw)
     // A head whose body is not in the same packet goes out alone; else both are one write.
@@ -64,8 +74,8 @@ export abstract class ResponseWriter {
   }
 
   #write(chunk: Buffer): boolean {
-    const { response } = this.attempt
-    const more = writeBody(response, chunk)
+    const { response, context } = this.attempt
+    const more = context.runInAsyncScope(writeBody, null, response, chunk)
     if (!more && !this.#drains) {
       this.#drains = true
       response.on('drain', this.#onDrain)
@@ -75,6 +85,10 @@ export abstract class ResponseWriter {
 
   /** {@link onClientClose} follows when the client has it all. */
   protected endResponse(trailers: RawHeaders | null): void {
+    this.attempt.context.runInAsyncScope(this.#end, this, trailers)
+  }
+
+  #end(trailers: RawHeaders | null): void {
     const { response } = this.attempt
     if (isGone(response)) return
     this.#headSent = true
@@ -91,7 +105,8 @@ export abstract class ResponseWriter {
   }
 
   protected cutOff(): void {
-    cutOff(this.attempt.response)
+    const { response, context } = this.attempt
+    context.runInAsyncScope(cutOff, null, response)
   }
 
   /** Reads what is left of a request whose answer does not wait for it, and closes the connection after that. */

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { Client } from 'undici'
 import type { UrlUpstream } from '../../upstream.js'
+import { inRoot } from '../../request-context.js'
 import { serverName } from '../upstream-socket.js'
 import { createConnector } from './connector.js'
 import { READ_AHEAD, setReadAhead, skipContinue } from './socket.js'
@@ -125,14 +126,15 @@ export class ConnectionPool {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connect: (_options, callback) => {
         connection.uses = 0
-        connection.cancel = this.#connect(this.connectTimeoutMs, (...result) => {
+        const connected: typeof callback = (...result) => {
           connection.cancel = null
           if (result[0] === null) {
             connection.socket = result[1]
             skipContinue(result[1], () => connection.awaitsHead)
           }
           callback(...result)
-        })
+        }
+        connection.cancel = inRoot(() => this.#connect(this.connectTimeoutMs, connected))
       },
     })
     const connection: Connection = { client, uses: 0, awaitsHead: false, socket: null, readsAhead: true, cancel: null }

@@ -1,3 +1,4 @@
+import { inRoot } from '../../request-context.js'
 import { Drain } from '../drain.js'
 
 /** Something that must not wait longer than it may. */
@@ -38,7 +39,7 @@ export class Deadlines {
   add(timed: Timed): void {
     timed.place = this.#timed.length
     this.#timed.push(timed)
-    this.#timer ??= setInterval(this.#sweep, TICK_MS).unref()
+    this.#timer ??= inRoot(() => setInterval(this.#sweep, TICK_MS).unref())
   }
 
   delete(timed: Timed): void {

@@ -5,6 +5,7 @@ import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
 import { Exchange, type UploadObserver } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
+import { inRoot } from '../../request-context.js'
 import { mayRepeat } from '../retry.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
@@ -45,12 +46,16 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.#deadlines.add(this)
     if (!this.openResponse()) return this.finish(null, true)
     const connection = this.#pool.take(settings.connections)
-    if (connection !== null) this.connected(connection)
+    if (connection !== null) this.#dispatch(connection)
     else if (this.#pool.wait(this, settings.queue)) this.#wait('queue', settings.connectTimeoutMs)
     else this.fail('busy')
   }
 
   connected(connection: Connection): void {
+    this.attempt.context.runInAsyncScope(this.#dispatch, this, connection)
+  }
+
+  #dispatch(connection: Connection): void {
     this.#connection = connection
     // The connector has a timer of its own.
     this.deadline = 0
@@ -148,7 +153,8 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   protected override onDrain(): void {
     if (this.phase !== 'body' || this.finished) return
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
-    this.#resume?.()
+    // What the parser does next concerns the connection as well.
+    if (this.#resume !== null) inRoot(this.#resume)
   }
 
   protected override letGo(): void {

@@ -1,3 +1,4 @@
+import { inRoot } from '../../request-context.js'
 import { ConnectionPool } from './connection-pool.js'
 import { Deadlines } from './deadlines.js'
 import type { Attempt, AttemptResult, Forwarder } from '../forwarder.js'
@@ -33,7 +34,7 @@ export function createUndiciForwarder(idleMs = IDLE_MS): Forwarder {
     if (pool === undefined) {
       pool = new ConnectionPool(upstream, settings.connectTimeoutMs)
       pools.set(upstream.poolKey, pool)
-      sweeper ??= setInterval(sweep, idleMs).unref()
+      sweeper ??= inRoot(() => setInterval(sweep, idleMs).unref())
     }
     pool.connectTimeoutMs = settings.connectTimeoutMs
     return pool

@@ -1,4 +1,5 @@
 import type { ReleaseRecord } from '../../release/lifecycle.js'
+import { inRoot } from '../../request-context.js'
 import type { Row } from '../records/store.js'
 
 type Save = (row: Row<'plugins'>, record: ReleaseRecord) => Promise<void>
@@ -52,10 +53,11 @@ export class UnsavedMoves {
 
   #retryLater(): void {
     if (this.#timer !== null) return
-    this.#timer = setTimeout(() => {
+    const again = (): void => {
       this.#timer = null
       for (const move of this.#moves.values()) void this.#try(move)
-    }, this.#delay).unref()
+    }
+    this.#timer = inRoot(() => setTimeout(again, this.#delay).unref())
     this.#delay = Math.min(this.#delay * 2, LAST_RETRY_MS)
   }
 }

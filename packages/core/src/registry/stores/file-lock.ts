@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import { CanaryError } from '../../errors.js'
+import { inRoot } from '../../request-context.js'
 import { codeOf } from './whole-file.js'
 
 const ownerSchema = z.object({ pid: z.int().min(1), start: z.string(), host: z.string(), token: z.string() })
@@ -26,8 +27,8 @@ export class FileLock {
   private constructor(path: string, text: string) {
     this.#path = path
     this.#text = text
-    this.#timer = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => undefined), HEARTBEAT_MS)
-    this.#timer.unref()
+    const beat = (): void => void utimes(path, new Date(), new Date()).catch(() => undefined)
+    this.#timer = inRoot(() => setInterval(beat, HEARTBEAT_MS).unref())
   }
 
   /** @throws {CanaryError} ERR_CANARY_STORE that names the process that holds it */

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { CanaryError } from '../../errors.js'
 import { attempt } from '../../hook.js'
+import { inRoot } from '../../request-context.js'
 import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
 import { FileLock } from './file-lock.js'
@@ -90,7 +91,7 @@ class FileStore implements Store {
 
   watch(listener: (event: StoreEvent) => void): () => void {
     this.#listeners.add(listener)
-    this.#watch ??= new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false)))
+    this.#watch ??= inRoot(() => new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false))))
     return () => {
       this.#listeners.delete(listener)
       if (this.#listeners.size > 0) return
