@@ -65,9 +65,9 @@ createHandler({ registry, service: 1 })
 
 const admin: AdminServer = await listenAdmin({ registry, port: 0, token: undefined })
 admin.url satisfies string
-express().use('/admin', adminHandler({ registry, token: 'secret' }))
+express().use('/admin', adminHandler({ registry, token: 'a-long-random-text' }))
 // @ts-expect-error: the registry is required
-adminHandler({ token: 'secret' })
+adminHandler({ token: 'a-long-random-text' })
 
 const upstreams = { A: 'http://orders-v1:3000', B: 'http://orders-v2:3000' }
 const forwarder = httpProxyForwarder(httpProxy.createProxyServer())
