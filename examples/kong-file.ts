@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { createRegistry, memoryStore, parseDeclarative } from '@canary-release/core/registry'
+import { createRegistry, memoryStore, parseDeclarative, registryKeys } from '@canary-release/core/registry'
 import { canary, createServer } from '@canary-release/express'
 import express from 'express'
 import { type Running, runIfMain, serve, startVersions } from './run.js'
@@ -19,7 +19,7 @@ export async function start(port: number): Promise<Running> {
   const registry = await createRegistry({ store: memoryStore(), initial })
 
   const app = express()
-  const orders = canary({ registry, service: 'orders' })
+  const orders = canary({ registry, service: 'orders', consumer: registryKeys(registry) })
   app.use('/orders', orders)
   return serve(createServer(app), port, orders.close, () => registry.close(), close)
 }

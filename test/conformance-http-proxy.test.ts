@@ -5,6 +5,7 @@ import { answers } from './conformance/answers.js'
 import { bodies } from './conformance/bodies.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
+import { hosts } from './conformance/hosts.js'
 import { limits } from './conformance/limits.js'
 import { type Stage, createStage } from './conformance/stage.js'
 
@@ -19,6 +20,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     afterAll(() => expect(sent).toBeGreaterThan(0))
     const through = throughHttpProxy(stage, server)
     describe('forwards', () => void forwarding(through))
+    describe('reads hosts', () => void hosts(through))
     describe('sends bodies again', () => void bodies(through))
     describe('answers', () => void answers(through))
     describe('keeps its limits', () => void limits(through))

@@ -5,6 +5,7 @@ import { callers } from './conformance/callers.js'
 import { decisions } from './conformance/decisions.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
+import { hosts } from './conformance/hosts.js'
 import { limits } from './conformance/limits.js'
 import { registry } from './conformance/registry.js'
 import { createStage } from './conformance/stage.js'
@@ -17,6 +18,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('decides', () => void decisions(stage))
     describe('knows its callers', () => void callers(stage))
     describe('forwards', () => void forwarding(stage))
+    describe('reads hosts', () => void hosts(stage))
     describe('sends bodies again', () => void bodies(stage))
     describe('answers', () => void answers(stage))
     describe('keeps its limits', () => void limits(stage))

@@ -45,6 +45,7 @@ async function listen(server: NetServer, close: () => Promise<unknown>): Promise
 const SERVERS: Record<string, (upstream: Upstream) => Promise<number>> = {
   async Koa(upstream) {
     const app = new Koa()
+    app.silent = true
     const middleware = koaCanary(options(upstream))
     app.use(middleware)
     return listen(createSecureServer(tls(), app.callback()), () => middleware.close(0))
@@ -90,6 +91,24 @@ describe.each(Object.entries(SERVERS))('HTTP/2 on %s', (_name, start) => {
     expect(seen.rawHeaders.filter((name: string) => name.startsWith(':'))).toEqual([])
     expect(seen.headers['x-forwarded-proto']).toBe('https')
     expect(String(head['set-cookie'])).toMatch(/^canary_id=.*; Secure/)
+  })
+
+  test('an authority that is no host is refused, and a host is sent on', async () => {
+    const { session, upstream } = await stage()
+    for (const authority of ['a:99999', '[::1', 'a%2fb', '1.2.3.999']) {
+      const stream = session.request({ ':path': '/x', ':authority': authority })
+      const [head] = await once(stream, 'response')
+      stream.resume()
+      expect([authority, head[':status']]).toEqual([authority, 400])
+    }
+    expect(upstream.seen).toEqual([])
+    for (const [authority, port] of [
+      ['shop_1.example', '443'],
+      ['[::1]:8443', '8443'],
+    ]) {
+      const { headers } = JSON.parse(await textOf(session.request({ ':path': '/x', ':authority': authority })))
+      expect(headers).toMatchObject({ 'x-forwarded-host': authority, 'x-forwarded-port': port })
+    }
   })
 
   test('ten megabytes come down whole', async () => {

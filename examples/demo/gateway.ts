@@ -1,7 +1,7 @@
 import { canary as expressCanary, createServer as createExpressServer } from '@canary-release/express'
 import { canary as fastifyCanary } from '@canary-release/fastify'
 import { canary as koaCanary, createServer as createKoaServer } from '@canary-release/koa'
-import type { Registry } from '@canary-release/core/registry'
+import { type Registry, registryKeys } from '@canary-release/core/registry'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
@@ -22,7 +22,7 @@ const mounted = { service: 'orders', exposeHeader: 'x-canary-upstream', trustedI
 const STARTS: Record<FrameworkName, Start> = {
   async express(registry, port) {
     const app = express()
-    const orders = expressCanary({ registry, ...mounted, consumer: (request) => request.get('apikey') })
+    const orders = expressCanary({ registry, ...mounted, consumer: registryKeys(registry) })
     app.use('/orders', orders)
     const answerError: express.ErrorRequestHandler = (error, _request, response, _next) => {
       response.status(error.status ?? 500).send(`${error.message}\n`)
@@ -35,14 +35,14 @@ const STARTS: Record<FrameworkName, Start> = {
     const app = new Koa()
     // Ctrl-C ends requests under way: no news.
     app.silent = true
-    const orders = koaCanary({ registry, ...mounted, consumer: (context) => context.get('apikey') })
+    const orders = koaCanary({ registry, ...mounted, consumer: registryKeys(registry) })
     app.use(mount('/orders', orders))
     const server = createKoaServer(app)
     return { port: await listen(server, port), close: () => closeServer(server, orders.close) }
   },
   async fastify(registry, port) {
     const app = Fastify({ forceCloseConnections: true })
-    const consumer = ({ headers }: { headers: NodeJS.Dict<string | string[]> }) => String(headers['apikey'] ?? '')
+    const consumer = registryKeys(registry)
     await app.register(fastifyCanary, { prefix: '/orders', registry, ...mounted, consumer })
     await app.ready()
     return { port: await listen(app.server, port), close: () => app.close() }

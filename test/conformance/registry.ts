@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { type Registry, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { type Registry, createRegistry, memoryStore, registryKeys } from '@canary-release/core/registry'
 import { afterEach, expect, test } from 'vitest'
 import { ask, echoOf } from './client.js'
 import type { Stage } from './stage.js'
@@ -68,6 +68,25 @@ export function registry(stage: Stage): void {
     expect((await echoOf(url, { headers: { 'x-user': 'alice' } })).name).toBe('B')
     expect((await echoOf(url, { headers: { 'x-user': 'bob' } })).name).toBe('A')
     expect((await echoOf(url)).name).toBe('A')
+  })
+
+  test('a key of the registry says who calls, and a name in its place says nothing', async () => {
+    const made = await withCanary({ percentage: 0 })
+    const alice = await made.change('test', (draft) => {
+      const { id } = draft.create('consumers', { username: 'alice', custom_id: 'c-1' }).entity
+      draft.create('keyauth_credentials', { key: 's3cret' }, { kind: 'consumers', key: id })
+      const config = { upstream_host: '127.0.0.1', upstream_port: portOf(stage.B()), percentage: 100 }
+      draft.create('plugins', { name: 'canary', config }, { kind: 'consumers', key: id })
+      return id
+    })
+    const source = { registry: made, service: 'orders', consumer: registryKeys(made) }
+    const { url } = await stage.mounted({ mounts: [{ source }] })
+    const nameFor = async (apikey: string) => (await echoOf(url, { headers: { apikey } })).name
+    expect(await nameFor('s3cret')).toBe('B')
+    for (const text of ['alice', 'c-1', alice, 's3crets']) expect([text, await nameFor(text)]).toEqual([text, 'A'])
+    expect((await echoOf(url)).name).toBe('A')
+    await made.change('test', (draft) => draft.remove('consumers', alice))
+    expect(await nameFor('s3cret')).toBe('A')
   })
 
   test('where B cannot be connected to, A serves with upstream_fallback, and nobody without', async () => {

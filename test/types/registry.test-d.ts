@@ -4,7 +4,14 @@ import { createRelease } from '@canary-release/core'
 import type { GuardReport } from '@canary-release/core/guard'
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import { createHandler } from '@canary-release/core/node'
-import { type Registry, type Store, createRegistry, fileStore, memoryStore } from '@canary-release/core/registry'
+import {
+  type Registry,
+  type Store,
+  createRegistry,
+  fileStore,
+  memoryStore,
+  registryKeys,
+} from '@canary-release/core/registry'
 import { canary as expressCanary } from '@canary-release/express'
 import { canary as fastifyCanary } from '@canary-release/fastify'
 import { canary as koaCanary } from '@canary-release/koa'
@@ -46,14 +53,21 @@ express().use('/orders', expressCanary({ ...place, consumer: (request) => reques
 new Koa().use(koaCanary({ ...place, consumer: (context) => context.get('x-user') }))
 void Fastify().register(fastifyCanary, { ...place, prefix: '/orders' })
 createServer(createHandler({ registry, route: 'orders', service: undefined }))
+const consumer = registryKeys(registry, { header: 'x-api-key', query: undefined })
+express().use('/orders', expressCanary({ ...place, consumer }))
+new Koa().use(koaCanary({ ...place, consumer }))
+void Fastify().register(fastifyCanary, { ...place, prefix: '/orders', consumer })
+createServer(createHandler({ ...place, consumer: registryKeys(registry) }))
+// @ts-expect-error: the options are named
+registryKeys(registry, 'x-api-key')
 // @ts-expect-error: a place is named by text
 createHandler({ registry, service: 1 })
 
 const admin: AdminServer = await listenAdmin({ registry, port: 0, token: undefined })
 admin.url satisfies string
-express().use('/admin', adminHandler({ registry, token: 'secret' }))
+express().use('/admin', adminHandler({ registry, token: 'a-long-random-text' }))
 // @ts-expect-error: the registry is required
-adminHandler({ token: 'secret' })
+adminHandler({ token: 'a-long-random-text' })
 
 const upstreams = { A: 'http://orders-v1:3000', B: 'http://orders-v2:3000' }
 const forwarder = httpProxyForwarder(httpProxy.createProxyServer())

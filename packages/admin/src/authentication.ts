@@ -2,7 +2,8 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isLoopback } from './loopback.js'
 import type { NodeRequest } from './node-request.js'
-import { forbidden, unauthorized } from './refusal.js'
+import { forbidden, tooManyWrong, unauthorized } from './refusal.js'
+import { WrongTokens } from './wrong-tokens.js'
 
 /** Says who makes a request, for the audit trail; turns it away with a {@link Refusal}. */
 export type Authentication = (request: NodeRequest) => string | Promise<string>
@@ -13,15 +14,18 @@ export type Authenticate = (request: NodeRequest) => string | null | Promise<str
 /**
  * Takes requests with the token, as `Authorization: Bearer …` or in Kong's `Kong-Admin-Token`.
  *
- * Digests are compared, so that the time taken says nothing of how near a guess came.
+ * Digests are compared, so that the time taken says nothing of how near a guess came. Peers with too many wrong ones
+ * are told to wait; the right one is served all the same, for a proxy's clients are one peer.
  */
-export function byToken(token: string): Authentication {
+export function byToken(token: string, wrong: WrongTokens = new WrongTokens()): Authentication {
   const wanted = digestOf(token)
-  return (request) => {
+  return ({ headers, socket }) => {
+    const given = tokensOf(headers)
     let right = false
-    for (const given of tokensOf(request.headers)) right = timingSafeEqual(digestOf(given), wanted) || right
-    if (!right) throw unauthorized()
-    return `admin@${request.socket.remoteAddress ?? 'socket'}`
+    for (const each of given) right = timingSafeEqual(digestOf(each), wanted) || right
+    if (right) return `admin@${socket.remoteAddress ?? 'socket'}`
+    const seconds = Math.max(0, ...given.map(() => wrong.add(socket.remoteAddress)))
+    throw seconds > 0 ? tooManyWrong(seconds) : unauthorized()
   }
 }
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type Server, createServer } from 'node:http'
 import { isLocalName, isLoopback, plainHost } from './loopback.js'
-import { adminHandler } from './node-handler.js'
+import { handlerOf } from './node-handler.js'
 import { type AdminOptions, checkObject, compileOptions, optionError } from './options.js'
 
 export interface ListenOptions extends Omit<AdminOptions, 'basePath'> {
@@ -23,6 +23,9 @@ export interface AdminServer {
 /**
  * Listens with the Admin API. The host that it listens on is an allowed one.
  *
+ * Without `token` and `authenticate` it listens on loopback only, and serves this machine's own programs: whoever may
+ * run one may change releases. A reverse proxy in front of it needs a token, for one that adds no header looks local.
+ *
  * @throws {CanaryError} ERR_CANARY_OPTION, also where it would listen beyond loopback without a token
  * @throws {Error} of `server.listen`: EADDRINUSE …
  */
@@ -31,13 +34,15 @@ export async function listenAdmin(options: ListenOptions): Promise<AdminServer> 
   const { host = '127.0.0.1', port = 8001, ...rest } = options
   if (typeof host !== 'string' || host === '') throw optionError('host must be a host name or address')
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw optionError('port must be between 0 and 65535')
-  const { timeoutMs } = compileOptions(rest)
+  compileOptions(rest, 'listening')
   const name = plainHost(host)
   if (rest.token === undefined && rest.authenticate === undefined && !isLoopback(name) && !isLocalName(name)) {
     throw optionError(`host must be loopback, such as 127.0.0.1, where there is no token: got ${name.slice(0, 100)}`)
   }
   const own = /^[a-z0-9_.-]+$/.test(name) ? [name] : []
-  const handler = adminHandler({ ...rest, allowedHosts: [...(rest.allowedHosts ?? []), ...own] })
+  const compiled = compileOptions({ ...rest, allowedHosts: [...(rest.allowedHosts ?? []), ...own] }, 'listening')
+  const { timeoutMs } = compiled
+  const handler = handlerOf(compiled)
   const server = createServer(
     { headersTimeout: timeoutMs, requestTimeout: 2 * timeoutMs, connectionsCheckingInterval: 1000 },
     (request, response) => void handler(request, response),

@@ -1,5 +1,5 @@
 import { RequestError, getRequestListener } from '@hono/node-server'
-import { answerTo, createApp } from './app.js'
+import { type AppOptions, answerTo, createApp } from './app.js'
 import type { NodeRequest, NodeResponse } from './node-request.js'
 import { type AdminOptions, compileOptions } from './options.js'
 import { Refusal } from './refusal.js'
@@ -12,13 +12,15 @@ export type AdminHandler = (request: NodeRequest, response: NodeResponse) => Pro
  * Koa with `ctx.respond = false`, in Fastify after `reply.hijack()`, there with `basePath`.
  *
  * It answers every request that it gets, 404 included. Behind body parsers it takes what they left in `rawBody` or
- * `body` of the request that it is given (Koa and Fastify leave it on their own objects: hand it on). Without `token`
- * and `authenticate` it serves only clients on this machine, and none that a proxy names in a header.
+ * `body` of the request that it is given (Koa and Fastify leave it on their own objects: hand it on).
  *
- * @throws {CanaryError} ERR_CANARY_OPTION
+ * @throws {CanaryError} ERR_CANARY_OPTION, also where neither `token` nor `authenticate` is given
  */
 export function adminHandler(options: AdminOptions): AdminHandler {
-  const compiled = compileOptions(options)
+  return handlerOf(compileOptions(options, 'mounted'))
+}
+
+export function handlerOf(compiled: AppOptions): AdminHandler {
   const app = createApp(compiled)
   const { logger } = compiled
   return getRequestListener((request, { incoming, outgoing }) => app.fetch(request, { incoming, outgoing }), {

@@ -4,12 +4,13 @@ import type { AppOptions } from './app.js'
 import { type Authenticate, byApplication, byLoopback, byToken } from './authentication.js'
 import { createHostCheck } from './host-check.js'
 
-/** The options of the Admin API. With neither `token` nor `authenticate` it serves this machine's own programs only. */
+/** The options of the Admin API. */
 export interface AdminOptions {
   readonly registry: Registry
   /**
-   * What every request must bring, as `Authorization: Bearer …` or `Kong-Admin-Token`. @default none: only loopback is
-   * served, and nothing that a proxy passed on
+   * What every request must bring, as `Authorization: Bearer …` or `Kong-Admin-Token`: 16 ASCII characters or more. A
+   * peer with 10 wrong ones in a minute gets 429 for more of them. @default none: `listenAdmin` serves only loopback
+   * then, and nothing that a proxy says it passed on; `adminHandler` demands it, or `authenticate`
    */
   readonly token?: string | undefined
   /** Instead of a token: the application's own authentication. It returns who calls, or `null` for 401. @default none */
@@ -24,14 +25,18 @@ export interface AdminOptions {
   readonly logger?: Logger | undefined
 }
 
+/** Shorter ones can be guessed. */
+const LEAST_TOKEN = 16
+
 const NAMES = ['registry', 'token', 'authenticate', 'allowedHosts', 'basePath', 'timeoutMs', 'logger']
 
 /**
  * Options, checked and complete.
  *
+ * @param place where it is: what is mounted may stand behind a proxy on this machine, which makes everyone local
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function compileOptions(options: AdminOptions): AppOptions {
+export function compileOptions(options: AdminOptions, place: 'mounted' | 'listening'): AppOptions {
   checkObject(options)
   for (const name of Object.keys(options)) {
     if (!NAMES.includes(name))
@@ -41,6 +46,9 @@ export function compileOptions(options: AdminOptions): AppOptions {
   if (typeof registry?.change !== 'function') throw optionError('registry must be what createRegistry made')
   if (token !== undefined && authenticate !== undefined) {
     throw optionError('token must be left out where authenticate is given')
+  }
+  if (place === 'mounted' && token === undefined && authenticate === undefined) {
+    throw optionError('token or authenticate must be given: only listenAdmin serves without, and on loopback')
   }
   if (!(Number.isFinite(timeoutMs) && timeoutMs >= 1 && timeoutMs <= 600_000)) {
     throw optionError('timeoutMs must be between 1 and 600000')
@@ -63,11 +71,14 @@ function authenticationOf(
   token: string | undefined,
   authenticate: Authenticate | undefined,
 ): AppOptions['authenticate'] {
-  if (authenticate !== undefined) return byApplication(authenticate)
+  if (authenticate !== undefined) {
+    if (typeof authenticate !== 'function') throw optionError('authenticate must be a function')
+    return byApplication(authenticate)
+  }
   if (token === undefined) return byLoopback()
   // An empty environment variable must not open the door.
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
-    throw optionError('token must be one or more ASCII characters without spaces')
+  if (typeof token !== 'string' || token.length < LEAST_TOKEN || !/^[\x21-\x7e]+$/.test(token)) {
+    throw optionError(`token must be ${LEAST_TOKEN} or more ASCII characters without spaces`)
   }
   return byToken(token)
 }

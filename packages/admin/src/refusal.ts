@@ -11,7 +11,7 @@ export class Refusal extends Error {
   }
 }
 
-export type RefusalStatus = 400 | 401 | 403 | 404 | 405 | 408 | 412 | 413 | 415 | 500 | 503
+export type RefusalStatus = 400 | 401 | 403 | 404 | 405 | 408 | 412 | 413 | 415 | 429 | 500 | 503
 
 // The rest of a body that nobody will read would otherwise be taken for the next request.
 const CLOSING = { connection: 'close' }
@@ -26,4 +26,6 @@ export const bodyTooSlow = () => new Refusal(408, 'Request body did not arrive i
 export const bodyCutOff = () => new Refusal(400, 'Request body was cut off', CLOSING)
 export const preconditionFailed = () => new Refusal(412, 'Precondition failed')
 export const unauthorized = () => new Refusal(401, 'Unauthorized', { 'www-authenticate': 'Bearer realm="admin"' })
+export const tooManyWrong = (seconds: number) =>
+  new Refusal(429, 'Too many wrong tokens', { 'retry-after': String(seconds) })
 export const forbidden = (why: string) => new Refusal(403, why)

@@ -33,7 +33,7 @@ const documentSchema = z.looseObject({
 })
 
 /** What a refusal before any operation may answer with. */
-const GATE = [400, 401, 403]
+const GATE = [400, 401, 403, 429]
 
 /** Checks exchanges against an OpenAPI document: nothing is answered that it does not say. */
 export function createContract(document: unknown): (exchange: Exchange) => void {

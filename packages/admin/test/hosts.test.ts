@@ -5,7 +5,7 @@ import { type Registry, createRegistry, memoryStore } from '@canary-release/core
 import { contracted, listOf, recordOf, send } from './client.js'
 import { HOSTS, onHttp2 } from './hosts.js'
 
-const token = 'a-token'
+const token = 'a-token-that-is-long-enough'
 const right = { authorization: `Bearer ${token}` }
 const SILENT = { info() {}, warn() {}, error() {} }
 
@@ -120,7 +120,7 @@ for (const host of HOSTS) {
         status: 401,
         body: { message: 'Unauthorized' },
       })
-      const wrong = { authorization: 'Bearer a-tokem' }
+      const wrong = { authorization: `Bearer ${token.replace('a-token', 'a-tokem')}` }
       expect(await send(app.url, 'POST', path, { json, headers: wrong })).toMatchObject({ status: 401 })
       for (const headers of [
         { host: 'evil.example' },

@@ -60,7 +60,7 @@ describe('/openapi.json', () => {
   })
 
   test('is sent only to who may see the rest', async () => {
-    await using admin = await openAdmin({ token: 'secret' })
+    await using admin = await openAdmin({ token: 'a-secret-of-sixteen-or-more' })
     expect(await send(admin.url, 'GET', '/openapi.json')).toMatchObject({ status: 401 })
   })
 })

@@ -1,9 +1,12 @@
-import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import type { IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import { adminHandler, listenAdmin } from '@canary-release/admin'
 import { type Registry, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { type Authentication, byToken } from '../src/authentication.js'
+import { Refusal } from '../src/refusal.js'
+import { WrongTokens } from '../src/wrong-tokens.js'
 import { openAdmin, send } from './client.js'
 
 const closing: (() => unknown)[] = []
@@ -18,17 +21,13 @@ async function openRegistry(): Promise<Registry> {
 }
 
 /** A server whose clients seem to come from `peer`. */
-async function seenFrom(peer: string, options: Partial<Parameters<typeof adminHandler>[0]> = {}): Promise<string> {
-  const handler = adminHandler({ registry: await openRegistry(), ...options })
-  const server = createServer((request, response) => {
-    Object.defineProperty(request.socket, 'remoteAddress', { value: peer })
-    void handler(request, response)
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  closing.push(() => server.close())
-  // A server that listens has an address with a port.
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+async function seenFrom(peer: string, options: Partial<Parameters<typeof listenAdmin>[0]> = {}): Promise<string> {
+  const { url, server, close } = await listenAdmin({ registry: await openRegistry(), port: 0, ...options })
+  server.prependListener('request', ({ socket }: IncomingMessage) =>
+    Object.defineProperty(socket, 'remoteAddress', { value: peer }),
+  )
+  closing.push(close)
+  return url
 }
 
 /** Sends bytes as they are, and gives all that comes until the server closes. */
@@ -45,7 +44,6 @@ const TOKEN = 'correct-horse-battery-staple'
 
 describe('with a token', () => {
   test('a request without it, or with another, is 401 and changes nothing', async () => {
-    await using admin = await openAdmin({ token: TOKEN })
     const wrong: Record<string, string>[] = [
       {},
       { authorization: 'Bearer' },
@@ -61,6 +59,7 @@ describe('with a token', () => {
       { cookie: `token=${TOKEN}` },
     ]
     for (const headers of wrong) {
+      await using admin = await openAdmin({ token: TOKEN })
       for (const [method, path] of [
         ['POST', '/services'],
         ['GET', `/services?token=${TOKEN}`],
@@ -75,9 +74,9 @@ describe('with a token', () => {
         expect([headers, status, body]).toEqual([headers, 401, { message: 'Unauthorized' }])
         expect(received['www-authenticate']).toBe('Bearer realm="admin"')
       }
+      expect(admin.registry.version).toBe(0)
+      expect(admin.logged.join()).not.toContain(TOKEN)
     }
-    expect(admin.registry.version).toBe(0)
-    expect(admin.logged.join()).not.toContain(TOKEN)
   })
 
   test('a request with it is served, whichever header brings it', async () => {
@@ -149,6 +148,93 @@ describe('without a token', () => {
     const open = await listenAdmin({ registry, host: '0.0.0.0', port: 0, token: TOKEN })
     closing.push(open.close)
     expect(await send(open.url.replace('0.0.0.0', '127.0.0.1'), 'GET', '/')).toMatchObject({ status: 401 })
+  })
+})
+
+describe('wrong tokens', () => {
+  const wrong = (n: number) => ({ authorization: `Bearer wrong-token-number-${n}` })
+
+  test('are 429 from the eleventh in a minute on, and the right one is served all the same', async () => {
+    await using admin = await openAdmin({ token: TOKEN })
+    const right = { authorization: `Bearer ${TOKEN}` }
+    for (let n = 1; n <= 10; n += 1) {
+      expect([n, (await send(admin.url, 'GET', '/services', { headers: wrong(n) })).status]).toEqual([n, 401])
+      expect(await send(admin.url, 'GET', '/services', { headers: right })).toMatchObject({ status: 200 })
+    }
+    for (const method of ['GET', 'POST', 'DELETE']) {
+      const { status, headers, body } = await send(admin.url, method, '/services', { headers: wrong(11) })
+      expect([status, body]).toEqual([429, { message: 'Too many wrong tokens' }])
+      expect(headers['retry-after']).toMatch(/^(?:[1-9]|[1-5]\d|60)$/)
+      expect(await admin.call('GET', '/services')).toMatchObject({ status: 200 })
+    }
+    // The document says so, and who brings none has not guessed.
+    expect(await admin.call('GET', '/services', { headers: wrong(12) })).toMatchObject({ status: 429 })
+    expect(await send(admin.url, 'GET', '/services')).toMatchObject({ status: 401 })
+    expect(await admin.call('POST', '/services', { json: { host: 'h' } })).toMatchObject({ status: 201 })
+  })
+
+  test('count for each header that brings one, and not beside the right one', async () => {
+    await using admin = await openAdmin({ token: TOKEN })
+    const both = { authorization: `Bearer ${TOKEN}`, 'kong-admin-token': 'wrong-token' }
+    for (let n = 0; n < 20; n += 1) {
+      expect(await send(admin.url, 'GET', '/services', { headers: both })).toMatchObject({ status: 200 })
+    }
+    const statuses: number[] = []
+    for (let n = 0; n < 6; n += 1) {
+      const headers = { ...wrong(n), 'kong-admin-token': 'wrong-token' }
+      statuses.push((await send(admin.url, 'GET', '/services', { headers })).status)
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429])
+  })
+
+  test('of one peer are not those of another, and a network of IPv6 is one peer', async () => {
+    const statusFrom = async (peer: string, authenticate: Authentication) => {
+      try {
+        return await authenticate({ headers: wrong(0), socket: { remoteAddress: peer } } as never)
+      } catch (error) {
+        if (error instanceof Refusal) return error.status
+        throw error
+      }
+    }
+    const authenticate = byToken(TOKEN, new WrongTokens(() => 0))
+    const peers = Array.from({ length: 10 }, (_, n) => `2001:db8:0:1::${n}`)
+    for (const peer of peers) expect(await statusFrom(peer, authenticate)).toBe(401)
+    for (const peer of ['2001:db8:0:1:ffff::1', '2001:DB8:0:1::']) {
+      expect([peer, await statusFrom(peer, authenticate)]).toEqual([peer, 429])
+    }
+    for (const peer of ['2001:db8:0:2::1', '203.0.113.9']) {
+      expect([peer, await statusFrom(peer, authenticate)]).toEqual([peer, 401])
+    }
+  })
+
+  test('are taken again when the minute of the oldest is over', () => {
+    let now = 0
+    const counted = new WrongTokens(() => now)
+    for (let n = 0; n < 10; n += 1) {
+      now = n * 1000
+      expect(counted.add('203.0.113.9')).toBe(0)
+    }
+    expect(counted.add('203.0.113.9')).toBe(51)
+    now = 59_999
+    expect(counted.add('203.0.113.9')).toBe(1)
+    expect(counted.add('::ffff:203.0.113.9')).toBe(1)
+    now = 60_000
+    expect([counted.add('203.0.113.9'), counted.add('203.0.113.9')]).toEqual([0, 1])
+    now = 200_000
+    for (let n = 0; n < 10; n += 1) expect(counted.add('203.0.113.9')).toBe(0)
+    expect(counted.add('203.0.113.9')).toBe(60)
+    for (let n = 0; n < 10; n += 1) expect(counted.add(undefined)).toBe(0)
+    expect(counted.add(undefined)).toBe(60)
+  })
+
+  test('of many peers fill no memory', () => {
+    let now = 0
+    const counted = new WrongTokens(() => now)
+    for (let n = 0; n < 30_000; n += 1) counted.add(`10.${n >> 16}.${(n >> 8) & 255}.${n & 255}`)
+    expect(counted.peers).toBe(10_000)
+    now = 60_000
+    counted.add('203.0.113.9')
+    expect(counted.peers).toBe(1)
   })
 })
 
@@ -285,16 +371,26 @@ describe('answers', () => {
 describe('options', () => {
   test('that are wrong are told, with what was expected', async () => {
     const registry = await openRegistry()
+    const token = TOKEN
     const wrong: readonly (readonly [object, string])[] = [
-      [{ token: '' }, 'admin: token must be one or more ASCII characters without spaces'],
-      [{ token: 'a b' }, 'admin: token must be one or more ASCII characters without spaces'],
+      [{}, 'admin: token or authenticate must be given: only listenAdmin serves without, and on loopback'],
+      [
+        { token: undefined },
+        'admin: token or authenticate must be given: only listenAdmin serves without, and on loopback',
+      ],
+      [{ authenticate: null }, 'admin: authenticate must be a function'],
+      [{ token: null }, 'admin: token must be 16 or more ASCII characters without spaces'],
+      [{ token: '' }, 'admin: token must be 16 or more ASCII characters without spaces'],
+      [{ token: 'a' }, 'admin: token must be 16 or more ASCII characters without spaces'],
+      [{ token: 'fifteen-chars--' }, 'admin: token must be 16 or more ASCII characters without spaces'],
+      [{ token: 'sixteen or more characters' }, 'admin: token must be 16 or more ASCII characters without spaces'],
       [{ token: 'a', authenticate: () => 'x' }, 'admin: token must be left out where authenticate is given'],
-      [{ allowedHosts: ['http://a'] }, 'admin: allowedHosts.0 must be a host name without scheme and port'],
-      [{ allowedHosts: ['a', 'b:80'] }, 'admin: allowedHosts.1 must be a host name without scheme and port'],
-      [{ allowedHosts: 'a' }, 'admin: allowedHosts must be an array'],
-      [{ basePath: 'admin' }, 'admin: basePath must be a path such as /admin'],
-      [{ timeoutMs: 0 }, 'admin: timeoutMs must be between 1 and 600000'],
-      [{ registry: {} }, 'admin: registry must be what createRegistry made'],
+      [{ token, allowedHosts: ['http://a'] }, 'admin: allowedHosts.0 must be a host name without scheme and port'],
+      [{ token, allowedHosts: ['a', 'b:80'] }, 'admin: allowedHosts.1 must be a host name without scheme and port'],
+      [{ token, allowedHosts: 'a' }, 'admin: allowedHosts must be an array'],
+      [{ token, basePath: 'admin' }, 'admin: basePath must be a path such as /admin'],
+      [{ token, timeoutMs: 0 }, 'admin: timeoutMs must be between 1 and 600000'],
+      [{ token, registry: {} }, 'admin: registry must be what createRegistry made'],
       [
         { tokn: 'a' },
         'admin: tokn is not an option: known are registry, token, authenticate, allowedHosts, basePath, timeoutMs, logger',

@@ -4,7 +4,7 @@ import { VERSION } from '../routes/registry-routes.js'
 import { SCHEMAS, type SchemaName } from './schemas.js'
 
 /** Errors that any operation may answer with, and those of bodies. */
-const ALWAYS = [400, 401, 403, 500, 503]
+const ALWAYS = [400, 401, 403, 429, 500, 503]
 const OF_BODIES = [408, 413, 415]
 
 /** What each error status means. */
@@ -19,6 +19,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   412: 'The record is not the one that If-Match names.',
   413: 'The body is larger than 1 MB.',
   415: 'The body is neither JSON nor a form.',
+  429: 'Too many wrong tokens from this address: Retry-After says for how long they are not taken.',
   500: 'Something unexpected, which was logged.',
   503: 'The store failed, and nothing has changed.',
 }

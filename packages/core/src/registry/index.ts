@@ -8,6 +8,7 @@ export type { KnownConsumer, Mount, MountScope, Place, Resolution } from './live
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
+export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
   AUDIT_LIMIT,

@@ -67,6 +67,8 @@ export interface Registry {
   mount(scope: MountScope): Mount
   /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
   findConsumer(text: string): KnownConsumer | null
+  /** The consumer with this key, and by nothing else that it is known by; `null` where there is none. */
+  findConsumerByKey(key: string): KnownConsumer | null
   /** The live release of a plugin, with its status and counts; `null` where there is no such plugin. */
   release(plugin: string): Release | null
   /**

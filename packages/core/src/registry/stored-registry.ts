@@ -87,6 +87,10 @@ export class StoredRegistry implements Registry {
     return this.#state.consumers.find(text)
   }
 
+  findConsumerByKey(key: string): KnownConsumer | null {
+    return this.#state.consumers.byKey(key)
+  }
+
   release(plugin: string): Release | null {
     const row = this.get('plugins', plugin)
     return row === null ? null : (this.#state.live.get(row.entity.id)?.release ?? null)

@@ -14,7 +14,7 @@ export interface ApiKeyOptions {
 }
 
 /** What the requests of Express, Koa, Fastify and Node have in common. */
-interface KeyedRequest {
+export interface KeyedRequest {
   readonly headers: IncomingHttpHeaders
   readonly url?: string | undefined
   /** Express strips a mount's prefix from `url`, the query stays. */

@@ -108,6 +108,13 @@ describe('headers of the request', () => {
     expect(values('forwarded')).toEqual(['for=203.0.113.9'])
   })
 
+  test('keep what a trusted peer says of the host where its own is empty', async () => {
+    const lines = ['GET / HTTP/1.1', 'Host:', 'X-Forwarded-Host: shop.example']
+    const trusted = await sentUpstream(lines, { call: (call) => ({ ...call, peerTrusted: true }) })
+    expect(trusted.values('x-forwarded-host')).toEqual(['shop.example'])
+    expect((await sentUpstream(lines)).values('x-forwarded-host')).toEqual([])
+  })
+
   test('tell the decision where that is asked for, and never a forged one', async () => {
     const { values } = await sentUpstream(FORGED, { proxy: { decisionHeader: 'X-Side' } })
     expect(values('x-side')).toEqual(['B'])

@@ -3,6 +3,7 @@ import type { Decision } from '../../decision/decision.js'
 import { CanaryError } from '../../errors.js'
 import type { RawRequest } from '../../node-http.js'
 import { headerName } from '../header-names.js'
+import { readHost } from './host.js'
 
 /** What the headers of a forwarded request depend on, beside the request. */
 export interface RequestHeaderPlan {
@@ -19,7 +20,11 @@ export interface RequestHeaderPlan {
   readonly bodyUntouched: boolean
 }
 
-/** The headers to send upstream, `[name, value, …]`: the client's in their order, then those the gateway answers for. */
+/**
+ * The headers to send upstream, `[name, value, …]`: the client's in their order, then those the gateway answers for.
+ *
+ * @throws {CanaryError} ERR_CANARY_REQUEST where the client names a host that is none, or several
+ */
 export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): string[] {
   const raw = request.rawHeaders
   const headers: string[] = ['host', plan.host]
@@ -85,12 +90,14 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
   const peer = plainAddress(socket.remoteAddress)
   const secure = 'encrypted' in socket && socket.encrypted === true
   const trusted = plan.peerTrusted
+  // An empty one is allowed (RFC 9110, 7.2), and says nothing.
+  const client = host === undefined || host === '' ? null : readHost(host)
   if (peer !== undefined) own.push('x-forwarded-for', trusted ? joined(forwardedFor, peer) : peer)
-  if (host !== undefined) {
-    if (plan.preserveHost) own[1] = host
-    own.push('x-forwarded-host', trusted ? joined(forwardedHost, host) : host)
-  }
-  const port = portOf(host, secure)
+  if (client !== null) {
+    if (plan.preserveHost) own[1] = client.text
+    own.push('x-forwarded-host', trusted ? joined(forwardedHost, client.text) : client.text)
+  } else if (trusted && forwardedHost !== undefined) own.push('x-forwarded-host', forwardedHost)
+  const port = client?.port ?? (secure ? '443' : '80')
   own.push('x-forwarded-port', trusted ? joined(forwardedPort, port) : port)
   const proto = secure ? 'https' : 'http'
   own.push('x-forwarded-proto', trusted ? joined(forwardedProto, proto) : proto)
@@ -141,15 +148,4 @@ function plainAddress(address: string | undefined): string | undefined {
   if (address === undefined || !address.startsWith('::ffff:')) return address
   const plain = address.slice(7)
   return isIPv4(plain) ? plain : address
-}
-
-function portOf(host: string | undefined, secure: boolean): string {
-  if (host !== undefined) {
-    const colon = host.lastIndexOf(':')
-    if (colon > host.lastIndexOf(']')) {
-      const port = host.slice(colon + 1)
-      if (/^\d{1,5}$/.test(port)) return port
-    }
-  }
-  return secure ? '443' : '80'
 }

@@ -44,14 +44,36 @@ export class KnownConsumers {
     return this.#byId.get(id) ?? null
   }
 
-  /** Takes a row as it was and as it is. A consumer comes before its credentials and groups, and goes after them. */
+  /** A Map compares texts only where their seeded hashes are equal: the time says nothing of how near a guess came. */
+  byKey(key: string): Known | null {
+    return this.#byKey.get(key) ?? null
+  }
+
+  /**
+   * Lets go of what a row gives its consumer, before any row of the same change is taken: keys and groups may change
+   * hands in it.
+   */
+  leave(before: Row): void {
+    if (isOf(before, 'keyauth_credentials')) {
+      const { key } = before.entity
+      this.#forget(this.#byKey, key, this.#byKey.get(key))
+    } else if (isOf(before, 'acls')) {
+      const { consumer, group } = before.entity
+      const left = this.#byId.get(consumer.id)
+      if (left !== undefined) left.groups = left.groups.filter((one) => one !== group)
+    }
+  }
+
+  /**
+   * Takes a row as it was and as it is, after {@link leave}. A consumer comes before its credentials and groups, and
+   * goes after them.
+   */
   apply(before: Row | null, after: Row | null): void {
     const row = after ?? before
     if (row === null) return
     if (isOf(row, 'consumers')) this.#consumer(entityOf(before, 'consumers'), entityOf(after, 'consumers'))
-    else if (isOf(row, 'keyauth_credentials')) {
-      this.#credential(entityOf(before, 'keyauth_credentials'), entityOf(after, 'keyauth_credentials'))
-    } else if (isOf(row, 'acls')) this.#membership(entityOf(before, 'acls'), entityOf(after, 'acls'))
+    else if (after !== null && isOf(after, 'keyauth_credentials')) this.#credential(after.entity)
+    else if (after !== null && isOf(after, 'acls')) this.#membership(after.entity)
   }
 
   #consumer(before: EntityOf<'consumers'> | null, after: EntityOf<'consumers'> | null): void {
@@ -69,18 +91,14 @@ export class KnownConsumers {
     this.#learn(this.#byCustomId, after.custom_id, known)
   }
 
-  #credential(before: EntityOf<'keyauth_credentials'> | null, after: EntityOf<'keyauth_credentials'> | null): void {
-    const held = before === null ? undefined : this.#byKey.get(before.key)
-    if (held !== undefined) this.#forget(this.#byKey, before?.key, held)
-    const known = after === null ? undefined : this.#byId.get(after.consumer.id)
-    if (after !== null && known !== undefined) this.#learn(this.#byKey, after.key, known)
+  #credential({ key, consumer }: EntityOf<'keyauth_credentials'>): void {
+    const known = this.#byId.get(consumer.id)
+    if (known !== undefined) this.#learn(this.#byKey, key, known)
   }
 
-  #membership(before: EntityOf<'acls'> | null, after: EntityOf<'acls'> | null): void {
-    const left = before === null ? undefined : this.#byId.get(before.consumer.id)
-    if (left !== undefined) left.groups = left.groups.filter((group) => group !== before?.group)
-    const joined = after === null ? undefined : this.#byId.get(after.consumer.id)
-    if (joined !== undefined && after !== null) joined.groups = [...joined.groups, after.group]
+  #membership({ consumer, group }: EntityOf<'acls'>): void {
+    const joined = this.#byId.get(consumer.id)
+    if (joined !== undefined) joined.groups = [...joined.groups, group]
   }
 
   #learn(names: Names, name: string | null, known: Known): void {
@@ -90,7 +108,7 @@ export class KnownConsumers {
   }
 
   /** A name may have gone over to another consumer in the same change. */
-  #forget(names: Names, name: string | null | undefined, known: Known): void {
+  #forget(names: Names, name: string | null | undefined, known: Known | undefined): void {
     if (name === null || name === undefined || names.get(name) !== known) return
     names.delete(name)
     this.#settle(name)

@@ -72,7 +72,11 @@ export class RegistryState {
   #take(changes: readonly RowChange[]): void {
     const touched = changes.map((change) => ({ ...change, before: this.tables.get(change.kind, change.id) }))
     this.tables.apply(changes)
-    for (const { before } of touched) if (before !== null) this.live.leave(before)
+    for (const { before } of touched) {
+      if (before === null) continue
+      this.live.leave(before)
+      this.consumers.leave(before)
+    }
     // What refers goes before what it refers to, and comes after it.
     const inOrder = touched.toSorted((a, b) => RANK[a.kind] - RANK[b.kind])
     for (const { kind, id, before, row } of inOrder.toReversed()) {
