@@ -103,6 +103,51 @@ export function registry(stage: Stage): void {
     expect((await ask(url)).text).toBe('ERR_CANARY_UPSTREAM_CONNECT: upstream B could not be connected to')
   })
 
+  /** A global canary over two services, whose Bs have the services' ports on another address: only the second's is up. */
+  async function overTwoServices(health?: object) {
+    const made = await createRegistry({ store: memoryStore(), logger: quiet })
+    opened.push(made)
+    await made.change('test', (draft) => {
+      draft.create('services', { name: 'one', url: stage.A() })
+      draft.create('services', { name: 'two', url: stage.B() })
+      draft.create('plugins', { name: 'canary', config: { upstream_host: '127.0.0.2', percentage: 100 } })
+    })
+    const up = createServer((_request, response) => void response.end('up'))
+    await once(up.listen(portOf(stage.B()), '127.0.0.2'), 'listening')
+    const mounts = ['one', 'two'].map((service) => ({
+      prefix: `/${service}`,
+      source: { registry: made, service, ...(health === undefined ? {} : { health }) },
+    }))
+    const { url } = await stage.mounted({ mounts })
+    const close = (): void => {
+      up.closeAllConnections()
+      up.close()
+    }
+    return { one: `${url}/one`, two: `${url}/two`, close }
+  }
+
+  test('a global release loses the B of one service alone', async () => {
+    const { one, two, close } = await overTwoServices()
+    for (let i = 0; i < 5; i += 1) {
+      expect((await ask(one)).text).toContain('upstream B could not be connected to')
+      expect((await ask(two)).text).toBe('up')
+    }
+    expect((await ask(one)).text).toContain('upstream B is out of service')
+    expect((await ask(two)).text).toBe('up')
+    close()
+  })
+
+  test('a global release has the B of each service checked apart', async () => {
+    const health = { path: '/', intervalMs: 20, timeoutMs: 1000, healthy: 1, unhealthy: 1 }
+    const { one, two, close } = await overTwoServices(health)
+    await expect.poll(async () => (await ask(one)).text).toContain('upstream B is out of service')
+    for (let i = 0; i < 5; i += 1) {
+      expect((await ask(two)).text).toBe('up')
+      expect((await ask(one)).text).toContain('upstream B is out of service')
+    }
+    close()
+  })
+
   test('a B that fails its health checks is left alone until it passes them', async () => {
     let status = 503
     const asked: string[] = []

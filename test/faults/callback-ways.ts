@@ -1,6 +1,8 @@
 /** A promise of another library: no Promise, and it rejects. */
-function thenable(error: unknown): PromiseLike<never> {
-  return { then: (_resolved, rejected) => Promise.reject(error).then(null, rejected) }
+function thenable(error: unknown): object {
+  const then = (_resolved: unknown, rejected: (error: unknown) => void) => queueMicrotask(() => rejected(error))
+  // oxlint-disable-next-line no-thenable -- what is no Promise is the point
+  return { then }
 }
 
 export function toss(error: unknown): never {

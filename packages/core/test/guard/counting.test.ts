@@ -81,6 +81,29 @@ describe('what is counted', () => {
     expect(own.errors).toEqual([new Error('oops')])
   })
 
+  it('refuses an isFailure that returns a promise, and follows its own rule then', async () => {
+    const unhandled: unknown[] = []
+    const listener = (error: unknown) => void unhandled.push(error)
+    process.on('unhandledRejection', listener)
+    const own = new WatchedRelease({
+      errors: { isFailure: (async () => Promise.reject(new Error('oops'))) as never },
+    })
+    for (const status of [200, 404, 503]) {
+      const decision = own.decision('B')
+      const outcome = { decision, status, durationMs: 1, error: null, aborted: false }
+      own.guard.observe(own.guard.admit(decision, null), outcome)
+    }
+    own.second()
+    expect(own.guard.report().b).toEqual({ n: 3, k: 1 })
+    expect(own.errors[0]).toMatchObject({
+      code: 'ERR_CANARY_HOOK',
+      message: 'guard.errors.isFailure returned a promise: it must not be async',
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', listener)
+    expect(unhandled).toEqual([])
+  })
+
   it('begins anew on reset, and what was under way then counts no more', () => {
     const decision = release.decision('B')
     const old = release.guard.admit(decision, null)

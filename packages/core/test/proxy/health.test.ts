@@ -1,5 +1,9 @@
 import { EventEmitter, once } from 'node:events'
+import http, { type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { healthAt, healthOf } from '../../src/proxy/health/health.js'
+import { httpProxyForwarder } from '../../src/proxy/http-proxy/forwarder.js'
 import { createProxy } from '../../src/proxy/proxy.js'
 import { ask, gateway, httpUpstream, httpUpstreamOn, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
@@ -117,6 +121,112 @@ describe('passive health', () => {
     expect(await Promise.all([message(), message()])).toEqual(['back', 'back'])
   })
 
+  test.each([
+    ['undici', () => null],
+    ['http-proxy', () => httpProxyForwarder()],
+  ])('lets the others in at the head of the trial, through %s, however long its body takes', async (_, forwarder) => {
+    let now = 0
+    const port = await deadPort()
+    const release = testRelease({ B: urlUpstream('B', port), proxy: { forwarder: forwarder() } })
+    await using front = await gateway(release, { now: () => now })
+    for (let i = 0; i < 5; i += 1) await ask(front.port)
+    now = 10_000
+    let first: ServerResponse | null = null
+    await using _back = await httpUpstreamOn(port, (response) => {
+      if (first !== null) return void response.end('back')
+      first = response
+      response.write('data: 1\n\n')
+    })
+    const trial = http.get({ port: front.port, host: '127.0.0.1', agent: false })
+    const [streaming] = (await once(trial, 'response')) as [http.IncomingMessage]
+    await once(streaming, 'data')
+    expect(await ask(front.port)).toMatchObject({ body: 'back' })
+    // That the first is cut afterwards says nothing about B any more.
+    trial.on('error', () => {}).destroy()
+    expect(await ask(front.port)).toMatchObject({ body: 'back' })
+  })
+
+  test.each(['an upgrade', 'an upgrade that is refused'])('lets the others in at the head of %s', async (what) => {
+    let now = 0
+    const port = await deadPort()
+    await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
+    for (let i = 0; i < 5; i += 1) await ask(front.port)
+    now = 10_000
+    const back = http.createServer((_request, response) => void response.end('back'))
+    back.on('upgrade', (_request, socket) => {
+      socket.on('error', () => {})
+      socket.write(
+        what === 'an upgrade'
+          ? 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n'
+          : 'HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno',
+      )
+    })
+    await once(back.listen(port, '127.0.0.1'), 'listening')
+    const client = connect(front.port, '127.0.0.1', () => {
+      client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+    })
+    await once(client, 'data')
+    expect(await ask(front.port)).toMatchObject({ body: 'back' })
+    const closed = once(client, 'close')
+    client.destroy()
+    await closed
+    back.closeAllConnections()
+    back.close()
+  })
+
+  test('gives the trial to the next request where its client left before the head', async () => {
+    let now = 0
+    const port = await deadPort()
+    await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
+    for (let i = 0; i < 5; i += 1) await ask(front.port)
+    now = 10_000
+    const asked = new EventEmitter()
+    let silent = true
+    await using _back = await httpUpstreamOn(port, (response) => {
+      if (!silent) return void response.end('back')
+      silent = false
+      asked.emit('trial')
+    })
+    const trialAsked = once(asked, 'trial')
+    const trial = http.get({ port: front.port, host: '127.0.0.1', agent: false }).on('error', () => {})
+    await trialAsked
+    expect((await ask(front.port)).body).toMatch('upstream B is out of service')
+    const left = front.next()
+    trial.destroy()
+    await left
+    expect(await ask(front.port)).toMatchObject({ body: 'back' })
+  })
+
+  test('is known for each B of a release that stands at two places', async () => {
+    await using b = await echo('B')
+    const identity = {}
+    const down = { ...testRelease({ B: urlUpstream('B', await deadPort()) }), identity }
+    const up = { ...testRelease({ B: urlUpstream('B', b.port) }), identity }
+    await using downFront = await gateway(down)
+    await using upFront = await gateway(up)
+    for (let i = 0; i < 5; i += 1) {
+      expect((await ask(downFront.port)).body).toMatch('could not be connected to')
+      expect((await ask(upFront.port)).body).toBe('B:')
+    }
+    expect((await ask(downFront.port)).body).toMatch('is out of service')
+    expect((await ask(upFront.port)).body).toBe('B:')
+    // And for each place by its present B.
+    Object.assign(down.options.upstreams, { B: urlUpstream('B', b.port) })
+    expect((await ask(downFront.port)).body).toBe('B:')
+  })
+
+  test('forgets Bs that are gone, but none that is out', () => {
+    const release = {}
+    let now = 0
+    const at = (pool: string) => healthAt(release, pool, () => now)
+    const [fresh, out, long] = [at('fresh'), at('out'), at('out long ago')]
+    for (let i = 0; i < 5; i += 1) long.report('in', false)
+    now = 3_600_000
+    for (let i = 0; i < 5; i += 1) out.report('in', false)
+    for (let i = 0; i < 500; i += 1) at(`other ${i}`)
+    expect([at('fresh') === fresh, at('out long ago') === long, at('out') === out]).toEqual([false, false, true])
+  })
+
   test('counts connections only: errors in answers, and a success between failures, keep B in', async () => {
     await using b = await rawUpstream((socket) => void socket.once('data', () => socket.destroy()))
     await using front = await gateway(testRelease({ B: urlUpstream('B', b.port) }))
@@ -201,6 +311,44 @@ describe('active health checks', () => {
     Object.assign(release.options, { health: null })
     front.proxy.watch(release)
     expect(await ask(front.port)).toMatchObject({ status: 200 })
+  })
+
+  test('judge each B of a release that stands at two places, and a B that both have once', async () => {
+    const checks = new EventEmitter()
+    const counts = { good: 0, bad: 0 }
+    const upstream = (name: 'good' | 'bad') =>
+      httpUpstream((request, response) => {
+        if (request.url !== '/healthz') return void response.end(name)
+        counts[name] += 1
+        response.writeHead(name === 'good' ? 200 : 500).end()
+        response.on('close', () => checks.emit(name))
+      })
+    await using good = await upstream('good')
+    await using bad = await upstream('bad')
+    const identity = {}
+    const health = { path: '/healthz', intervalMs: 5, timeoutMs: 1000, healthy: 1, unhealthy: 1 }
+    const place = (a: number, b: number) => ({
+      ...testRelease({ A: urlUpstream('A', a), B: urlUpstream('B', b), health }),
+      identity,
+    })
+    const [first, second, third] = [place(1, good.port), place(2, bad.port), place(3, bad.port)]
+    const proxy = createProxy()
+    for (let i = 0; i < 3; i += 1) for (const one of [first, second, third]) proxy.watch(one)
+    await Promise.all([once(checks, 'good'), once(checks, 'bad')])
+    await Promise.all([once(checks, 'good'), once(checks, 'bad')])
+    const admissions = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
+    expect(admissions()).toEqual(['in', 'out', 'out'])
+    expect(Math.max(...[good, bad].map(({ sockets }) => sockets.size))).toBeLessThanOrEqual(1)
+
+    // The last place with the bad B gets the good one: nobody wants the bad one any more.
+    proxy.watch({ ...place(2, good.port) })
+    proxy.watch({ ...place(3, good.port) })
+    await once(checks, 'good')
+    const asked = counts.bad
+    for (let i = 0; i < 3; i += 1) await once(checks, 'good')
+    expect(counts.bad).toBe(asked)
+    expect(admissions()).toEqual(['in', 'in', 'in'])
+    await proxy.close()
   })
 
   test('that hang are bad, and end with the proxy', async () => {

@@ -337,3 +337,253 @@ describe('http-proxy as the forwarder', () => {
     await closed
   })
 })
+
+describe('listeners of an http-proxy server that fail', () => {
+  type Fail = () => unknown
+  const ways: readonly (readonly [string, Fail])[] = [
+    [
+      'throws',
+      () => {
+        throw new Error('a bug')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('a bug'))],
+    ['rejects later', () => new Promise((_, reject) => setImmediate(reject, new Error('a bug')))],
+  ]
+  const HOOK = (name: string) => `ERR_CANARY_HOOK: a listener of http-proxy's ${name} failed`
+
+  test.each(
+    ['start', 'proxyReq', 'proxyRes'].flatMap((name) =>
+      ways.slice(0, name === 'proxyRes' ? 1 : 2).map(([way, fail]) => [way, name, fail] as const),
+    ),
+  )('one that %s in %s ends its own request', async (_way, name, fail) => {
+    const seen: string[] = []
+    await using upstream = await httpUpstream((request, response) => {
+      seen.push(request.url ?? '')
+      response.end('upstream')
+    })
+    const server = ProxyServer.createProxyServer()
+    const others: unknown[] = []
+    server.once(name as 'start', fail as never)
+    server.on(name as 'start', () => void others.push(name))
+    const release = through({ B: urlUpstream('B', upstream.port) }, server)
+    await using front = await gateway(release)
+    expect(await ask(front.port, '/first')).toMatchObject({ status: 500, body: HOOK(name) })
+    expect(await ask(front.port, '/second')).toMatchObject({ status: 200, body: 'upstream' })
+    if (name === 'start') expect(seen).toEqual(['/second'])
+    expect(others).toEqual([name, name])
+    // It says nothing about the upstream.
+    expect(release.outcomes).toMatchObject([{ status: 200, error: null }])
+  })
+
+  test('one that rejects in proxyRes is reported: the response has gone on', async () => {
+    await using upstream = await httpUpstream((_request, response) => void response.end('upstream'))
+    const server = ProxyServer.createProxyServer()
+    server.on('proxyRes', () => Promise.reject(new Error('a bug')) as never)
+    const release = through({ B: urlUpstream('B', upstream.port) }, server)
+    await using front = await gateway(release)
+    expect(await ask(front.port)).toMatchObject({ status: 200, body: 'upstream' })
+    expect(release.reports).toMatchObject([{ code: 'ERR_CANARY_HOOK', cause: { message: 'a bug' } }])
+  })
+
+  test('a proxyReq that throws is not sent, whatever the body', async () => {
+    const seen: string[] = []
+    await using upstream = await httpUpstream((request, response) => {
+      seen.push(request.method ?? '')
+      response.end('upstream')
+    })
+    const server = ProxyServer.createProxyServer()
+    server.on('proxyReq', () => {
+      throw new Error('a bug')
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    for (const body of ['', 'x', 'x'.repeat(300_000)]) {
+      expect(await ask(front.port, '/', { method: 'POST', body })).toMatchObject({
+        status: 500,
+        body: HOOK('proxyReq'),
+      })
+    }
+    expect(seen).toEqual([])
+  })
+
+  test.each(ways)('one that %s in the middle of its own answer cuts the client off', async (_way, fail) => {
+    await using upstream = await httpUpstream((_request, response) => void response.end('upstream'))
+    const server = ProxyServer.createProxyServer({ selfHandleResponse: true })
+    server.on('proxyRes', (_proxyRes, _request, response) => {
+      response.writeHead(200, { 'content-length': 10 })
+      response.write('half')
+      return fail() as void
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    await expect(ask(front.port)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  test.each(ways.slice(1))('one that %s before it has answered, as it should, is answered for', async (_way, fail) => {
+    await using upstream = await httpUpstream((_request, response) => void response.end('upstream'))
+    const server = ProxyServer.createProxyServer({ selfHandleResponse: true })
+    server.on('proxyRes', async (proxyRes) => {
+      for await (const _ of proxyRes);
+      await fail()
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    expect(await ask(front.port)).toMatchObject({ status: 500, body: HOOK('proxyRes') })
+  })
+
+  test.each(ways)('one that %s in end, error or econnreset is reported, and changes nothing', async (_way, fail) => {
+    const asked = new EventEmitter()
+    await using upstream = await httpUpstream((request, response) => {
+      if (request.url === '/reset') return void request.socket.resetAndDestroy()
+      if (request.url === '/hang') return void asked.emit('hang')
+      response.end('upstream')
+    })
+    const server = ProxyServer.createProxyServer()
+    for (const name of ['end', 'error', 'econnreset'] as const) server.on(name, fail as never)
+    const release = through({ B: urlUpstream('B', upstream.port) }, server)
+    await using front = await gateway(release)
+    expect(await ask(front.port)).toMatchObject({ status: 200, body: 'upstream' })
+    expect(await ask(front.port, '/reset')).toMatchObject({ status: 502 })
+    const hanging = once(asked, 'hang')
+    const left = front.next()
+    const client = http.get({ port: front.port, host: '127.0.0.1', path: '/hang', agent: false }).on('error', () => {})
+    await hanging
+    client.destroy()
+    expect(await left).toBe(null)
+    await expect.poll(() => release.reports.map(String)).toContain(`CanaryError: ${HOOK('end').slice(17)}`)
+    expect(release.reports.map(String)).toContain(`CanaryError: ${HOOK('error').slice(17)}`)
+  })
+
+  test('an error listener that throws in the middle of its answer cuts the client off', async () => {
+    await using upstream = await rawUpstream((socket) => void socket.once('data', () => socket.resetAndDestroy()))
+    const server = ProxyServer.createProxyServer()
+    server.on('error', (_error, _request, response) => {
+      if (response instanceof http.ServerResponse) response.writeHead(500, { 'content-length': 10 }).write('half')
+      throw new Error('a bug')
+    })
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    await expect(ask(front.port)).rejects.toMatchObject({ code: 'ECONNRESET' })
+  })
+
+  test.each([
+    ['a number', 7, 200],
+    ['a list', ['a', 'b'], 200],
+    ['a symbol', Symbol('x'), 502],
+    ['null', null, 200],
+    ['two lines', 'a\r\nX-Evil: 1', 502],
+  ])('one that makes %s a header of the response', async (_what, value, status) => {
+    await using upstream = await httpUpstream((_request, response) => void response.end('upstream'))
+    const server = ProxyServer.createProxyServer()
+    server.on('proxyRes', (proxyRes) => void (proxyRes.headers['x-set'] = value as string))
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    const answer = await ask(front.port)
+    expect([answer.status, answer.headers['x-evil']]).toEqual([status, undefined])
+  })
+
+  test.each(['proxyReqWs', 'open', 'close'].flatMap((name) => ways.map(([way, fail]) => [way, name, fail] as const)))(
+    'one that %s in %s ends nothing else',
+    async (way, name, fail) => {
+      const server = ProxyServer.createProxyServer()
+      server.on(name as 'open', fail as never)
+      let asked = 0
+      await using upstream = await rawUpstream((socket) => {
+        socket.once('data', () => {
+          asked += 1
+          socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+          socket.pipe(socket)
+        })
+      })
+      const release = through({ B: urlUpstream('B', upstream.port) }, server)
+      await using front = await gateway(release)
+      const client = net.connect(front.port, '127.0.0.1')
+      let received = ''
+      client.on('data', (chunk: Buffer) => {
+        received += String(chunk)
+        if (received.endsWith('\r\n\r\n')) client.write('ping')
+        if (received.endsWith('ping')) client.end()
+      })
+      client.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+      await once(client, 'close')
+      if (name === 'proxyReqWs' && way === 'throws') {
+        expect(received).toMatch(new RegExp(`^HTTP/1.1 500 [^]*${HOOK(name)}$`))
+        expect(asked).toBe(0)
+        return
+      }
+      expect(received).toMatch(/^HTTP\/1.1 101 [^]*ping$/)
+      await expect.poll(() => release.reports.map(String)).toEqual([`CanaryError: ${HOOK(name).slice(17)}`])
+    },
+  )
+
+  test('keep their context and their once', async () => {
+    await using upstream = await httpUpstream((_request, response) => void response.end('upstream'))
+    const server = ProxyServer.createProxyServer()
+    const context = { calls: 0 }
+    const own: unknown[] = []
+    Reflect.apply(server.on, server, ['start', count, context])
+    server.on('start', function (this: unknown) {
+      own.push(this)
+    })
+    server.once('start', () => void own.push('once'))
+    function count(this: typeof context): void {
+      this.calls += 1
+    }
+    await using front = await gateway(through({ B: urlUpstream('B', upstream.port) }, server))
+    for (let i = 0; i < 2; i += 1) await ask(front.port)
+    expect([context.calls, own[0] === server, own.slice(1)]).toEqual([2, true, ['once', server]])
+  })
+
+  test('of proxyReq may change the head of a request that waited for a connection', async () => {
+    const held: http.ServerResponse[] = []
+    await using upstream = await httpUpstream((request, response) => {
+      response.setHeader('x-seen', String(request.headers['x-event']))
+      if (request.url === '/held') held.push(response)
+      else request.pipe(response)
+    })
+    const server = ProxyServer.createProxyServer()
+    server.on('proxyReq', (proxyReq) => proxyReq.setHeader('x-event', 'event'))
+    const release = through({ B: urlUpstream('B', upstream.port), proxy: { connections: 1 } }, server)
+    await using front = await gateway(release)
+    const first = ask(front.port, '/held')
+    await expect.poll(() => held.length).toBe(1)
+    const waiting = [
+      ask(front.port, '/get'),
+      ask(front.port, '/post', { method: 'POST', body: 'body' }),
+      ask(front.port, '/empty', { method: 'POST' }),
+    ]
+    await expect.poll(() => front.sockets.size).toBe(4)
+    held[0]?.end('held')
+    for (const answer of [first, ...waiting]) {
+      expect((await answer).headers).toMatchObject({ 'x-seen': 'event' })
+    }
+    expect((await waiting[1])?.body).toBe('body')
+  })
+})
+
+describe.each([
+  ['undici', () => null],
+  ['http-proxy', () => httpProxyForwarder()],
+])('a request that promises trailers, through %s', (_name, forwarder) => {
+  test.each([
+    ['no body', 'GET / HTTP/1.1\r\nHost: a\r\nTrailer: x-sum\r\n\r\n'],
+    ['a length', 'POST / HTTP/1.1\r\nHost: a\r\nTrailer: x-sum\r\nContent-Length: 2\r\n\r\nhi'],
+    [
+      'chunks and trailers',
+      'POST / HTTP/1.1\r\nHost: a\r\ntrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 7\r\n\r\n',
+    ],
+    ['a length of nothing', 'PUT / HTTP/1.1\r\nHost: a\r\nTrailer: x-sum\r\nContent-Length: 0\r\n\r\n'],
+    ['a DELETE', 'DELETE / HTTP/1.1\r\nHost: a\r\nTrailer: x-sum\r\nContent-Length: 2\r\n\r\nhi'],
+  ])('with %s is sent without them', async (_what, text) => {
+    await using upstream = await httpUpstream((request, response) => {
+      void request.toArray().then((parts) => {
+        const { headers, trailers } = request
+        response.end(JSON.stringify({ trailer: headers.trailer ?? null, trailers, body: String(Buffer.concat(parts)) }))
+      })
+    })
+    const release = testRelease({ B: urlUpstream('B', upstream.port), proxy: { forwarder: forwarder() } })
+    await using front = await gateway(release)
+    const client = net.connect(front.port, '127.0.0.1', () => client.write(text))
+    const [answer] = (await once(client, 'data')) as [Buffer]
+    client.destroy()
+    const body = text.includes('hi') ? 'hi' : ''
+    expect(String(answer)).toMatch(/^HTTP\/1.1 200 /)
+    expect(JSON.parse(/\{.*\}/.exec(String(answer))?.[0] ?? '')).toEqual({ trailer: null, trailers: {}, body })
+  })
+})

@@ -60,18 +60,19 @@ export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.Se
   return ownForwarder({ forward, close })
 }
 
-/** The events of an upgrade: one before it is sent must not fail, the others are only told. */
+/** The events of an upgrade: one before it is sent can refuse it, the others only tell. */
 function eventsOf(proxy: ProxyServer, { reports }: Attempt): UpgradeEvents {
   return {
     emit: (name, ...args) => {
-      let first: CanaryError | null = null
-      const failed = (cause: unknown): void => {
+      let mayRefuse = name === 'proxyReqWs'
+      let refusal: CanaryError | null = null
+      emitTo(proxy, name, args, (cause) => {
         const error = hookError(`a listener of http-proxy's ${name} failed`, cause)
-        if (name === 'proxyReqWs') first ??= error
-        reports.reportOnce(`http-proxy ${name}`, error)
-      }
-      emitTo(proxy, name, args, failed)
-      return first
+        if (mayRefuse) refusal ??= error
+        else reports.reportOnce(`http-proxy ${name}`, error)
+      })
+      mayRefuse = false
+      return refusal
     },
   }
 }
