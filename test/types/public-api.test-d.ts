@@ -13,7 +13,7 @@ import Fastify from 'fastify'
 import Koa from 'koa'
 import { createServer } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { createServer as createSecureHttp2Server } from 'node:http2'
+import { createServer as createSecureHttp2Server, createSecureServer } from 'node:http2'
 
 const upstreams = { A: 'http://orders-v1:3000', B: 'http://orders-v2:3000' }
 const release: Release = createRelease({ name: 'orders-v2', upstreams, percentage: 10 })
@@ -65,7 +65,7 @@ createExpressServer(app, { upgrades: ['/orders', '/chat'] as const })
 createExpressServer(app, { upgrades: undefined })
 attachExpress(createServer(app), app)
 attachExpress(createTlsServer(app), app, { upgrades: ({ url }) => url === '/orders' }) satisfies () => void
-attachExpress(createSecureHttp2Server({ allowHTTP1: true }), app)
+attachExpress(createSecureServer({ allowHTTP1: true }), app)
 // @ts-expect-error: no such option
 createExpressServer(app, { upgrade: '/orders' })
 // @ts-expect-error: true or false, not some time later
