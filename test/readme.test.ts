@@ -6,6 +6,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const readme = readFileSync(join(here, '..', 'README.md'), 'utf8')
@@ -133,6 +134,24 @@ describe('README', () => {
     })
   }
 
+  for (const block of blocks.filter(({ kind }) => kind === 'own-upgrades')) {
+    test(`line ${block.line}: the canary has its upgrades, and the application its own`, async () => {
+      const port = await freePort()
+      const { child, output } = run(block, port)
+      await listening(port, child, output)
+      const own = new WebSocket(`ws://127.0.0.1:${port}/own`)
+      expect(String((await once(own, 'message'))[0])).toBe('hello')
+      own.terminate()
+      // The upstreams here know no WebSocket: what counts is that one of them was asked.
+      const socket = connect(port, '127.0.0.1')
+      socket.write('GET /orders/7 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+      let text = ''
+      for await (const chunk of socket) text += String(chunk)
+      expect(text).toMatch(/^HTTP\/1\.1 200 [^]*[AB] \/7/)
+      expect(output()).toBe('')
+    })
+  }
+
   for (const block of blocks.filter(({ kind }) => kind === 'registry')) {
     test(`line ${block.line}: the gateway is operated by the commands that follow`, async () => {
       const [port, adminPort] = [await freePort(), await freePort()]
@@ -170,7 +189,7 @@ describe('README', () => {
     })
   }
 
-  const SERVERS = new Set(['gateway', 'upgrades', 'registry', 'admin', 'none'])
+  const SERVERS = new Set(['gateway', 'upgrades', 'own-upgrades', 'registry', 'admin', 'none'])
   for (const block of blocks.filter(({ kind }) => !SERVERS.has(kind))) {
     test(`line ${block.line}: the program runs to its end (${block.kind})`, async () => {
       const { child, output } = run(block, 0)

@@ -12,7 +12,8 @@ import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
 import { createServer } from 'node:http'
-import { createServer as createSecureHttp2Server } from 'node:http2'
+import { createServer as createTlsServer } from 'node:https'
+import { createServer as createSecureHttp2Server, createSecureServer } from 'node:http2'
 
 const upstreams = { A: 'http://orders-v1:3000', B: 'http://orders-v2:3000' }
 const release: Release = createRelease({ name: 'orders-v2', upstreams, percentage: 10 })
@@ -59,7 +60,16 @@ app.use('/orders', expressCanary(release))
 app.use('/orders', expressCanary({ name: 'x', upstreams, percentage: 10, consumer: (request) => request.headers.from }))
 app.use((request, response) => void response.send(request.canary?.upstream))
 createExpressServer(app)
+createExpressServer(app, { upgrades: '/orders' })
+createExpressServer(app, { upgrades: ['/orders', '/chat'] as const })
+createExpressServer(app, { upgrades: undefined })
 attachExpress(createServer(app), app)
+attachExpress(createTlsServer(app), app, { upgrades: ({ url }) => url === '/orders' }) satisfies () => void
+attachExpress(createSecureServer({ allowHTTP1: true }), app)
+// @ts-expect-error: no such option
+createExpressServer(app, { upgrade: '/orders' })
+// @ts-expect-error: true or false, not some time later
+createExpressServer(app, { upgrades: async () => true })
 // @ts-expect-error: a consumer is a text or a number
 expressCanary({ name: 'x', upstreams, percentage: 10, consumer: () => ({ id: 1 }) })
 
@@ -82,6 +92,7 @@ koa.use(
 )
 koa.use((context) => void context.state.canary?.upstream)
 createKoaServer(koa)
+createKoaServer(koa, { upgrades: '/orders' })
 
 const fastify = Fastify()
 void fastify.register(fastifyCanary, { prefix: '/orders', release })

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import type { Socket } from 'node:net'
 
 /** A client that sees every byte. */
@@ -7,18 +7,25 @@ export interface RawConnection {
   readonly text: () => string
   /** Resolves when what came matches; rejects where the connection ends before. */
   until(pattern: RegExp): Promise<RegExpExecArray>
+  /** Resolves when as many bytes have come. */
+  received(bytes: number): Promise<void>
   /** Resolves with all that came when the gateway has ended the connection. */
   ended(): Promise<string>
 }
 
 export function rawConnection(socket: Socket): RawConnection {
+  const events = new EventEmitter()
   let text = ''
   let over = false
-  socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1')
+    events.emit('more')
+  })
   for (const event of ['end', 'close']) {
     socket.on(event, () => {
       over = true
       socket.destroy()
+      events.emit('more')
     })
   }
   return {
@@ -28,13 +35,18 @@ export function rawConnection(socket: Socket): RawConnection {
       for (;;) {
         const found = pattern.exec(text)
         if (found !== null) return found
-        if (over) throw new Error(`the connection ended after: ${text}`)
-        await Promise.race([once(socket, 'data'), once(socket, 'close')])
+        if (over) throw new Error(`the connection ended after ${text.length} bytes: …${text.slice(-1000)}`)
+        await once(events, 'more')
       }
     },
+    async received(bytes) {
+      while (text.length < bytes) await once(events, 'more')
+    },
     async ended() {
-      if (!socket.closed) await once(socket, 'close')
-      return text
+      for (;;) {
+        if (over) return text
+        await once(events, 'more')
+      }
     },
   }
 }

@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
-import { cutConnection, rememberAnswer } from './open-answers.js'
+import { cutConnection, forgetAnswer, rememberAnswer } from './open-answers.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
@@ -32,6 +32,7 @@ export class OfferedUpgrade implements UpgradeSocket {
     this.response = new responseClass(request)
     this.response.shouldKeepAlive = false
     this.#request = request
+    socket.once('end', this.#onEnd)
   }
 
   /** Lets a canary take the socket for a tunnel. */
@@ -50,6 +51,7 @@ export class OfferedUpgrade implements UpgradeSocket {
     if (this.#state !== 'offered') return this
     this.#state = 'kept'
     const { response, socket } = this
+    forgetAnswer(this, response)
     try {
       assign(response, socket)
     } catch {
@@ -88,6 +90,12 @@ export class OfferedUpgrade implements UpgradeSocket {
     return this
   }
 
+  /** A client that sends no more before it is answered has left, as for Node's servers. A tunnel may be half open. */
+  readonly #onEnd = (): void => {
+    const answers = this.#state === 'offered' || (this.#state === 'kept' && this.response.socket !== null)
+    if (answers && !this.response.writableEnded) this.socket.destroy()
+  }
+
   #decline(next: () => void): void {
     this.#state = 'declined'
     offered.delete(this.#request)
@@ -99,9 +107,13 @@ export class OfferedUpgrade implements UpgradeSocket {
   }
 }
 
-/** Typed for net.Socket; node:tls's and HTTP/2's are Duplex streams with all that is used of it. */
+/** Puts a response on a socket that no server looks after. */
 function assign(response: ServerResponse, socket: Duplex): void {
+  // Typed for net.Socket; node:tls's and HTTP/2's are Duplex streams with all that is used of it.
   response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0])
+  socket.on('drain', () => {
+    if (response.socket !== null && response.writableNeedDrain) response.emit('drain')
+  })
 }
 
 /** Takes an answer that is for nobody, so that whoever writes it comes to an end. */

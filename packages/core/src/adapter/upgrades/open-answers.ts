@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { type Duplex, Readable } from 'node:stream'
 
 /** The responses of a connection whose turn has not come. Node keeps them where nobody can ask for them. */
 const QUEUED = Symbol('canary')
@@ -23,6 +23,11 @@ export function rememberAnswer(request: { readonly socket: Duplex }, response: o
   response.once('close', () => queued.delete(response))
 }
 
+/** Forgets a response whose turn has come without Node. */
+export function forgetAnswer({ socket }: { readonly socket: Connection }, response: ServerResponse): void {
+  socket[QUEUED]?.delete(response)
+}
+
 function queueOf(socket: Connection): Set<ServerResponse> {
   const queued = new Set<ServerResponse>()
   socket[QUEUED] = queued
@@ -42,7 +47,7 @@ function endAsLeft(response: ServerResponse): void {
   response.destroy()
   process.nextTick(() => {
     if (!response.closed) response.emit('close')
-    response.req.destroy()
+    abort(response)
   })
 }
 
@@ -72,7 +77,12 @@ export function cutConnection(socket: Duplex): void {
 function abortCurrent(socket: Duplex): void {
   const current = openAnswer(socket)
   // Not before the response: http-proxy would take it for a failure of the upstream.
-  process.nextTick(() => current?.req.destroy())
+  if (current !== null) process.nextTick(abort, current)
+}
+
+function abort({ req: request }: ServerResponse): void {
+  // What is injected without a connection may be less than a request.
+  if (request instanceof Readable) request.destroy()
 }
 
 /** What a client may send ahead while its upgrade waits. */
