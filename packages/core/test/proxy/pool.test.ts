@@ -12,7 +12,7 @@ import { createProxy } from '../../src/proxy/proxy.js'
 import { createUndiciForwarder } from '../../src/proxy/undici/forwarder.js'
 import { allClosed, ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
-const file = (name: string) => readFileSync(new URL(`tls/${name}.pem`, import.meta.url))
+const file = (name: string) => readFileSync(new URL(`../tls/${name}.pem`, import.meta.url))
 
 describe('connections to an upstream', () => {
   test('are used again, the last one first', async () => {
