@@ -30,6 +30,9 @@ const SHORTHANDS: { readonly [Kind in EntityKind]?: Readonly<Record<string, Json
   plugins: { service_id: UUID_TEXT, route_id: UUID_TEXT, consumer_id: UUID_TEXT, api_id: UUID_TEXT },
 }
 
+/** Lists of legacy apis, which clients also write as text with commas. */
+const LISTS_AS_TEXT: ReadonlySet<string> = new Set(['hosts', 'uris', 'methods'])
+
 /** Fields that a body may leave out although a record always has them. */
 const IMPLIED: { readonly [Kind in EntityKind]?: readonly string[] } = {
   services: ['host', 'port'],
@@ -74,7 +77,7 @@ function recordSchema(kind: EntityKind): JsonSchema {
 
 function bodySchema(kind: EntityKind): JsonSchema {
   const { required = [], properties = {}, ...schema } = inputSchema(entitySchemas[kind])
-  const fields = Object.entries(properties).map(([field, value]) => [field, bodyField(field, value)])
+  const fields = Object.entries(properties).map(([field, value]) => [field, bodyField(kind, field, value)])
   const optional = new Set([...STAMPED, ...(IMPLIED[kind] ?? [])])
   return {
     ...schema,
@@ -85,7 +88,9 @@ function bodySchema(kind: EntityKind): JsonSchema {
 
 type Property = NonNullable<JsonSchema['properties']>[string]
 
-function bodyField(field: string, schema: Property): Property {
+function bodyField(kind: EntityKind, field: string, schema: Property): Property {
+  if (kind === 'apis' && LISTS_AS_TEXT.has(field) && typeof schema === 'object')
+    return { anyOf: [schema, { type: 'string' }] }
   if (isRefField(field)) return refSchema(REFS[field])
   if (field !== 'config' || typeof schema === 'boolean') return schema
   const { hash, ...properties } = schema.properties ?? {}
