@@ -6,6 +6,7 @@ import { notFound } from '../refusal.js'
 /** The schemas of records in Kong's form, and bodies held against them. */
 export function schemaOperations(): Operation[] {
   return [
+    validateOperation('/schemas/plugins/validate', 'validatePlugin', () => 'plugins'),
     {
       method: 'GET',
       path: '/schemas/plugins/{name}',
@@ -39,20 +40,28 @@ export function schemaOperations(): Operation[] {
       errors: [404],
       run: ({ params }) => ({ status: 200, body: kongSchemaOf(kindOf(params.kind)) }),
     },
-    {
-      method: 'POST',
-      path: '/schemas/{kind}/validate',
-      id: 'validateRecord',
-      summary: 'Says whether a body would be taken, as far as that does not depend on other records.',
-      body: 'Candidate',
-      answer: { status: 200, schema: 'Valid' },
-      errors: [400, 404],
-      run({ params, body }) {
-        validateEntity(kindOf(params.kind), body)
-        return { status: 200, body: { message: 'schema validation successful' } }
-      },
-    },
+    validateOperation('/schemas/{kind}/validate', 'validateRecord', ({ kind }) => kindOf(kind)),
   ]
+}
+
+function validateOperation(
+  path: string,
+  id: string,
+  kindOfPath: (params: Readonly<Record<string, string>>) => EntityKind,
+): Operation {
+  return {
+    method: 'POST',
+    path,
+    id,
+    summary: 'Says whether a body would be taken, as far as that does not depend on other records.',
+    body: 'Candidate',
+    answer: { status: 200, schema: 'Valid' },
+    errors: [400, 404],
+    run({ params, body }) {
+      validateEntity(kindOfPath(params), body)
+      return { status: 200, body: { message: 'schema validation successful' } }
+    },
+  }
 }
 
 /** @throws {Refusal} 404 */

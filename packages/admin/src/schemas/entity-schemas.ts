@@ -1,4 +1,4 @@
-import { type EntityKind, entitySchemas } from '@canary-release/core/registry'
+import { type EntityKind, type HarmlessValues, entitySchemas, kongFieldsOf } from '@canary-release/core/registry'
 import { type JsonSchema, inputSchema, outputSchema } from './json-schema.js'
 
 /** What the schemas of a kind are called in `/openapi.json`. */
@@ -81,9 +81,27 @@ function bodySchema(kind: EntityKind): JsonSchema {
   const optional = new Set([...STAMPED, ...(IMPLIED[kind] ?? [])])
   return {
     ...schema,
-    properties: { ...Object.fromEntries(fields), ...SHORTHANDS[kind] },
+    properties: { ...Object.fromEntries(fields), ...SHORTHANDS[kind], ...kongProperties(kind) },
     required: required.filter((field) => !optional.has(field)),
   }
+}
+
+const EMPTY: readonly JsonSchema[] = [
+  { type: 'null' },
+  { type: 'array', maxItems: 0 },
+  { type: 'object', maxProperties: 0 },
+]
+
+/** Fields of Kong's that are taken as long as they say nothing. */
+function kongProperties(kind: EntityKind): Record<string, JsonSchema> {
+  const entries = Object.entries(kongFieldsOf(kind)).map(([field, values]) => [field, kongProperty(values)] as const)
+  return Object.fromEntries(entries)
+}
+
+function kongProperty(values: HarmlessValues): JsonSchema {
+  const description = "One of Kong's, not stored here."
+  if (values === 'any') return { description }
+  return { description, anyOf: [...EMPTY, ...values.map((value) => ({ const: value }))] }
 }
 
 type Property = NonNullable<JsonSchema['properties']>[string]
@@ -91,6 +109,8 @@ type Property = NonNullable<JsonSchema['properties']>[string]
 function bodyField(kind: EntityKind, field: string, schema: Property): Property {
   if (kind === 'apis' && LISTS_AS_TEXT.has(field) && typeof schema === 'object')
     return { anyOf: [schema, { type: 'string' }] }
+  // Some versions of Kong write fractions of seconds.
+  if (field === 'created_at' || field === 'updated_at') return { type: 'number' }
   if (isRefField(field)) return refSchema(REFS[field])
   if (field !== 'config' || typeof schema === 'boolean') return schema
   const { hash, ...properties } = schema.properties ?? {}

@@ -1,49 +1,47 @@
 import type { EntityKind } from './entities.js'
 
-/** What Kong means by a field of its own that is nothing here: which of its values change nothing. */
-type Harmless = (value: unknown) => boolean
-
-const nothing: Harmless = (value) => {
-  if (typeof value !== 'object' || value === null) return value === null || value === undefined
-  return Object.keys(value).length === 0
-}
-const anything: Harmless = () => true
-const nothingOr =
-  (...values: readonly unknown[]): Harmless =>
-  (value) =>
-    nothing(value) || values.includes(value)
+/**
+ * Which values of a field say nothing, besides null and what is empty; `any`: whatever it says, it means nothing here.
+ */
+export type HarmlessValues = 'any' | readonly (string | number | boolean)[]
 
 /** Fields of Kong 2 and 3 beyond those that are stored here. */
-const KONG_FIELDS: { readonly [Kind in EntityKind]?: Readonly<Record<string, Harmless>> } = {
+const KONG_FIELDS: { readonly [Kind in EntityKind]?: Readonly<Record<string, HarmlessValues>> } = {
   services: {
-    ca_certificates: nothing,
-    client_certificate: nothing,
+    ca_certificates: [],
+    client_certificate: [],
     // Certificates of upstreams are checked here in any case.
-    tls_verify: nothingOr(true),
-    tls_verify_depth: nothing,
-    tls_sans: nothing,
+    tls_verify: [true],
+    tls_verify_depth: [],
+    tls_sans: [],
   },
-  routes: { sources: nothing, destinations: nothing, expression: nothing, priority: nothing },
-  consumers: { type: nothingOr(0, 'proxy'), username_lower: anything },
-  plugins: {
-    consumer_group: nothing,
-    ordering: nothing,
-    run_on: nothingOr('first'),
-    condition: nothing,
-    partials: nothing,
-  },
+  routes: { sources: [], destinations: [], expression: [], priority: [] },
+  consumers: { type: [0, 'proxy'], username_lower: 'any' },
+  plugins: { consumer_group: [], ordering: [], run_on: ['first'], condition: [], partials: [] },
 }
 /** Kong's workspaces are none here: one registry is one. */
-const EVERYWHERE: Readonly<Record<string, Harmless>> = { ws_id: anything }
+const EVERYWHERE: Readonly<Record<string, HarmlessValues>> = { ws_id: 'any' }
 
-function ruleOf(kind: EntityKind, field: string): Harmless | undefined {
+/** Fields that Kong's records of a kind have and that are not stored here, with the values that are taken. */
+export function kongFieldsOf(kind: EntityKind): Readonly<Record<string, HarmlessValues>> {
+  return { ...EVERYWHERE, ...KONG_FIELDS[kind] }
+}
+
+function ruleOf(kind: EntityKind, field: string): HarmlessValues | undefined {
   for (const rules of [KONG_FIELDS[kind] ?? {}, EVERYWHERE]) if (Object.hasOwn(rules, field)) return rules[field]
   return undefined
 }
 
 /** Whether a field is one of Kong's that says nothing with this value: it may be left out. */
 export function saysNothing(kind: EntityKind, field: string, value: unknown): boolean {
-  return ruleOf(kind, field)?.(value) ?? false
+  const rule = ruleOf(kind, field)
+  if (rule === undefined) return false
+  return rule === 'any' || isEmpty(value) || rule.some((harmless) => harmless === value)
+}
+
+function isEmpty(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value === null || value === undefined
+  return Object.keys(value).length === 0
 }
 
 /** What is said of a field that a record cannot have. */
