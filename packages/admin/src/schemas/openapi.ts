@@ -37,7 +37,8 @@ export function openApiDocument(operations: readonly Operation[]): object {
       version: VERSION,
       description: "Canary releases as records, in the shape of Kong's Admin API.",
     },
-    servers: [{ url: '/' }],
+    // Beside this document, wherever it is mounted.
+    servers: [{ url: '.' }],
     security: [{ bearer: [] }, { kongAdminToken: [] }, {}],
     paths,
     components: {

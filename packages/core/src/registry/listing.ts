@@ -4,7 +4,9 @@ import { NAMES_OF, keyOf } from './entities/keys.js'
 import type { ListQuery, Page } from './registry.js'
 import { type RowFilter, createRowFilter } from './row-filter.js'
 import type { RegistryState } from './live/registry-state.js'
+import type { SortedIds } from './records/sorted-ids.js'
 import { type Row, isOf } from './records/store.js'
+import type { TagIndex } from './records/tag-index.js'
 import { ViolationError } from './entities/violation.js'
 
 const DEFAULT_SIZE = 100
@@ -36,7 +38,7 @@ function candidates<Kind extends EntityKind>(
 ): Iterable<Row<Kind>> | null {
   if (query.of !== undefined) return ofParent(state, kind, query.of, after)
   const name = Object.entries(query.where ?? {}).find(([field]) => field === 'id' || NAMES_OF[kind].includes(field))
-  return name === undefined ? ofKind(state, kind, after) : named(state, kind, name, after)
+  return name === undefined ? ofKind(state, kind, query.tags, after) : named(state, kind, name, after)
 }
 
 function first<Kind extends EntityKind>(
@@ -55,19 +57,40 @@ function first<Kind extends EntityKind>(
 }
 
 function* ofKind<Kind extends EntityKind>(
-  { ids, tables }: RegistryState,
+  { ids, tables, tags }: RegistryState,
   kind: Kind,
+  wanted: ListQuery['tags'],
   after: string | null,
 ): Iterable<Row<Kind>> {
-  let last = after
-  while (true) {
-    const some = ids[kind].after(last, MAX_SIZE + 1)
-    for (const id of some) {
-      const row = tables.get(kind, id)
-      if (row !== null) yield row
-    }
-    last = some.at(-1) ?? null
-    if (last === null || some.length <= MAX_SIZE) return
+  const isAll = wanted === undefined || ('all' in wanted && wanted.all.length === 0)
+  for (const id of idsAfter(after, isAll ? [ids[kind]] : listsOf(tags, kind, wanted))) {
+    const row = tables.get(kind, id)
+    if (row !== null) yield row
+  }
+}
+
+/** The ids that may have the tags: of any of them, or of the rarest one. */
+function listsOf(index: TagIndex, kind: EntityKind, wanted: NonNullable<ListQuery['tags']>): SortedIds[] {
+  const tags =
+    'any' in wanted
+      ? wanted.any
+      : wanted.all.toSorted((a, b) => index.count(kind, a) - index.count(kind, b)).slice(0, 1)
+  return tags.flatMap((tag) => index.find(kind, tag) ?? [])
+}
+
+const CHUNK = MAX_SIZE + 1
+
+/** The ids of several lists in order, each once, read as far as they are asked for. */
+function* idsAfter(after: string | null, lists: readonly SortedIds[]): Iterable<string> {
+  for (let last = after; ;) {
+    const chunks = lists.map((list) => list.after(last, CHUNK))
+    // A list that goes on may hold more ids after the last one of its chunk, and none before.
+    const ends = chunks.flatMap((chunk) => (chunk.length === CHUNK ? (chunk.at(-1) ?? []) : [])).sort()
+    const [end = null] = ends
+    const ids = [...new Set(chunks.flat())].filter((id) => end === null || id <= end)
+    yield* chunks.length === 1 ? ids : ids.sort()
+    if (end === null) return
+    last = end
   }
 }
 

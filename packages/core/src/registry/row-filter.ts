@@ -28,7 +28,7 @@ export function createRowFilter(kind: EntityKind, { tags, where = {} }: ListQuer
 function tagFilter(tags: NonNullable<ListQuery['tags']>): RowFilter {
   if ('all' in tags) {
     const { all } = tags
-    return ({ entity }) => entity.tags !== null && all.every((tag) => entity.tags?.includes(tag))
+    return ({ entity }) => all.every((tag) => entity.tags?.includes(tag) ?? false)
   }
   const any = new Set(tags.any)
   return ({ entity }) => entity.tags?.some((tag) => any.has(tag)) ?? false

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type ListQuery, type Page, type Registry, ViolationError } from '@canary-release/core/registry'
 import { CANARY, testRegistry } from './harness.js'
@@ -42,6 +43,8 @@ describe('a list', () => {
     expect(names(registry, { tags: { all: ['n1', 'm2'] } }).toSorted()).toEqual(of((i) => i % 2 === 1 && i % 3 === 2))
     expect(names(registry, { tags: { any: ['n1', 'm2'] } }).toSorted()).toEqual(of((i) => i % 2 === 1 || i % 3 === 2))
     expect(names(registry, { tags: { all: ['nobody'] } })).toEqual([])
+    expect(names(registry, { tags: { any: [] } })).toEqual([])
+    expect(names(registry, { tags: { all: [] } })).toHaveLength(1200)
     expect(names(registry, { tags: { all: ['n1'] }, where: { host: 'h1' } }).toSorted()).toEqual(
       of((i) => i % 2 === 1 && i % 5 === 1),
     )
@@ -78,5 +81,38 @@ describe('a list', () => {
         message: 'invalid option (custom_id: is no filter of this list)',
       })
     }
+  })
+
+  test('follows changes of tags, by any tags and over any pages, as a plain search would', async () => {
+    await using registry = await testRegistry()
+    const tag = fc.constantFrom('a', 'b', 'c')
+    const change = fc.record({
+      name: fc.integer({ min: 0, max: 40 }),
+      tags: fc.option(fc.uniqueArray(tag)),
+      remove: fc.boolean(),
+    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(change, { maxLength: 30 }),
+        fc.uniqueArray(tag, { minLength: 1 }),
+        async (changes, wanted) => {
+          await registry.change('test', (draft) => {
+            for (const { name, tags, remove } of changes) {
+              if (remove) draft.remove('services', `s${name}`)
+              else draft.replace('services', `s${name}`, { host: 'h', tags })
+            }
+          })
+          const rows = registry.list('services', { size: 1000 })?.rows ?? []
+          for (const how of ['all', 'any'] as const) {
+            const has = (tags: readonly string[] | null) =>
+              how === 'all' ? wanted.every((each) => tags?.includes(each)) : wanted.some((each) => tags?.includes(each))
+            const expected = rows.filter(({ entity }) => has(entity.tags)).map(({ entity }) => entity.name)
+            const tags = how === 'all' ? { all: wanted } : { any: wanted }
+            expect(names(registry, { size: 3, tags })).toEqual(expected)
+          }
+        },
+      ),
+      { seed: 17, numRuns: 100 },
+    )
   })
 })
