@@ -196,6 +196,14 @@ describe('README', () => {
       const [code] = (await once(child, 'close')) as [number | null]
       expect(code, output()).toBe(0)
       if (block.kind === 'declarative') expect(output()).toBe('10\n_format_version: "3.0"\n')
+      if (block.kind === 'skipped') {
+        // What it prints stands below it, as comments.
+        const said = block.code
+          .split('\n')
+          .filter((line) => line.startsWith('// '))
+          .map((line) => line.slice(3))
+        expect(output().trim().split('\n')).toEqual(said)
+      }
       if (block.kind === 'state') expect(output()).toContain('rolled-back')
       if (block.kind === 'decision') expect(output()).toContain("hashedBy: 'consumer'")
       if (block.kind === 'guard') expect(output()).toContain("verdict: 'blind'")

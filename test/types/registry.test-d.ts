@@ -10,6 +10,7 @@ import {
   createRegistry,
   fileStore,
   memoryStore,
+  parseDeclarative,
   registryKeys,
 } from '@canary-release/core/registry'
 import { canary as expressCanary } from '@canary-release/express'
@@ -33,12 +34,15 @@ await createRegistry({})
 createHandler({ registry: createRegistry({ store }), service: 'orders' })
 
 registry.version satisfies number
+registry.storeReachable satisfies boolean
+parseDeclarative('', { otherPlugins: 'skip' }).skipped.map(({ line }) => line) satisfies number[]
 // @ts-expect-error: the version is the registry's to say
 registry.version = 2
 registry.get('services', 'orders')?.entity.host satisfies string | undefined
 // @ts-expect-error: no such kind
 registry.get('upstreams', 'orders')
-registry.list('plugins', { size: 10, of: undefined })?.rows.length satisfies number | undefined
+registry.list('plugins', { size: 10, of: undefined, tags: { all: ['a'] }, where: { name: 'x' } })?.rows
+  .length satisfies number | undefined
 const off: () => void = registry.on('change', ({ version, by }) => [
   version satisfies number,
   by satisfies string | null,
@@ -65,7 +69,9 @@ createHandler({ registry, service: 1 })
 
 const admin: AdminServer = await listenAdmin({ registry, port: 0, token: undefined })
 admin.url satisfies string
-express().use('/admin', adminHandler({ registry, token: 'a-long-random-text' }))
+express().use('/admin', adminHandler({ registry, token: 'a-long-random-text', showKeys: true }))
+// @ts-expect-error: a flag is true or false
+adminHandler({ registry, showKeys: 'yes' })
 // @ts-expect-error: the registry is required
 adminHandler({ token: 'a-long-random-text' })
 

@@ -8,12 +8,18 @@ import { entityOperations } from './routes/entity-routes.js'
 import { explainOperation } from './routes/explain-route.js'
 import type { HostCheck } from './host-check.js'
 import { errorAnswer } from './kong-errors.js'
+import { checkQuery } from './list-query.js'
+import { mountPathOf } from './mount-path.js'
 import type { NodeRequest } from './node-request.js'
 import { openApiDocument } from './schemas/openapi.js'
 import type { Operation } from './operation.js'
 import { createPreconditions } from './preconditions.js'
 import { methodNotAllowed, notFound } from './refusal.js'
+import { kongOperations } from './routes/kong-routes.js'
+import { ownerOperations } from './routes/owner-routes.js'
 import { registryOperations } from './routes/registry-routes.js'
+import { schemaOperations } from './routes/schema-routes.js'
+import { tagOperations } from './routes/tag-routes.js'
 import { readRequestBody } from './bodies/request-body.js'
 import { SCHEMAS } from './schemas/schemas.js'
 import { inTime, within } from './store-deadline.js'
@@ -23,6 +29,8 @@ export interface AppOptions {
   readonly authenticate: Authentication
   readonly checkHost: HostCheck
   readonly basePath: string
+  /** Whether consumers' keys are shown to who may see the rest. */
+  readonly showKeys: boolean
   readonly timeoutMs: number
   readonly logger: Logger
 }
@@ -46,7 +54,7 @@ export type AdminApp = Hono<Env>
 
 /** The Admin API as a fetch handler. */
 export function createApp(options: AppOptions): AdminApp {
-  const { registry, authenticate, checkHost, basePath, timeoutMs, logger } = options
+  const { authenticate, checkHost, basePath, timeoutMs, logger } = options
   const app = new Hono<Env>({ getPath: (request) => pathBelow(basePath, getPathNoStrict(request)) })
   app.use(async (context, next) => {
     const { incoming } = context.env
@@ -54,7 +62,7 @@ export function createApp(options: AppOptions): AdminApp {
     context.set('by', await within(timeoutMs, authenticate(incoming), 'The authentication did not answer'))
     await next()
   })
-  for (const [path, operations] of byPath(operationsOf(registry))) register(app, path, operations, timeoutMs)
+  for (const [path, operations] of byPath(operationsOf(options))) register(app, path, operations, options)
   app.notFound(() => answerTo(notFound(), logger))
   app.onError((error) => answerTo(error, logger))
   return app
@@ -66,10 +74,15 @@ export function answerTo(error: unknown, logger: Logger): Response {
   return Response.json(body, { status, headers: { ...SECURITY_HEADERS, ...headers } })
 }
 
-function operationsOf(registry: Registry): readonly Operation[] {
+function operationsOf({ registry, showKeys }: AppOptions): readonly Operation[] {
+  // Paths whose last part is a word come before those where it is a record's name.
   const operations: Operation[] = [
     ...registryOperations(registry),
-    ...entityOperations(registry),
+    ...schemaOperations(),
+    ...tagOperations(registry),
+    ...kongOperations(registry),
+    ...ownerOperations(registry),
+    ...entityOperations(registry, showKeys),
     ...canaryOperations(registry),
     explainOperation(registry),
   ]
@@ -92,13 +105,20 @@ function byPath(operations: readonly Operation[]): Map<string, Operation[]> {
   return paths
 }
 
-function register(app: AdminApp, path: string, operations: readonly Operation[], timeoutMs: number): void {
+function register(
+  app: AdminApp,
+  path: string,
+  operations: readonly Operation[],
+  { basePath, timeoutMs }: AppOptions,
+): void {
   const pattern = path.replace(/\{(\w+)\}/g, ':$1')
   for (const operation of operations) {
     app.on(operation.method, pattern, async ({ env, req, get }) => {
+      const query = new URL(req.url).searchParams
+      if (operation.query !== undefined) checkQuery(query, operation.query)
       const request = {
         params: req.param(),
-        query: new URL(req.url).searchParams,
+        query,
         preconditions: createPreconditions(req.header('if-match'), req.header('if-none-match')),
         by: get('by'),
         body:
@@ -106,7 +126,8 @@ function register(app: AdminApp, path: string, operations: readonly Operation[],
       }
       const { status, body, headers } = await inTime(operation.run(request), timeoutMs)
       const init = { status, headers: { ...SECURITY_HEADERS, ...headers } }
-      return body === null ? new Response(null, init) : Response.json(body, init)
+      if (body === null) return new Response(null, init)
+      return Response.json(withMountPath(body, mountPathOf(env.incoming, basePath)), init)
     })
   }
   const methods = operations.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
@@ -115,6 +136,12 @@ function register(app: AdminApp, path: string, operations: readonly Operation[],
   app.all(pattern, () => {
     throw methodNotAllowed(allow)
   })
+}
+
+/** A page whose `next` leads on from where the client came in. */
+function withMountPath(body: object, mountPath: string): object {
+  const isPage = mountPath !== '' && 'data' in body && 'next' in body && typeof body.next === 'string'
+  return isPage ? { ...body, next: `${mountPath}${body.next}` } : body
 }
 
 /** A path without the one that the handler is mounted at; Express has taken it away itself. */

@@ -5,6 +5,8 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 export type NodeRequest = (IncomingMessage | Http2ServerRequest) & {
   readonly body?: unknown
   readonly rawBody?: unknown
+  /** The URL before Express took the mount's path off it. */
+  readonly originalUrl?: unknown
 }
 
 export type NodeResponse = ServerResponse | Http2ServerResponse

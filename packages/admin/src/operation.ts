@@ -31,7 +31,12 @@ export interface Operation {
   readonly summary: string
   readonly query?: Readonly<Record<string, QueryParameter>>
   readonly body?: SchemaName
-  readonly answer: { readonly status: Answer['status']; readonly schema: SchemaName | null }
+  readonly answer: {
+    readonly status: Answer['status']
+    readonly schema: SchemaName | null
+    /** Whether it answers 201 instead where it made something. */
+    readonly creates?: true
+  }
   /** Statuses of errors beyond those that each operation may answer with. */
   readonly errors: readonly number[]
   run(request: AdminRequest): Answer | Promise<Answer>

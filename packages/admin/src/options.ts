@@ -17,8 +17,17 @@ export interface AdminOptions {
   readonly authenticate?: Authenticate | undefined
   /** Host names under which it may be asked for, besides `localhost` and addresses. @default none */
   readonly allowedHosts?: readonly string[] | undefined
-  /** The path that it is mounted at, where the framework leaves that in the URL (Fastify and Koa do, Express does not). @default '' */
+  /**
+   * The path that it is mounted at, where the framework does not tell it: Fastify and Koa leave it in the URL, koa-mount
+   * takes it off without a trace. Express tells it. @default ''
+   */
   readonly basePath?: string | undefined
+  /**
+   * Shows consumers' keys in lists and records, not only to who creates them. Declarative tools (decK and the like)
+   * compare what is there with their file, and make a key anew that they are not shown. Whoever may read the Admin API
+   * can then act as any consumer. @default false
+   */
+  readonly showKeys?: boolean | undefined
   /** For a body to arrive, and for the store to answer: milliseconds, 1 … 600 000. @default 10_000 */
   readonly timeoutMs?: number | undefined
   /** @default console */
@@ -28,7 +37,7 @@ export interface AdminOptions {
 /** Shorter ones can be guessed. */
 const LEAST_TOKEN = 16
 
-const NAMES = ['registry', 'token', 'authenticate', 'allowedHosts', 'basePath', 'timeoutMs', 'logger']
+const NAMES = ['registry', 'token', 'authenticate', 'allowedHosts', 'basePath', 'showKeys', 'timeoutMs', 'logger']
 
 /**
  * Options, checked and complete.
@@ -43,6 +52,7 @@ export function compileOptions(options: AdminOptions, place: 'mounted' | 'listen
       throw optionError(`${name.slice(0, 100)} is not an option: known are ${NAMES.join(', ')}`)
   }
   const { registry, token, authenticate, allowedHosts = [], basePath = '', timeoutMs = 10_000, logger } = options
+  const { showKeys = false } = options
   if (typeof registry?.change !== 'function') throw optionError('registry must be what createRegistry made')
   if (token !== undefined && authenticate !== undefined) {
     throw optionError('token must be left out where authenticate is given')
@@ -53,8 +63,10 @@ export function compileOptions(options: AdminOptions, place: 'mounted' | 'listen
   if (!(Number.isFinite(timeoutMs) && timeoutMs >= 1 && timeoutMs <= 600_000)) {
     throw optionError('timeoutMs must be between 1 and 600000')
   }
+  if (typeof showKeys !== 'boolean') throw optionError('showKeys must be true or false')
   return {
     registry,
+    showKeys,
     authenticate: authenticationOf(token, authenticate),
     checkHost: createHostCheck(hostNames(allowedHosts)),
     basePath: checkedPath(basePath),

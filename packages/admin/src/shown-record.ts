@@ -5,6 +5,11 @@ export function shown(row: Row): object {
   return isOf(row, 'keyauth_credentials') ? withoutKey(row.entity) : shownWithKey(row)
 }
 
+/** How records are answered, with consumers' keys or without. */
+export function presentation(showKeys: boolean): (row: Row) => object {
+  return showKeys ? shownWithKey : shown
+}
+
 /** A record as it is answered to who made it: nobody sees a credential's key again. */
 export function shownWithKey(row: Row): object {
   if (!isOf(row, 'plugins') || row.entity.api !== null) return row.entity

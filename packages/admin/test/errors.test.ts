@@ -78,7 +78,7 @@ describe("errors have Kong's bodies", () => {
 
   test('a body of another type', async () => {
     await using admin = await withOrders()
-    const types = ['text/plain', 'multipart/form-data; boundary=x', 'application/json; charset=utf-16', 'nonsense']
+    const types = ['text/plain', 'multipart/form-data', 'application/json; charset=utf-16', 'nonsense']
     for (const type of types) {
       const { status, body } = await admin.call('POST', '/services', { text: '{}', headers: { 'content-type': type } })
       expect([status, body]).toEqual([415, { message: 'Unsupported media type' }])

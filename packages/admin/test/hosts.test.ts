@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:http2'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { type Registry, createRegistry, memoryStore } from '@canary-release/core/registry'
 import { contracted, listOf, recordOf, send } from './client.js'
 import { HOSTS, onHttp2 } from './hosts.js'
@@ -38,6 +39,21 @@ for (const host of HOSTS) {
         status: 201,
         body: { host: 'orders-v1' },
       })
+      // Where no parser of the application stands before it, curl's -F works as well.
+      const parts = new FormData()
+      parts.append('username', 'alice')
+      parts.append('tags[]', 'a')
+      const multipart = new Response(parts)
+      const sent = {
+        text: Buffer.from(await multipart.arrayBuffer()),
+        headers: { 'content-type': multipart.headers.get('content-type') ?? '' },
+      }
+      if (!(host.parses && host.name.includes('Fastify'))) {
+        expect(await call('POST', '/consumers', sent)).toMatchObject({
+          status: 201,
+          body: { username: 'alice', tags: ['a'] },
+        })
+      }
       const form = [
         'name=canary',
         'config.percentage=10',
@@ -79,6 +95,30 @@ for (const host of HOSTS) {
       expect(listOf(await call('GET', '/plugins?size=5')).data).toMatchObject([{ id }])
       expect(await call('DELETE', `/plugins/${id}`)).toMatchObject({ status: 204 })
       expect(await call('GET', '')).toMatchObject({ status: 200, body: { tagline: 'Welcome to canary-release' } })
+    })
+
+    test('`next` leads on from page to page, filters included', async () => {
+      await using app = await opened()
+      await app.registry.change('test', (draft) => {
+        for (let i = 0; i < 7; i += 1)
+          draft.create('services', { name: `s${i}`, host: 'h', tags: [i < 5 ? 'a b' : 'c'] })
+      })
+      const seen: unknown[] = []
+      const pages: string[] = []
+      for (let next: string | null = '/admin/services/?size=2&tags=a%20b'; next !== null;) {
+        pages.push(next)
+        const page = listOf(await send(app.url, 'GET', next, { headers: right }))
+        seen.push(...page.data.map(({ name }) => name))
+        next = page.next
+      }
+      expect(seen.toSorted()).toEqual(['s0', 's1', 's2', 's3', 's4'])
+      expect(pages.slice(1)).toEqual(
+        pages.slice(1).map(() => expect.stringMatching(/^\/admin\/services\?size=2&tags=a\+b&offset=/)),
+      )
+      expect(pages).toHaveLength(3)
+      const tags = await send(app.url, 'GET', '/admin/tags?size=6', { headers: right })
+      const rest = await send(app.url, 'GET', z.object({ next: z.string() }).parse(tags.body).next, { headers: right })
+      expect(rest).toMatchObject({ status: 200, body: { data: [{ tag: expect.any(String) }], next: null } })
     })
 
     test('errors have the same bodies', async () => {

@@ -86,7 +86,7 @@ function koaHosts(name: string, Create: typeof Koa): readonly Host[] {
       parses: true,
       open(options) {
         const app = new Create()
-        const admin = adminHandler(options)
+        const admin = adminHandler({ ...options, basePath: '/admin' })
         app.use(bodyParser({ jsonLimit: `${LIMIT}`, formLimit: `${LIMIT}` }))
         app.use(
           mount('/admin', async (context: Koa.Context) => {

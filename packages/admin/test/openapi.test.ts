@@ -23,7 +23,7 @@ describe('/openapi.json', () => {
     const ids = Object.values(paths).flatMap((item) => Object.values(item).map(({ operationId }) => operationId))
     expect(new Set(ids).size).toBe(ids.length)
     for (const list of ['/services', '/routes', '/consumers', '/apis', '/plugins']) {
-      expect(Object.keys(paths[list] ?? {}).sort()).toEqual(['get', 'post'])
+      expect(Object.keys(paths[list] ?? {}).sort()).toEqual(list === '/apis' ? ['get', 'post', 'put'] : ['get', 'post'])
       const record = Object.keys(paths).find((path) => new RegExp(`^${list}/\\{\\w+\\}$`).test(path))
       expect(Object.keys(paths[record ?? ''] ?? {}).sort()).toEqual(['delete', 'get', 'patch', 'put'])
     }

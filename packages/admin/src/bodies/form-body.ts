@@ -1,10 +1,14 @@
 import { type JsonSchema, allowsOnlyLists, itemsOf, propertyOf, typesOf } from '../schemas/json-schema.js'
-import { badForm } from '../refusal.js'
+import { badForm, tooManyFields } from '../refusal.js'
 
 /** A form's fields, in the order in which they came. */
 export type FormField = readonly [name: string, value: string]
 
 const MAX_DEPTH = 8
+/** How many fields a form may have. */
+export const MAX_FIELDS = 1000
+/** One more than a list may have, so that the list is refused as too long and not made. */
+const MAX_PARTS = 1001
 
 /** What was said under one name. */
 interface Said {
@@ -19,17 +23,22 @@ type Tree = Map<string, Said | Tree>
  * `config.groups[1]=a` make lists, an empty string is null, numbers and booleans are inferred where the schema has
  * them. Where it has a list, a plain value is one of its commas' parts.
  *
- * @throws {Refusal} 400 where names nest without end
+ * @throws {Refusal} 400 where names nest without end, or there are too many
  */
 export function decodeForm(fields: Iterable<FormField>, schema: JsonSchema | undefined): Record<string, unknown> {
   const tree: Tree = new Map()
-  for (const [name, value] of fields) put(tree, name, value)
+  let count = 0
+  for (const [name, value] of fields) {
+    count += 1
+    if (count > MAX_FIELDS) throw tooManyFields()
+    put(tree, name, value)
+  }
   return recordOf(tree, schema)
 }
 
 function put(tree: Tree, name: string, text: string): void {
   const [, path = name, position] = /^(.+?)\[(\d{0,9})\]$/s.exec(name) ?? []
-  const names = path.split('.')
+  const names = path.split('.', MAX_DEPTH + 1)
   if (names.length > MAX_DEPTH) throw badForm()
   const last = names.pop() ?? ''
   let at = tree
@@ -65,7 +74,7 @@ function valueOf({ values, list }: Said, expected: JsonSchema | undefined): unkn
   if (!list && texts.length === 1) {
     if (text === '' || !allowsOnlyLists(expected)) return scalarOf(text, expected)
     return listOf(
-      text.split(',').map((part) => part.trim()),
+      text.split(',', MAX_PARTS).map((part) => part.trim()),
       expected,
     )
   }

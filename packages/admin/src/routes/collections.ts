@@ -14,8 +14,8 @@ export interface Collection {
   readonly many: string
 }
 
-function top(kind: Parent['kind'] | 'plugins', one: string): Collection {
-  return { kind, path: `/${kind}`, key: one.toLowerCase(), parent: null, one, many: `${one}s` }
+function top(kind: EntityKind, one: string, segment: string = kind, key = one.toLowerCase()): Collection {
+  return { kind, path: `/${segment}`, key, parent: null, one, many: `${one}s` }
 }
 
 function nested(of: Parent['kind'], kind: EntityKind, segment: string, key: string, name: string): Collection {
@@ -30,6 +30,8 @@ export const COLLECTIONS: readonly Collection[] = [
   top('consumers', 'Consumer'),
   top('apis', 'Api'),
   top('plugins', 'Plugin'),
+  top('keyauth_credentials', 'Key', 'key-auths', 'credential'),
+  top('acls', 'Acl'),
   nested('services', 'routes', 'routes', 'route', 'Route'),
   nested('services', 'plugins', 'plugins', 'plugin', 'Plugin'),
   nested('routes', 'plugins', 'plugins', 'plugin', 'Plugin'),

@@ -1,40 +1,43 @@
 import { type Draft, type Parent, type Registry, type Row } from '@canary-release/core/registry'
 import { type Collection, COLLECTIONS } from './collections.js'
 import { SCHEMA_NAMES } from '../schemas/entity-schemas.js'
-import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from '../operation.js'
+import { listParameters, pageOf, readListQuery } from '../list-query.js'
+import { type AdminRequest, type Answer, type Operation, rowAnswer } from '../operation.js'
+import { filledPath } from '../path-template.js'
 import { notFound } from '../refusal.js'
-import { belongsTo, shown, shownWithKey } from '../shown-record.js'
+import { belongsTo, presentation, shownWithKey } from '../shown-record.js'
 
 /** The operations of Kong's Admin API, for each of its collections. */
-export function entityOperations(registry: Registry): Operation[] {
-  return COLLECTIONS.flatMap((collection) => [
-    listOperation(registry, collection),
+export function entityOperations(registry: Registry, showKeys: boolean): Operation[] {
+  const show = presentation(showKeys)
+  const upserts = COLLECTIONS.filter(isLegacy).map((collection) => upsertOperation(registry, collection))
+  const others = COLLECTIONS.flatMap((collection) => [
+    listOperation(registry, collection, show),
     createOperation(registry, collection),
-    readOperation(registry, collection),
-    changeOperation(registry, collection),
+    readOperation(registry, collection, show),
+    changeOperation(registry, collection, show),
     replaceOperation(registry, collection),
     removeOperation(registry, collection),
   ])
+  return [...upserts, ...others]
 }
 
-function listOperation(registry: Registry, collection: Collection): Operation {
+type Show = (row: Row) => object
+
+function listOperation(registry: Registry, collection: Collection, show: Show): Operation {
   const { kind, path, many } = collection
   return {
     method: 'GET',
     path,
     id: `list${many}`,
     summary: `Lists ${wordsOf(many)}.`,
-    query: { size: SIZE, offset: OFFSET },
+    query: listParameters(kind),
     answer: { status: 200, schema: `${SCHEMA_NAMES[kind]}Page` },
     errors: collection.parent === null ? [400] : [400, 404],
     run({ params, query }) {
-      const size = sizeOf(query)
-      const page = registry.list(kind, { size, offset: query.get('offset'), of: parentOf(collection, params) })
+      const page = registry.list(kind, { ...readListQuery(query), of: parentOf(collection, params) })
       if (page === null) throw notFound()
-      const data = page.rows.map(shown)
-      if (page.next === null) return { status: 200, body: { data, next: null } }
-      const next = new URLSearchParams({ offset: page.next, ...(query.has('size') ? { size: String(size) } : {}) })
-      return { status: 200, body: { data, next: `${filled(path, params)}?${next}`, offset: page.next } }
+      return { status: 200, body: pageOf(page.rows.map(show), page.next, filledPath(path, params), query) }
     },
   }
 }
@@ -58,7 +61,34 @@ function createOperation(registry: Registry, collection: Collection): Operation 
   }
 }
 
-function readOperation(registry: Registry, collection: Collection): Operation {
+/** Legacy apis are created or replaced without a name in the path. */
+function isLegacy({ kind, parent }: Collection): boolean {
+  return kind === 'apis' && parent === null
+}
+
+function upsertOperation(registry: Registry, { kind, path, one }: Collection): Operation {
+  return {
+    method: 'PUT',
+    path,
+    id: `upsert${one}`,
+    summary: `Creates ${wordsOf(one, true)}, or replaces the one with the id or name of the body.`,
+    body: `${SCHEMA_NAMES[kind]}Body`,
+    answer: { status: 200, schema: SCHEMA_NAMES[kind], creates: true },
+    errors: [400, 409, 412],
+    async run({ body, by, preconditions }) {
+      const key = body.id ?? body.name
+      const { row, status } = await registry.change(by, (draft) => {
+        const present = typeof key === 'string' ? draft.get(kind, key) : null
+        preconditions(present)
+        if (present === null) return { row: draft.create(kind, body), status: 201 } as const
+        return { row: draft.replace(kind, present.entity.id, body), status: 200 } as const
+      })
+      return rowAnswer(row, shownWithKey(row), status)
+    },
+  }
+}
+
+function readOperation(registry: Registry, collection: Collection, show: Show): Operation {
   const { kind, one } = collection
   return {
     method: 'GET',
@@ -70,12 +100,12 @@ function readOperation(registry: Registry, collection: Collection): Operation {
     run(request) {
       const row = find(registry, collection, request)
       if (row === null) throw notFound()
-      return rowAnswer(row, shown(row))
+      return rowAnswer(row, show(row))
     },
   }
 }
 
-function changeOperation(registry: Registry, collection: Collection): Operation {
+function changeOperation(registry: Registry, collection: Collection, show: Show): Operation {
   const { kind, one } = collection
   return {
     method: 'PATCH',
@@ -92,7 +122,7 @@ function changeOperation(registry: Registry, collection: Collection): Operation 
         return present === null ? null : draft.patch(kind, present.entity.id, request.body)
       })
       if (row === null) throw notFound()
-      return rowAnswer(row, shown(row))
+      return rowAnswer(row, show(row))
     },
   }
 }
@@ -176,10 +206,6 @@ function find(reader: Reader, collection: Collection, request: AdminRequest): Ro
   if (row === null || parent === undefined) return row
   const owner = reader.get(parent.kind, parent.key)
   return owner !== null && belongsTo(row, owner) ? row : null
-}
-
-function filled(path: string, params: AdminRequest['params']): string {
-  return path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(params[name] ?? ''))
 }
 
 /** `ServicePlugins` as words. */

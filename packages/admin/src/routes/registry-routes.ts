@@ -11,6 +11,9 @@ const { version: VERSION } = manifest.parse(
 /** This package's version. */
 export { VERSION }
 
+/** The version of Kong whose Admin API this is like: clients choose by it how they speak, and refuse what is none. */
+const KONG_VERSION = '3.9.0'
+
 /** What concerns the registry as a whole. */
 export function registryOperations(registry: Registry): Operation[] {
   return [
@@ -25,7 +28,10 @@ export function registryOperations(registry: Registry): Operation[] {
         status: 200,
         body: {
           tagline: 'Welcome to canary-release',
-          version: VERSION,
+          version: KONG_VERSION,
+          edition: 'community',
+          configuration: { database: 'registry', plugins: ['canary'] },
+          canary_release: { version: VERSION },
           plugins: { available_on_server: { canary: true }, enabled_in_cluster: ['canary'] },
           registry: { version: registry.version },
         },

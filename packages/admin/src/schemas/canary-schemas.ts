@@ -104,7 +104,11 @@ export const auditSchema = z.strictObject({
 
 export const informationSchema = z.strictObject({
   tagline: z.string(),
+  /** Of the Kong that answers like this. */
   version: z.string(),
+  edition: z.literal('community'),
+  configuration: z.strictObject({ database: z.string(), plugins: z.array(z.string()) }),
+  canary_release: z.strictObject({ version: z.string() }),
   plugins: z.strictObject({
     available_on_server: z.strictObject({ canary: z.literal(true) }),
     enabled_in_cluster: z.array(z.string()),

@@ -1,4 +1,4 @@
-import { type EntityKind, entitySchemas } from '@canary-release/core/registry'
+import { type EntityKind, type HarmlessValues, entitySchemas, kongFieldsOf } from '@canary-release/core/registry'
 import { type JsonSchema, inputSchema, outputSchema } from './json-schema.js'
 
 /** What the schemas of a kind are called in `/openapi.json`. */
@@ -29,6 +29,9 @@ const SHORTHANDS: { readonly [Kind in EntityKind]?: Readonly<Record<string, Json
   services: { url: { type: ['string', 'null'], description: 'Sets protocol, host, port and path.' } },
   plugins: { service_id: UUID_TEXT, route_id: UUID_TEXT, consumer_id: UUID_TEXT, api_id: UUID_TEXT },
 }
+
+/** Lists of legacy apis, which clients also write as text with commas. */
+const LISTS_AS_TEXT: ReadonlySet<string> = new Set(['hosts', 'uris', 'methods'])
 
 /** Fields that a body may leave out although a record always has them. */
 const IMPLIED: { readonly [Kind in EntityKind]?: readonly string[] } = {
@@ -74,18 +77,40 @@ function recordSchema(kind: EntityKind): JsonSchema {
 
 function bodySchema(kind: EntityKind): JsonSchema {
   const { required = [], properties = {}, ...schema } = inputSchema(entitySchemas[kind])
-  const fields = Object.entries(properties).map(([field, value]) => [field, bodyField(field, value)])
+  const fields = Object.entries(properties).map(([field, value]) => [field, bodyField(kind, field, value)])
   const optional = new Set([...STAMPED, ...(IMPLIED[kind] ?? [])])
   return {
     ...schema,
-    properties: { ...Object.fromEntries(fields), ...SHORTHANDS[kind] },
+    properties: { ...Object.fromEntries(fields), ...SHORTHANDS[kind], ...kongProperties(kind) },
     required: required.filter((field) => !optional.has(field)),
   }
 }
 
+const EMPTY: readonly JsonSchema[] = [
+  { type: 'null' },
+  { type: 'array', maxItems: 0 },
+  { type: 'object', maxProperties: 0 },
+]
+
+/** Fields of Kong's that are taken as long as they say nothing. */
+function kongProperties(kind: EntityKind): Record<string, JsonSchema> {
+  const entries = Object.entries(kongFieldsOf(kind)).map(([field, values]) => [field, kongProperty(values)] as const)
+  return Object.fromEntries(entries)
+}
+
+function kongProperty(values: HarmlessValues): JsonSchema {
+  const description = "One of Kong's, not stored here."
+  if (values === 'any') return { description }
+  return { description, anyOf: [...EMPTY, ...values.map((value) => ({ const: value }))] }
+}
+
 type Property = NonNullable<JsonSchema['properties']>[string]
 
-function bodyField(field: string, schema: Property): Property {
+function bodyField(kind: EntityKind, field: string, schema: Property): Property {
+  if (kind === 'apis' && LISTS_AS_TEXT.has(field) && typeof schema === 'object')
+    return { anyOf: [schema, { type: 'string' }] }
+  // Some versions of Kong write fractions of seconds.
+  if (field === 'created_at' || field === 'updated_at') return { type: 'number' }
   if (isRefField(field)) return refSchema(REFS[field])
   if (field !== 'config' || typeof schema === 'boolean') return schema
   const { hash, ...properties } = schema.properties ?? {}

@@ -38,7 +38,8 @@ export function openApiDocument(operations: readonly Operation[]): object {
       version: VERSION,
       description: "Canary releases as records, in the shape of Kong's Admin API.",
     },
-    servers: [{ url: '/' }],
+    // Beside this document, wherever it is mounted.
+    servers: [{ url: '.' }],
     security: [{ bearer: [] }, { kongAdminToken: [] }, {}],
     paths,
     components: {
@@ -64,7 +65,11 @@ function described({ id, path, method, summary, query = {}, body, answer, errors
       ...(errors.includes(412) ? CONDITIONS.slice(0, method === 'PUT' ? 2 : 1) : []),
     ],
     ...(body === undefined ? {} : { requestBody: requestBody(body, method === 'POST' && body === 'Move') }),
-    responses: { [answer.status]: success(answer), ...Object.fromEntries(failures) },
+    responses: {
+      [answer.status]: success(answer),
+      ...(answer.creates ? { 201: success({ ...answer, status: 201 }) } : {}),
+      ...Object.fromEntries(failures),
+    },
   }
 }
 
@@ -96,7 +101,11 @@ function requestBody(name: SchemaName, optional: boolean): object {
   const content = { schema: refTo(name) }
   return {
     required: !optional,
-    content: { 'application/json': content, 'application/x-www-form-urlencoded': content },
+    content: {
+      'application/json': content,
+      'application/x-www-form-urlencoded': content,
+      'multipart/form-data': content,
+    },
   }
 }
 
@@ -107,7 +116,17 @@ function success({ status, schema }: Operation['answer']): object {
   return { description: 'Done.', ...(one ? { headers: { ETag: etag } } : {}), ...jsonContent(schema) }
 }
 
-const UNTAGGED: ReadonlySet<SchemaName> = new Set(['Explanation', 'Guard', 'Audit', 'Information', 'Document'])
+const UNTAGGED: ReadonlySet<SchemaName> = new Set([
+  'Explanation',
+  'Guard',
+  'Audit',
+  'Information',
+  'Document',
+  'Status',
+  'EnabledPlugins',
+  'KongSchema',
+  'Valid',
+])
 
 function errorAnswer(status: number): object {
   return { description: MEANINGS[status] ?? 'An error.', ...jsonContent('Error') }

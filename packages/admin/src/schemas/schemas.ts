@@ -9,6 +9,15 @@ import {
 } from './canary-schemas.js'
 import { entityComponents, pageSchema } from './entity-schemas.js'
 import { inputSchema, outputSchema } from './json-schema.js'
+import {
+  candidateSchema,
+  emptyPageSchema,
+  enabledPluginsSchema,
+  kongSchemaSchema,
+  statusSchema,
+  tagSchema,
+  validSchema,
+} from './kong-schemas.js'
 
 const messageSchema = z.strictObject({ message: z.string(), name: z.string().optional() })
 
@@ -33,6 +42,14 @@ export const SCHEMAS = {
   Move: inputSchema(moveSchema),
   Audit: outputSchema(auditSchema),
   Information: outputSchema(informationSchema),
+  Status: outputSchema(statusSchema),
+  EnabledPlugins: outputSchema(enabledPluginsSchema),
+  Tag: outputSchema(tagSchema),
+  TagPage: pageSchema('Tag'),
+  EmptyPage: outputSchema(emptyPageSchema),
+  KongSchema: outputSchema(kongSchemaSchema),
+  Candidate: inputSchema(candidateSchema),
+  Valid: outputSchema(validSchema),
   Document: outputSchema(z.looseObject({ openapi: z.string(), paths: z.looseObject({}) })),
   ServiceOrApi: { anyOf: [{ $ref: '#/components/schemas/Service' }, { $ref: '#/components/schemas/Api' }] },
   Error: outputSchema(errorSchema),

@@ -6,14 +6,18 @@ import { givenNumber } from '../release/given-number.js'
 import type { ReleaseOptions } from '../release/options.js'
 import { aFunction, guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
 import type { Declarative } from './declarative/declarative.js'
+import { describeDifference } from './declarative/declarative-difference.js'
 import type { Registry } from './registry.js'
 import { StoredRegistry } from './stored-registry.js'
 import type { Store } from './records/store.js'
 
 export interface RegistryOptions {
   readonly store: Store
-  /** What the registry begins with where the store holds nothing yet. @default empty */
-  readonly initial?: Declarative | undefined
+  /**
+   * What the registry begins with where the store holds nothing yet. Later the store's records count: where they differ
+   * from these, a warning says how. @default empty
+   */
+  readonly initial?: Pick<Declarative, 'bodies'> | undefined
   /** Guards every release. @default false */
   readonly guard?: ReleaseOptions['guard']
   /** @default console */
@@ -27,12 +31,14 @@ export interface RegistryOptions {
 }
 
 const isStore = (value: unknown): value is Store => hasFunctions(value, ['load', 'save', 'watch', 'close'])
-const isDeclarative = (value: unknown): value is Declarative =>
+const isDeclarative = (value: unknown): value is Pick<Declarative, 'bodies'> =>
   typeof value === 'object' && value !== null && 'bodies' in value && Array.isArray(value.bodies)
 
 const optionsSchema = z.strictObject({
   store: z.custom<Store>(isStore, { error: 'must be a store: memoryStore(), fileStore(path) or one of your own' }),
-  initial: z.custom<Declarative>(isDeclarative, { error: 'must be what parseDeclarative made' }).optional(),
+  initial: z
+    .custom<Pick<Declarative, 'bodies'>>(isDeclarative, { error: 'must be what parseDeclarative made' })
+    .optional(),
   guard: guardSchema,
   logger: loggerSchema.default(() => console),
   onError: aFunction<(error: unknown) => void>().optional(),
@@ -54,6 +60,7 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
   const registry = new StoredRegistry(store, { guard, logger, onError, clock, random: given.random }, report)
   try {
     const present = await registry.open()
+    if (present && initial !== undefined) warnOfDifference(registry, initial, logger)
     if (!present && initial !== undefined) {
       await registry.change('initial', (draft) => {
         // Another process that began at the same time may have been faster.
@@ -76,4 +83,14 @@ function once(report: (error: unknown) => void): (kind: string, error: unknown) 
     told = true
     report(error)
   }
+}
+
+/** A file that was changed after the first start would be ignored without a word. */
+function warnOfDifference(registry: Registry, initial: Pick<Declarative, 'bodies'>, logger: Logger): void {
+  const difference = describeDifference(registry.snapshot().rows, initial)
+  if (difference === null) return
+  logger.warn(
+    `canary registry: the store already holds records, so \`initial\` is not taken, and it differs from them (${difference}). ` +
+      'Make the change through the Admin API or registry.change, or start with an empty store to take the file as it is.',
+  )
 }

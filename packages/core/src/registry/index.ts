@@ -1,8 +1,11 @@
-export { type Declarative, type DeclarativeOptions, parseDeclarative } from './declarative/declarative.js'
+export { type Declarative, type DeclarativeOptions, type Skipped, parseDeclarative } from './declarative/declarative.js'
 export { type ExportOptions, exportDeclarative } from './declarative/declarative-export.js'
 export { withoutKey } from './records/audit.js'
 export type { Draft, Parent } from './change/draft.js'
+export { validateEntity } from './change/validation.js'
 export * from './entities/entities.js'
+export { FILTERS } from './entities/filters.js'
+export { type HarmlessValues, kongFieldsOf } from './entities/kong-fields.js'
 export { type CanaryConfig, canaryConfigSchema } from './entities/plugin-schema.js'
 export type { KnownConsumer, Mount, MountScope, Place, Resolution } from './live/mount.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
@@ -22,4 +25,10 @@ export {
   type StoredState,
   isOf,
 } from './records/store.js'
-export { type FieldMessages, type Violation, ViolationError, schemaViolation } from './entities/violation.js'
+export {
+  type FieldMessages,
+  type Violation,
+  ViolationError,
+  invalidOptions,
+  schemaViolation,
+} from './entities/violation.js'

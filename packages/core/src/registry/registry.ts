@@ -14,6 +14,10 @@ export interface ListQuery {
   readonly offset?: string | null | undefined
   /** Only those that belong to this one: routes and plugins of a service, credentials of a consumer … */
   readonly of?: Parent | undefined
+  /** Only those with all of these tags, or with any of them. */
+  readonly tags?: { readonly all: readonly string[] } | { readonly any: readonly string[] } | undefined
+  /** Only those whose fields are these, as texts: `{ name: 'orders' }`, `{ service_id: '…' }`. `FILTERS` names them. */
+  readonly where?: Readonly<Record<string, string>> | undefined
 }
 
 /** A page of a list, in the order of ids. */
@@ -39,12 +43,14 @@ export interface RegistryChange {
 export interface Registry {
   /** Grows with each change. */
   readonly version: number
+  /** Whether the store could be read or written when that was last tried. */
+  readonly storeReachable: boolean
   /** By id or name; `null` where there is none. */
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
   /**
    * One page; `null` where `of` is unknown.
    *
-   * @throws {ViolationError} for a size or offset that is none
+   * @throws {ViolationError} for a size, an offset or a filter that is none
    */
   list<Kind extends EntityKind>(kind: Kind, query?: ListQuery): Page<Kind> | null
   /**

@@ -34,6 +34,7 @@ export class StoredRegistry implements Registry {
   readonly #report: (error: unknown) => void
   #unwatch: () => void = () => undefined
   #closed = false
+  #reachable = true
 
   constructor(store: Store, defaults: ReleaseDefaults, report: (error: unknown) => void) {
     this.#store = store
@@ -53,6 +54,10 @@ export class StoredRegistry implements Registry {
 
   get version(): number {
     return this.#state.version
+  }
+
+  get storeReachable(): boolean {
+    return this.#reachable
   }
 
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
@@ -164,8 +169,11 @@ export class StoredRegistry implements Registry {
 
   async #save(commit: Commit): Promise<'saved' | 'conflict'> {
     try {
-      return await this.#store.save(commit, this.#state.version)
+      const result = await this.#store.save(commit, this.#state.version)
+      this.#reachable = true
+      return result
     } catch (error) {
+      this.#reachable = false
       throw storeError(error, 'written')
     }
   }
@@ -174,7 +182,9 @@ export class StoredRegistry implements Registry {
     let state: StoredState | null
     try {
       state = await this.#store.load()
+      this.#reachable = true
     } catch (error) {
+      this.#reachable = false
       throw storeError(error, 'read')
     }
     if (state !== null && state.version !== this.version) this.#replace(state)
@@ -183,6 +193,7 @@ export class StoredRegistry implements Registry {
 
   async #heard(event: StoreEvent): Promise<void> {
     if (this.#closed) return
+    this.#reachable = event.kind !== 'error'
     try {
       if (event.kind === 'error') throw event.error
       if (event.kind === 'state') {

@@ -65,6 +65,60 @@ describe('a declarative file', () => {
     expect(second.get('plugins', 'orders-canary')).toBeNull()
   })
 
+  it('is compared with what the store holds, and a warning says how they differ and what to do', async () => {
+    const store = { ...memoryStore(), close: async () => undefined }
+    const warned: string[] = []
+    const logger = { info() {}, error() {}, warn: (message: string) => void warned.push(message) }
+    await using first = await testRegistry({ store, initial: parseDeclarative(YAML), logger })
+    await using same = await testRegistry({ store, initial: parseDeclarative(YAML), logger })
+    expect([first.version, same.version, warned]).toEqual([1, 1, []])
+    const changed = YAML.replace('percentage: 10\n', 'percentage: 20\n')
+      .replace('key: alice-key', 'key: other-key')
+      .replace('username: alice', 'username: bob')
+      .replace('consumer: alice', 'consumer: bob')
+    await using second = await testRegistry({ store, initial: parseDeclarative(changed), logger })
+    expect(second.release('orders-canary')?.status().percentage).toBe(10)
+    expect(warned).toEqual([
+      expect.stringMatching(
+        /^canary registry: the store already holds records, so `initial` is not taken, and it differs from them \(1 differ: plugins orders-canary \(config\.percentage\); 4 are only in the file: consumers bob, .*; 4 are only in the store: consumers alice, .*\)\. Make the change through the Admin API/,
+      ),
+    ])
+    expect(warned[0]).not.toMatch(/alice-key|other-key/)
+  })
+
+  it('is not said to differ by what it leaves to the moment of creation', async () => {
+    const store = { ...memoryStore(), close: async () => undefined }
+    const warned: string[] = []
+    const logger = { info() {}, error() {}, warn: (message: string) => void warned.push(message) }
+    const text = `_format_version: "3.0"
+consumers: [{ username: alice, keyauth_credentials: [{ tags: [generated] }] }]
+plugins: [{ name: canary, instance_name: ramp, config: { upstream_uri: /b, duration: 60 } }]`
+    await using first = await testRegistry({ store, initial: parseDeclarative(text), logger })
+    first.clock.seconds += 1000
+    await using second = await testRegistry({ store, initial: parseDeclarative(text), logger, clock: first.clock })
+    await second.change('ops', (draft) => draft.patch('plugins', 'ramp', { config: { duration: 90 } }))
+    expect(warned).toEqual([])
+    await using third = await testRegistry({ store, initial: parseDeclarative(text), logger })
+    expect([third.version, warned.length]).toEqual([2, 1])
+    expect(warned[0]).toContain('plugins ramp (config.duration)')
+  })
+
+  it('may use one small anchor for hundreds of records, and merge it', () => {
+    const services = Array.from({ length: 300 }, (_, i) => `- { name: s${i}, <<: *all, retries: 2 }`).join('\n')
+    const text = `_format_version: "3.0"\nx-all: &all { url: "http://a", retries: 1, tags: [a] }\nservices:\n${services}`
+    const { bodies } = parseDeclarative(text)
+    expect([bodies.length, bodies[299]?.body]).toMatchObject([300, { name: 's299', retries: 2, tags: ['a'] }])
+  })
+
+  it('lists 20 of its faults, and counts them all', () => {
+    const keys = Array.from({ length: 30_000 }, (_, i) => `k${i}: 1\n`).join('')
+    expect(() => parseDeclarative(`_format_version: "3.0"\n${keys}`)).toThrow(
+      wrong(
+        /^declarative file, 30000 faults:\n {2}line 2, column 5: k0: unknown field\n(?:.*\n){19} {2}… and 29980 more$/,
+      ),
+    )
+  })
+
   it('is read once where two processes begin at the same time', async () => {
     const initial = parseDeclarative(YAML)
     const store = { ...memoryStore(), close: async () => undefined }
@@ -100,7 +154,12 @@ upstreams:
     expect(() => parseDeclarative(others.replace(/upstreams:\n.*\n/, ''))).toThrow(
       wrong(/line 31, column 11: .*plugin 'rate-limiting' not enabled/),
     )
-    expect(parseDeclarative(others, { otherPlugins: 'skip' })).toEqual(parseDeclarative(YAML))
+    const { bodies, skipped } = parseDeclarative(others, { otherPlugins: 'skip' })
+    expect(bodies).toEqual(parseDeclarative(YAML).bodies)
+    expect(skipped).toEqual([
+      { line: 31, path: 'plugins.1.name', reason: expect.stringContaining("plugin 'rate-limiting' not enabled") },
+      { line: 34, path: 'upstreams.0', reason: 'upstreams are not taken' },
+    ])
   })
 
   for (const [what, text, message] of [
@@ -158,7 +217,31 @@ upstreams:
       '_format_version: "3.0"\nservices:\n  - url: nonsense',
       /line 3, column 10: .*missing host in url/,
     ],
-    ['is larger than 32 MB', ' '.repeat(32 * 1024 * 1024 + 1), /line 1, column 1: longer than 33554432 characters/],
+    ['is larger than 4 MB', ' '.repeat(4 * 1024 * 1024 + 1), /line 1, column 1: longer than 4194304 characters/],
+    ['has too many values, in YAML', `services: [${'1,'.repeat(50_000)}]`, /line 1, column 1: more than 50000 values/],
+    ['has too many lines, in YAML', 'a: 1\n'.repeat(50_001), /more than 50000 values/],
+    ['has too many values, in JSON', `{"services":[${'1,'.repeat(100_000)}1]}`, /more than 100000 values/],
+    [
+      'has too many records',
+      JSON.stringify({ _format_version: '3.0', services: Array.from({ length: 10_001 }, () => ({ host: 'a' })) }),
+      /more than 10000 records/,
+    ],
+    ['is a string without end, in JSON', `{"a":"${'x'.repeat(4_000_000)}`, /expected a value/],
+    [
+      'is nested deep, in YAML',
+      `_format_version: "3.0"\n_ignore: ${'['.repeat(150)}${']'.repeat(150)}`,
+      /nested deeper than 100/,
+    ],
+    [
+      'holds itself',
+      '_format_version: "3.0"\n_ignore: &a [*a]',
+      /line 2, column 14: an alias within what it stands for/,
+    ],
+    [
+      'has too many aliases',
+      `_format_version: "3.0"\nx-a: &a 1\nx-b: [${'*a,'.repeat(1001)}]`,
+      /more than 1000 aliases/,
+    ],
     [
       'goes on after its end, in JSON',
       '{"_format_version": "3.0"}\n{}',

@@ -13,7 +13,7 @@ export interface Referring {
 }
 
 /** Stands for an entity that is not there, so that the other fields are checked too. */
-const NOBODY = '00000000-0000-0000-0000-000000000000'
+export const NOBODY = '00000000-0000-0000-0000-000000000000'
 
 /** Replaces references by name (`{"name":"orders"}`, `{"username":"alice"}`) by ids, and the parent's field by the parent. */
 export function resolveReferences(tables: Tables, kind: EntityKind, body: Body, parent: Parent | undefined): Referring {

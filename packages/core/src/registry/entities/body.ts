@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { type EntityKind, type EntityOf, entitySchemas } from './entities.js'
+import { MAX_LIST } from './fields.js'
+import { saysNothing, unknownField } from './kong-fields.js'
 import { checkParts, defaultPort, partsOf } from './location.js'
 import { type FieldMessages, schemaViolation } from './violation.js'
 
@@ -25,16 +27,44 @@ const LEGACY_HASHES: ReadonlyMap<unknown, string> = new Map([
 ])
 
 /**
- * A body with old names and shorthands put right: `service_id`, `url`, `whitelist` …
+ * A body with old names and shorthands put right: `service_id`, `url`, `whitelist` … Fields of Kong's that say nothing
+ * are left out.
  *
  * @throws {ViolationError} where a shorthand cannot be read
  */
 export function normalise(kind: EntityKind, body: unknown): Body {
   if (!isBody(body)) throw schemaViolation({ '@entity': ['expected a record'] })
-  if (kind === 'services') return withParts(body)
-  if (kind !== 'plugins') return { ...body }
-  checkName(body)
-  return withNewNames(body)
+  const known = withKnownFields(kind, body)
+  if (kind === 'services') return withParts(known)
+  if (kind === 'apis') return withLists(known)
+  if (kind !== 'plugins') return known
+  checkName(known)
+  return withNewNames(known)
+}
+
+function withKnownFields(kind: EntityKind, body: Body): Body {
+  const known: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(body)) {
+    if (!saysNothing(kind, name, value)) define(known, name, wholeSeconds(name, value))
+  }
+  return known
+}
+
+/** Some versions of Kong write fractions of seconds. */
+function wholeSeconds(name: string, value: unknown): unknown {
+  const isTime = (name === 'created_at' || name === 'updated_at') && Number.isFinite(value)
+  return isTime ? Math.floor(Number(value)) : value
+}
+
+const API_LISTS: ReadonlySet<string> = new Set(['hosts', 'uris', 'methods'])
+
+/** Clients of legacy apis write lists as text, with commas. */
+function withLists(body: Body): Body {
+  const entries = Object.entries(body).map(([name, value]) => {
+    const isText = API_LISTS.has(name) && typeof value === 'string'
+    return [name, isText ? value.split(',', MAX_LIST + 1).map((part) => part.trim()) : value] as const
+  })
+  return Object.fromEntries(entries)
 }
 
 /** The config of another plugin means nothing here, so nothing else is said of it. */
@@ -83,7 +113,7 @@ export function parseEntity<Kind extends EntityKind>(kind: Kind, fields: Body): 
   const wrong: Messages = crossChecks(kind, given)
   const schema: z.ZodType<EntityOf<Kind>> = schemaOf(kind)
   const result = schema.safeParse(given)
-  if (!result.success) for (const issue of result.error.issues) addIssue(wrong, issue)
+  if (!result.success) for (const issue of result.error.issues) addIssue(kind, wrong, issue)
   if (!result.success || Object.keys(wrong).length > 0) throw schemaViolation(wrong)
   const entity = result.data
   const where = checkWhere(entity)
@@ -151,9 +181,12 @@ function checkWhere(entity: EntityOf<EntityKind>): FieldMessages {
   return Object.keys(checkParts(parts)).length === 0 ? {} : { upstream_url: 'invalid value' }
 }
 
-function addIssue(wrong: Messages, issue: z.core.$ZodIssue): void {
+function addIssue(kind: EntityKind, wrong: Messages, issue: z.core.$ZodIssue): void {
   if (issue.code !== 'unrecognized_keys') return addMessage(wrong, issue.path, issue.message)
-  for (const key of issue.keys) addMessage(wrong, [...issue.path, key], 'unknown field')
+  for (const key of issue.keys) {
+    const message = issue.path.length === 0 ? unknownField(kind, key) : 'unknown field'
+    addMessage(wrong, [...issue.path, key], message)
+  }
 }
 
 /** Sets a message at its place; the first one there stays. List elements are counted from 1, as in Kong. */

@@ -36,8 +36,11 @@ export function oneOf<const Values extends readonly string[]>(values: Values) {
   return z.enum(values, says(`expected one of: ${values.join(', ')}`))
 }
 
+/** How many elements a list may have. */
+export const MAX_LIST = 1000
+
 export function listOf<Schema extends z.ZodType>(schema: Schema) {
-  return z.array(schema, says('expected an array')).max(1000, { error: 'length must be at most 1000' })
+  return z.array(schema, says('expected an array')).max(MAX_LIST, { error: `length must be at most ${MAX_LIST}` })
 }
 
 /** May be missing: null then. */

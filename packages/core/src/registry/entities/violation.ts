@@ -5,14 +5,15 @@ export interface FieldMessages {
 
 /** Why a change was refused: the body that Kong answers with. */
 export interface Violation {
-  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size. */
-  readonly code: 2 | 4 | 5 | 7 | 10
+  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list. */
+  readonly code: 2 | 4 | 5 | 7 | 10 | 11
   readonly name:
     | 'schema violation'
     | 'foreign key violation'
     | 'unique constraint violation'
     | 'invalid offset'
     | 'invalid size'
+    | 'invalid options'
   readonly message: string
   readonly fields: FieldMessages
 }
@@ -28,16 +29,50 @@ export class ViolationError extends Error {
   }
 }
 
-/** The error of fields that do not fit their schema: `2 schema violations (a: …; b.c: …)`, sorted by name. */
+/** How many messages an error lists: a hostile body must not make an answer many times its own length. */
+const MAX_LISTED = 20
+
+/**
+ * The error of fields that do not fit their schema: `2 schema violations (a: …; b.c: …)`, sorted by name. The first 20
+ * are listed, all are counted.
+ */
 export function schemaViolation(fields: FieldMessages): ViolationError {
   const messages = messagesOf(fields, '')
   const count = messages.length === 1 ? 'schema violation' : `${messages.length} schema violations`
+  const more = messages.length - MAX_LISTED
+  const listed = messages.slice(0, MAX_LISTED).join('; ')
   return new ViolationError({
     code: 2,
     name: 'schema violation',
-    message: `${count} (${messages.join('; ')})`,
-    fields,
+    message: `${count} (${listed}${more > 0 ? `; and ${more} more` : ''})`,
+    fields: more > 0 ? firstOf(fields, { left: MAX_LISTED }) : fields,
   })
+}
+
+/** The fields of the first messages, in the order in which they are listed. */
+function firstOf(fields: FieldMessages, budget: { left: number }): FieldMessages {
+  const kept: [string, FieldMessages[string]][] = []
+  for (const name of Object.keys(fields).toSorted()) {
+    if (budget.left <= 0) break
+    const message = fields[name] ?? null
+    if (isNested(message)) kept.push([name, firstOf(message, budget)])
+    else if (Array.isArray(message)) {
+      const some = message.slice(0, budget.left)
+      budget.left -= some.length
+      kept.push([name, some])
+    } else {
+      budget.left -= 1
+      kept.push([name, message])
+    }
+  }
+  return Object.fromEntries(kept)
+}
+
+/** The error of a list's filters and parameters that are none. */
+export function invalidOptions(fields: Readonly<Record<string, string>>): ViolationError {
+  const messages = messagesOf(fields, '').slice(0, MAX_LISTED)
+  const count = messages.length === 1 ? 'invalid option' : `${messages.length} invalid options`
+  return new ViolationError({ code: 11, name: 'invalid options', message: `${count} (${messages.join('; ')})`, fields })
 }
 
 function messagesOf(fields: FieldMessages, prefix: string): string[] {

@@ -8,6 +8,7 @@ import type { ReleaseDefaults } from '../records/record-release.js'
 import { SortedIds } from '../records/sorted-ids.js'
 import type { AuditEntry, Commit, Row, RowChange, StoredState } from '../records/store.js'
 import { Tables } from '../records/tables.js'
+import { TagIndex } from '../records/tag-index.js'
 
 type IdsByKind = { readonly [Kind in EntityKind]: SortedIds }
 
@@ -18,6 +19,7 @@ type IdsByKind = { readonly [Kind in EntityKind]: SortedIds }
 export class RegistryState {
   readonly tables = new Tables()
   readonly consumers = new KnownConsumers()
+  readonly tags = new TagIndex()
   readonly live: LiveReleases
   readonly ids: IdsByKind = {
     services: new SortedIds(),
@@ -91,6 +93,7 @@ export class RegistryState {
   #index(kind: EntityKind, id: string, before: Row | null, after: Row | null): void {
     this.consumers.apply(before, after)
     this.live.apply(before, after, this.tables)
+    this.tags.apply(kind, id, before, after)
     if (before === null && after !== null) this.ids[kind].add(id)
     else if (before !== null && after === null) this.ids[kind].delete(id)
   }
