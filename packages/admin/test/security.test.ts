@@ -393,7 +393,7 @@ describe('options', () => {
       [{ token, registry: {} }, 'admin: registry must be what createRegistry made'],
       [
         { tokn: 'a' },
-        'admin: tokn is not an option: known are registry, token, authenticate, allowedHosts, basePath, timeoutMs, logger',
+        'admin: tokn is not an option: known are registry, token, authenticate, allowedHosts, basePath, showKeys, timeoutMs, logger',
       ],
     ]
     for (const [options, message] of wrong) {
