@@ -297,7 +297,7 @@ describe('options', () => {
       [{ registry: {} }, 'admin: registry must be what createRegistry made'],
       [
         { tokn: 'a' },
-        'admin: tokn is not an option: known are registry, token, authenticate, allowedHosts, basePath, timeoutMs, logger',
+        'admin: tokn is not an option: known are registry, token, authenticate, allowedHosts, basePath, showKeys, timeoutMs, logger',
       ],
     ]
     for (const [options, message] of wrong) {
