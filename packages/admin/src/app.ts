@@ -56,13 +56,16 @@ export type AdminApp = Hono<Env>
 export function createApp(options: AppOptions): AdminApp {
   const { authenticate, checkHost, basePath, timeoutMs, logger } = options
   const app = new Hono<Env>({ getPath: (request) => pathBelow(basePath, getPathNoStrict(request)) })
+  let requests = 0
   app.use(async (context, next) => {
+    requests += 1
     const { incoming } = context.env
     checkHost(new URL(context.req.url), incoming.headers)
     context.set('by', await within(timeoutMs, authenticate(incoming), 'The authentication did not answer'))
     await next()
   })
-  for (const [path, operations] of byPath(operationsOf(options))) register(app, path, operations, options)
+  for (const [path, operations] of byPath(operationsOf(options, () => requests)))
+    register(app, path, operations, options)
   app.notFound(() => answerTo(notFound(), logger))
   app.onError((error) => answerTo(error, logger))
   return app
@@ -74,13 +77,13 @@ export function answerTo(error: unknown, logger: Logger): Response {
   return Response.json(body, { status, headers: { ...SECURITY_HEADERS, ...headers } })
 }
 
-function operationsOf({ registry, showKeys }: AppOptions): readonly Operation[] {
+function operationsOf({ registry, showKeys }: AppOptions, answered: () => number): readonly Operation[] {
   // Paths whose last part is a word come before those where it is a record's name.
   const operations: Operation[] = [
     ...registryOperations(registry),
     ...schemaOperations(),
     ...tagOperations(registry),
-    ...kongOperations(registry),
+    ...kongOperations(registry, answered),
     ...ownerOperations(registry),
     ...entityOperations(registry, showKeys),
     ...canaryOperations(registry),
