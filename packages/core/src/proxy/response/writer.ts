@@ -40,8 +40,11 @@ export abstract class ResponseWriter {
   }
 
   protected sendEarlyHints(raw: RawHeaders): void {
+    const { request, response } = this.attempt
+    // RFC 9110 15.2: a client of HTTP/1.0 would take it for the answer.
+    if (request.httpVersionMajor === 1 && request.httpVersionMinor === 0) return
     this.#hints += 1
-    if (this.#hints <= MOST_HINTS) writeEarlyHints(this.attempt.response, raw)
+    if (this.#hints <= MOST_HINTS) writeEarlyHints(response, raw)
   }
 
   protected sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {

@@ -72,7 +72,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.phase = 'head'
     this.#mayBeStale = connection.uses > 0
     connection.uses += 1
-    connection.awaitsHead = true
+    connection.filter?.expectAnswer()
     if (this.#relay === null) this.#wait('upstream', this.attempt.settings.headersTimeoutMs)
   }
 
@@ -85,7 +85,6 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
 
   onResponseStarted(): void {
     this.#mayBeStale = false
-    if (this.#connection !== null) this.#connection.awaitsHead = false
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
