@@ -6,6 +6,7 @@ import { bodies } from './conformance/bodies.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { limits } from './conformance/limits.js'
+import { pipelines } from './conformance/pipelines.js'
 import { type Stage, createStage } from './conformance/stage.js'
 
 // What forwarding promises holds through http-proxy as well: the same behaviours, its Forwarder in the place of the own.
@@ -22,6 +23,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('sends bodies again', () => void bodies(through))
     describe('answers', () => void answers(through))
     describe('keeps its limits', () => void limits(through))
+    describe('takes pipelines', () => void pipelines(through))
   })
 }
 

@@ -6,6 +6,7 @@ import { decisions } from './conformance/decisions.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { limits } from './conformance/limits.js'
+import { pipelines } from './conformance/pipelines.js'
 import { registry } from './conformance/registry.js'
 import { createStage } from './conformance/stage.js'
 
@@ -20,6 +21,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('sends bodies again', () => void bodies(stage))
     describe('answers', () => void answers(stage))
     describe('keeps its limits', () => void limits(stage))
+    describe('takes pipelines', () => void pipelines(stage))
     describe('follows a registry', () => void registry(stage))
   })
 }

@@ -1,12 +1,15 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
-import { isGone } from '../proxy/response/client-connection.js'
+import { hasLeft, onQueueClose } from '../proxy/response/client-close.js'
 import type { RawResponse } from '../node-http.js'
 import type { Release } from '../release/release.js'
 
 /** Records how a request ended that the application itself answers: by the response's status, when it is over. */
 export function observeResponse(release: Release, decision: Decision, response: RawResponse, startedAt: number): void {
-  const over = () =>
+  let leaveQueue: (() => void) | null = null
+  const over = () => {
+    response.off('close', over)
+    leaveQueue?.()
     release.record({
       decision,
       status: response.headersSent ? response.statusCode : null,
@@ -14,7 +17,9 @@ export function observeResponse(release: Release, decision: Decision, response: 
       error: null,
       aborted: !response.writableFinished,
     })
+  }
   // The client may have left while the application was still asking who it is.
-  if (isGone(response)) over()
-  else response.once('close', over)
+  if (hasLeft(response)) return over()
+  response.on('close', over)
+  leaveQueue = onQueueClose(response, over)
 }

@@ -1,4 +1,5 @@
 import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
+import { hasLeft, onQueueClose } from './client-close.js'
 import type { Attempt } from '../forwarder.js'
 import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
 
@@ -19,6 +20,7 @@ export abstract class ResponseWriter {
   #held: Buffer | null = null
   #drains = false
   #hints = 0
+  #leaveQueue: (() => void) | null = null
 
   constructor(attempt: Attempt) {
     this.attempt = attempt
@@ -34,8 +36,9 @@ export abstract class ResponseWriter {
   /** False where the client has gone already. */
   protected openResponse(): boolean {
     const { response } = this.attempt
-    if (isGone(response)) return false
+    if (hasLeft(response)) return false
     response.on('close', this.#onClose)
+    this.#leaveQueue = onQueueClose(response, this.#onClose)
     return true
   }
 
@@ -90,6 +93,7 @@ export abstract class ResponseWriter {
   protected releaseResponse(): void {
     const { response } = this.attempt
     response.off('close', this.#onClose)
+    this.#leaveQueue?.()
     if (this.#drains) response.off('drain', this.#onDrain)
   }
 
