@@ -3,6 +3,7 @@ import ProxyServer from 'http-proxy'
 import { afterAll, describe, expect } from 'vitest'
 import { answers } from './conformance/answers.js'
 import { bodies } from './conformance/bodies.js'
+import { earlyAnswers } from './conformance/early-answers.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { limits } from './conformance/limits.js'
@@ -21,6 +22,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     const through = throughHttpProxy(stage, server)
     describe('forwards', () => void forwarding(through))
     describe('sends bodies again', () => void bodies(through))
+    describe('hears early answers', () => void earlyAnswers(through))
     describe('answers', () => void answers(through))
     describe('keeps its limits', () => void limits(through))
     describe('takes pipelines', () => void pipelines(through))

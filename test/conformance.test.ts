@@ -3,6 +3,7 @@ import { answers } from './conformance/answers.js'
 import { bodies } from './conformance/bodies.js'
 import { callers } from './conformance/callers.js'
 import { decisions } from './conformance/decisions.js'
+import { earlyAnswers } from './conformance/early-answers.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { limits } from './conformance/limits.js'
@@ -19,6 +20,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('knows its callers', () => void callers(stage))
     describe('forwards', () => void forwarding(stage))
     describe('sends bodies again', () => void bodies(stage))
+    describe('hears early answers', () => void earlyAnswers(stage))
     describe('answers', () => void answers(stage))
     describe('keeps its limits', () => void limits(stage))
     describe('takes pipelines', () => void pipelines(stage))

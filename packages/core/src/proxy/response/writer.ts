@@ -1,6 +1,8 @@
+import { IncomingMessage } from 'node:http'
 import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
 import { hasLeft, onQueueClose } from './client-close.js'
 import type { Attempt } from '../forwarder.js'
+import { closeLingering } from './lingering-close.js'
 import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
 
 // A body of this size or less leaves in one write with its head, where it comes in one piece.
@@ -103,9 +105,11 @@ export abstract class ResponseWriter {
 
   /** Reads what is left of a request whose answer does not wait for it, and closes the connection after that. */
   protected dropRequest(): void {
-    closeAfter(this.attempt.response)
+    const { request, response } = this.attempt
+    closeAfter(response)
     // Unread, it would make the system reset the connection, and the client lose the answer.
-    this.attempt.request.resume()
+    request.resume()
+    if (request instanceof IncomingMessage) closeLingering(request)
   }
 
   /** Sends what waited for more to come in the same packet. */
