@@ -3,10 +3,12 @@ import ProxyServer from 'http-proxy'
 import { afterAll, describe, expect } from 'vitest'
 import { answers } from './conformance/answers.js'
 import { bodies } from './conformance/bodies.js'
+import { earlyAnswers } from './conformance/early-answers.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { hosts } from './conformance/hosts.js'
 import { limits } from './conformance/limits.js'
+import { pipelines } from './conformance/pipelines.js'
 import { type Stage, createStage } from './conformance/stage.js'
 
 // What forwarding promises holds through http-proxy as well: the same behaviours, its Forwarder in the place of the own.
@@ -22,8 +24,10 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('forwards', () => void forwarding(through))
     describe('reads hosts', () => void hosts(through))
     describe('sends bodies again', () => void bodies(through))
+    describe('hears early answers', () => void earlyAnswers(through))
     describe('answers', () => void answers(through))
     describe('keeps its limits', () => void limits(through))
+    describe('takes pipelines', () => void pipelines(through))
   })
 }
 

@@ -3,10 +3,12 @@ import { answers } from './conformance/answers.js'
 import { bodies } from './conformance/bodies.js'
 import { callers } from './conformance/callers.js'
 import { decisions } from './conformance/decisions.js'
+import { earlyAnswers } from './conformance/early-answers.js'
 import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { hosts } from './conformance/hosts.js'
 import { limits } from './conformance/limits.js'
+import { pipelines } from './conformance/pipelines.js'
 import { registry } from './conformance/registry.js'
 import { createStage } from './conformance/stage.js'
 
@@ -20,8 +22,10 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('forwards', () => void forwarding(stage))
     describe('reads hosts', () => void hosts(stage))
     describe('sends bodies again', () => void bodies(stage))
+    describe('hears early answers', () => void earlyAnswers(stage))
     describe('answers', () => void answers(stage))
     describe('keeps its limits', () => void limits(stage))
+    describe('takes pipelines', () => void pipelines(stage))
     describe('follows a registry', () => void registry(stage))
   })
 }

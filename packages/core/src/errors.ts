@@ -14,6 +14,8 @@ const STATUS_OF = {
   ERR_CANARY_UPSTREAM_CONNECT: 502,
   /** The upstream broke off, or answered nonsense, before the head of its response was whole. */
   ERR_CANARY_UPSTREAM_RESPONSE: 502,
+  /** The connection to the upstream broke while the request's body was sent, and no answer had come. */
+  ERR_CANARY_UPLOAD: 502,
   /** The upstream did not accept a connection, or did not answer, in time. */
   ERR_CANARY_UPSTREAM_TIMEOUT: 504,
   /** All connections to the upstream are taken and the queue is full. */

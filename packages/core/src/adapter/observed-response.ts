@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
-import { isGone } from '../proxy/response/client-connection.js'
+import { hasLeft } from '../proxy/response/client-connection.js'
 import type { RawResponse } from '../node-http.js'
 import { captureContext } from '../request-context.js'
 import type { Release } from '../release/release.js'
@@ -16,7 +16,7 @@ export function observeResponse(release: Release, decision: Decision, response: 
       aborted: !response.writableFinished,
     })
   // The client may have left while the application was still asking who it is.
-  if (isGone(response)) return over()
+  if (hasLeft(response)) return over()
   // Where the client leaves, its connection tells of that, in no request's context.
   const context = captureContext()
   response.once('close', () => {

@@ -1,7 +1,7 @@
 import { CanaryError } from '../errors.js'
 import { hookError } from '../hook.js'
 import type { Attempt } from './forwarder.js'
-import { isGone } from './response/client-connection.js'
+import { hasLeft } from './response/client-connection.js'
 import { Tunnels } from './upgrade/tunnel.js'
 import { closedError, duration } from './upstream-error.js'
 
@@ -35,10 +35,10 @@ export class AwaitedHooks {
     // A reset while nobody else listens must not be an uncaught error.
     attempt.upgrade?.socket.on('error', ignore)
     hooked.then(
-      (headers) => end(hasLeft(attempt) ? null : this.#closed ? closedError() : headers),
+      (headers) => end(isOver(attempt) ? null : this.#closed ? closedError() : headers),
       (error: unknown) => end(error instanceof CanaryError ? error : hookError('onRequestHeaders failed', error)),
     )
-    if (hasLeft(attempt)) left()
+    if (isOver(attempt)) left()
     else if (this.#closed) close()
   }
 
@@ -49,10 +49,8 @@ export class AwaitedHooks {
   }
 }
 
-/** The response to a request that is queued behind another on its connection is not told that the socket closes. */
-function hasLeft({ request, response, upgrade }: Attempt): boolean {
-  if (upgrade !== null) return upgrade.socket.destroyed
-  return isGone(response) || (request.httpVersionMajor < 2 && request.socket.destroyed)
+function isOver({ response, upgrade }: Attempt): boolean {
+  return upgrade === null ? hasLeft(response) : upgrade.socket.destroyed
 }
 
 function ignore(): void {}

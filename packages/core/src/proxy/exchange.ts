@@ -1,8 +1,13 @@
+import type { Socket } from 'node:net'
 import { CanaryError } from '../errors.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
 import type { RawHeaders } from './response/headers.js'
 import { ResponseWriter } from './response/writer.js'
+import { type Upload, isWriting } from './kept-write-errors.js'
 import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
+
+/** Milliseconds that an upstream gets for the rest of its answer, once it takes no more of the request. */
+const ANSWER_MS = 1000
 
 /** Told by a relay who must act next; `null` once the body is whole. */
 export interface UploadObserver {
@@ -10,9 +15,11 @@ export interface UploadObserver {
 }
 
 /** One attempt at one upstream: how far it came, and its one end. How the upstream is spoken with is for subclasses. */
-export abstract class Exchange extends ResponseWriter {
+export abstract class Exchange extends ResponseWriter implements Upload {
   protected phase: AttemptResult['phase'] = 'connect'
   protected finished = false
+  /** Why the upstream takes no more of the body; `null` as long as it does. */
+  protected uploadError: Error | null = null
   #status: number | null = null
   readonly #head: (status: number) => void
   readonly #done: (result: AttemptResult) => void
@@ -25,6 +32,39 @@ export abstract class Exchange extends ResponseWriter {
 
   /** Lets go of the upstream and of all timers; called once, at the end. */
   protected abstract letGo(): void
+
+  /** Whether the client has not sent all of the body. */
+  protected abstract isUploading(): boolean
+
+  /** Sends no more of the body, which a write error broke off: only the answer is waited for. */
+  protected abstract stopUpload(): void
+
+  writeFailed(error: Error): boolean {
+    // Before there is a connection, and behind the answer, there is nothing to be read.
+    if (this.finished || (this.phase !== 'head' && this.phase !== 'body')) return false
+    if (this.uploadError === null) {
+      this.uploadError = error
+      this.stopUpload()
+    }
+    return true
+  }
+
+  /** Milliseconds to wait for the upstream, where `limit` holds for one that still takes the request. */
+  protected patience(limit: number): number {
+    return this.uploadError === null ? limit : Math.min(limit, ANSWER_MS)
+  }
+
+  /** How an upstream failed whose connection was lost: under an upload, that says nothing certain about it. */
+  protected lost(socket: Socket | null, error: Error, otherwise: UpstreamFailure): UpstreamFailure {
+    // An error of any other kind is one of its answer.
+    const isLost = socket !== null && (socket.readableEnded || 'syscall' in error)
+    return isLost && this.isUploadCut(socket) ? 'broken-upload' : otherwise
+  }
+
+  /** Whether the upstream has not taken all of the body. */
+  protected isUploadCut(socket: Socket | null): boolean {
+    return this.attempt.hasBody && (this.isUploading() || this.uploadError !== null || isWriting(socket))
+  }
 
   /** Passes the upstream's head on. False where that is not possible: the exchange has failed then. */
   protected takeHead(status: number, reason: string, raw: RawHeaders, last: boolean): boolean {

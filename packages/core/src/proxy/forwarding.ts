@@ -189,7 +189,7 @@ export class Forwarding {
 
   #record({ status, error, aborted }: Pick<AttemptResult, 'status' | 'error' | 'aborted'>): void {
     const failed = isUpstreamError(error)
-    // What was refused here says nothing about an upstream.
+    // What was refused here says nothing about an upstream, nor does an upload that broke before there was an answer.
     if (error !== null && !failed && status === null) return
     const durationMs = this.#latency === -1 ? performance.now() - this.#call.startedAt : this.#latency
     this.#call.release.record({ decision: this.#decision, status, durationMs, error: failed ? error : null, aborted })

@@ -12,6 +12,7 @@ export type UpstreamFailure =
   | 'body-timeout'
   | 'broken-head'
   | 'broken-body'
+  | 'broken-upload'
 
 type Limit = 'connectTimeoutMs' | 'headersTimeoutMs' | 'bodyTimeoutMs'
 
@@ -44,6 +45,8 @@ const FAILURES: Readonly<Record<UpstreamFailure, Explained>> = {
     limit: 'bodyTimeoutMs',
   },
   'broken-head': { code: 'ERR_CANARY_UPSTREAM_RESPONSE', says: 'gave no valid response' },
+  // Neither side's failure: a connection that breaks under an upload may have been closed for a good answer, now lost.
+  'broken-upload': { code: 'ERR_CANARY_UPLOAD', says: 'took no more of the request, and no answer came' },
   'broken-body': { code: 'ERR_CANARY_UPSTREAM_RESPONSE', says: 'broke off in its response' },
 }
 

@@ -19,6 +19,7 @@ import {
 } from './adjust.js'
 import { emitTo, withEmit } from './listeners.js'
 import { emitIn } from '../../request-context.js'
+import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
@@ -43,10 +44,12 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   /** What is sent where the request's own stream is not: nothing, or what a parser had read. */
   #kept: Readable | null = null
   #request: ClientRequest | null = null
+  #socket: Socket | null = null
   #response: IncomingMessage | null = null
   #retried = false
   /** A listener answers the client. */
   #theirs = false
+  #isSpoiled = false
   #waitsFor: Waits = 'queue'
   #timer: NodeJS.Timeout | undefined
 
@@ -158,6 +161,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   #onSocket(request: ClientRequest, socket: Socket): void {
     process.nextTick(this.#letGoOut, request)
+    this.#socket = socket
+    if (this.attempt.hasBody) keepWriteErrors(socket, this)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
     socket.once(this.attempt.upstream.scheme === 'https' ? 'secureConnect' : 'connect', () => this.#onConnect())
@@ -171,7 +176,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   }
 
   uploading(waitsFor: 'client' | 'upstream' | null): void {
-    if (this.finished || this.phase === 'done') return
+    if (this.finished || this.phase === 'done' || this.uploadError !== null) return
     this.#wait(waitsFor === 'client' ? 'client' : waitsFor === 'upstream' ? 'upload' : 'upstream')
   }
 
@@ -187,11 +192,14 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     else {
       const head = rewrittenHead(request, response, this.#options, upstream.origin)
       if (head instanceof Error) return this.fail('broken-head', head)
-      if (!this.takeHead(status, response.statusMessage ?? '', head, this.#isUploading())) return
+      if (!this.takeHead(status, response.statusMessage ?? '', head, this.isUploading() || this.uploadError !== null))
+        return
     }
     this.#wait('upstream')
     response.on('close', () => {
-      if (!response.complete) this.fail('broken-body')
+      if (response.complete) return
+      // The connection was lost: all else that can be wrong with a body is an error of the request.
+      this.fail(this.isUploadCut(this.#socket) ? 'broken-upload' : 'broken-body')
     })
     response.on('end', () => this.#onEnd(response, theirs))
     if (theirs) return
@@ -205,6 +213,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #onEnd(response: IncomingMessage, theirs: boolean): void {
     if (this.finished || !response.complete) return
     this.phase = 'done'
+    if (this.isUploadCut(this.#socket)) this.#spoil()
+    this.#leaveBody()
     this.#wait('client')
     if (!theirs) this.endResponse(response.rawTrailers)
   }
@@ -215,10 +225,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     if (this.phase === 'head' && this.#response !== null) this.#onResponse(this.#response)
     // What follows a whole response is no part of it.
     if (this.finished || this.#response?.complete === true) return
-    if (this.phase === 'body') return this.fail('broken-body', error)
+    if (this.phase === 'body') return this.fail(this.lost(this.#socket, error, 'broken-body'), error)
     if (this.phase === 'connect') return this.fail('refused', error)
     if (this.#retried || !request.reusedSocket || !mayRepeat(this.attempt, error))
-      return this.fail('broken-head', error)
+      return this.fail(this.lost(this.#socket, error, 'broken-head'), this.uploadError ?? error)
     this.#retried = true
     this.phase = 'connect'
     this.#send()
@@ -264,26 +274,46 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     clearTimeout(this.#timer)
     const head = waitsFor === 'upstream' && this.phase === 'head'
     const limit = this.phase === 'connect' ? connectTimeoutMs : head ? headersTimeoutMs : bodyTimeoutMs
-    this.#timer = setTimeout(this.#expired, limit)
+    this.#timer = setTimeout(this.#expired, waitsFor === 'upstream' ? this.patience(limit) : limit)
   }
 
   readonly #expired = (): void => {
     if (this.#waitsFor === 'client') this.leaveClient()
+    else if (this.#waitsFor === 'upstream' && this.uploadError !== null) this.fail('broken-upload', this.uploadError)
     else this.fail(EXPIRED[this.#waitsFor] ?? (this.phase === 'head' ? 'head-timeout' : 'body-timeout'))
+  }
+
+  protected override stopUpload(): void {
+    this.#spoil()
+    this.#leaveBody()
+    if (this.#response?.isPaused() !== true) this.#wait('upstream')
+  }
+
+  /** Keeps the connection from being used again: Node would do so, once the rest of the request is written. */
+  #spoil(): void {
+    this.#isSpoiled = true
+    if (this.#request !== null) this.#request.shouldKeepAlive = false
+  }
+
+  /** Takes no more of a body that was not whole before its answer. */
+  #leaveBody(): void {
+    if (this.#body === null || !this.isUploading()) return
+    this.#body.destroy()
+    if (this.#body.started) this.dropRequest()
   }
 
   protected override letGo(): void {
     clearTimeout(this.#timer)
     this.#running.delete(this.#end)
-    const uploading = this.#isUploading()
-    if (uploading && this.#body !== null) {
-      this.#body.destroy()
-      if (this.#body.started) this.dropRequest()
-    }
-    if (uploading || this.#response?.complete !== true) destroyWaiting(this.#agent, this.#request)
+    releaseWriteErrors(this.#socket, this)
+    this.#leaveBody()
+    if (this.#isSpoiled || this.isUploading() || this.#response?.complete !== true)
+      destroyWaiting(this.#agent, this.#request)
   }
 
-  readonly #isUploading = (): boolean => this.#body !== null && !this.#body.readableEnded
+  protected override isUploading(): boolean {
+    return this.#body !== null && !this.#body.readableEnded
+  }
 }
 
 /** Listeners that may change the request or the response, which must not go on half changed. */

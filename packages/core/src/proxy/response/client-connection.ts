@@ -9,6 +9,12 @@ export function isGone(response: RawResponse): boolean {
   return response instanceof Http2ServerResponse ? response.stream.destroyed : response.destroyed
 }
 
+/** Whether the client left, also where the response is queued behind another one of its connection and has no socket yet. */
+export function hasLeft(response: RawResponse): boolean {
+  if (isGone(response)) return true
+  return !(response instanceof Http2ServerResponse) && !(response.socket ?? response.req.socket).writable
+}
+
 /** Whether a response that was ended did not reach the client whole. */
 export function wasCutShort(response: RawResponse): boolean {
   return response instanceof Http2ServerResponse ? response.stream.rstCode !== 0 : !response.writableFinished

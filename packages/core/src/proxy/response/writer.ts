@@ -1,6 +1,8 @@
-import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
+import { IncomingMessage } from 'node:http'
+import { closeAfter, cutOff, endWith, flushHead, hasLeft, isGone, wasCutShort, writeBody } from './client-connection.js'
 import type { Attempt } from '../forwarder.js'
 import { emitIn } from '../../request-context.js'
+import { closeLingering } from './lingering-close.js'
 import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
 
 // A body of this size or less leaves in one write with its head, where it comes in one piece.
@@ -38,7 +40,7 @@ export abstract class ResponseWriter {
   /** False where the client has gone already. */
   protected openResponse(): boolean {
     const { response, context } = this.attempt
-    if (isGone(response)) return false
+    if (hasLeft(response)) return false
     // Behind another response on its connection: Node would end it in that one's context.
     if (response.socket === null) emitIn(context, response)
     response.on('close', this.#onClose)
@@ -46,8 +48,11 @@ export abstract class ResponseWriter {
   }
 
   protected sendEarlyHints(raw: RawHeaders): void {
+    const { request, response } = this.attempt
+    // RFC 9110 15.2: a client of HTTP/1.0 would take it for the answer.
+    if (request.httpVersionMajor === 1 && request.httpVersionMinor === 0) return
     this.#hints += 1
-    if (this.#hints <= MOST_HINTS) writeEarlyHints(this.attempt.response, raw)
+    if (this.#hints <= MOST_HINTS) writeEarlyHints(response, raw)
   }
 
   protected sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {
@@ -111,9 +116,11 @@ export abstract class ResponseWriter {
 
   /** Reads what is left of a request whose answer does not wait for it, and closes the connection after that. */
   protected dropRequest(): void {
-    closeAfter(this.attempt.response)
+    const { request, response } = this.attempt
+    closeAfter(response)
     // Unread, it would make the system reset the connection, and the client lose the answer.
-    this.attempt.request.resume()
+    request.resume()
+    if (request instanceof IncomingMessage) closeLingering(request)
   }
 
   /** Sends what waited for more to come in the same packet. */

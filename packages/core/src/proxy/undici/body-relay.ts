@@ -12,6 +12,7 @@ export class BodyRelay extends EventEmitter {
   readonly #request: RawRequest
   readonly #observer: UploadObserver
   #attached = false
+  #stopped = false
   /** Undici asks it whether the stream ends by itself; else it would destroy this one at its end, with an error. */
   readonly _readableState = { autoDestroy: true }
   destroyed = false
@@ -36,14 +37,14 @@ export class BodyRelay extends EventEmitter {
   }
 
   pause(): this {
-    if (this.destroyed) return this
+    if (this.destroyed || this.#stopped) return this
     this.#request.pause()
     this.#observer.uploading('upstream')
     return this
   }
 
   resume(): this {
-    if (this.destroyed || this.readableEnded) return this
+    if (this.destroyed || this.#stopped || this.readableEnded) return this
     if (!this.#attached) {
       this.#attached = true
       this.#request.on('data', this.#onData).on('end', this.#onEnd)
@@ -53,15 +54,25 @@ export class BodyRelay extends EventEmitter {
     return this
   }
 
+  /** Takes no more of the request, and does not end: undici goes on waiting for the answer. */
+  stop(): void {
+    this.#stopped = true
+    this.#detach()
+  }
+
   destroy(error?: Error): this {
     if (this.destroyed) return this
     this.destroyed = true
     this.closed = true
     this.errored = error ?? null
-    if (this.#attached) this.#request.off('data', this.#onData).off('end', this.#onEnd)
+    this.#detach()
     if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
     this.emit('close')
     return this
+  }
+
+  #detach(): void {
+    if (this.#attached) this.#request.off('data', this.#onData).off('end', this.#onEnd)
   }
 
   readonly #onData = (chunk: Buffer): void => {

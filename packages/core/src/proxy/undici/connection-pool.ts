@@ -5,17 +5,18 @@ import type { UrlUpstream } from '../../upstream.js'
 import { inRoot } from '../../request-context.js'
 import { serverName } from '../upstream-socket.js'
 import { createConnector } from './connector.js'
-import { READ_AHEAD, setReadAhead, skipContinue } from './socket.js'
+import { ContinueFilter } from './continue-filter.js'
+import { READ_AHEAD, setReadAhead } from './socket.js'
 
 /** One connection to an upstream: opened when it is first used, and again after the upstream closed it. */
 export interface Connection {
   readonly client: Client
   /** Requests sent on its present socket. Above 0, that socket may be closing just as it is written to. */
   uses: number
-  /** A request was sent, and no byte of the answer has come. */
-  awaitsHead: boolean
   /** The present socket. */
   socket: Socket | null
+  /** What reads the answers on its present socket. */
+  filter: ContinueFilter | null
   /** What its client does not take waits in the upstream, not here. */
   readsAhead: boolean
   /** Ends the attempt to connect that is under way, if any. */
@@ -130,14 +131,14 @@ export class ConnectionPool {
           connection.cancel = null
           if (result[0] === null) {
             connection.socket = result[1]
-            skipContinue(result[1], () => connection.awaitsHead)
+            connection.filter = new ContinueFilter(result[1])
           }
           callback(...result)
         }
         connection.cancel = inRoot(() => this.#connect(this.connectTimeoutMs, connected))
       },
     })
-    const connection: Connection = { client, uses: 0, awaitsHead: false, socket: null, readsAhead: true, cancel: null }
+    const connection: Connection = { client, uses: 0, socket: null, filter: null, readsAhead: true, cancel: null }
     // Undici reports here what a handler threw: it must not end the process.
     const events: EventEmitter = client
     events.on('error', ignore)

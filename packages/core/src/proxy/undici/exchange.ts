@@ -6,6 +6,7 @@ import type { Deadlines, Timed } from './deadlines.js'
 import { Exchange, type UploadObserver } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { inRoot } from '../../request-context.js'
+import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { mayRepeat } from '../retry.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
@@ -25,6 +26,8 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   /** The socket had carried another request before, and no byte of an answer has come. */
   #mayBeStale = false
   #retried = false
+  /** The client takes no more of the response for now. */
+  #paused = false
   deadline = 0
   place = -1
 
@@ -77,12 +80,13 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.phase = 'head'
     this.#mayBeStale = connection.uses > 0
     connection.uses += 1
-    connection.awaitsHead = true
+    connection.filter?.expectAnswer()
+    if (this.attempt.hasBody && connection.socket !== null) keepWriteErrors(connection.socket, this)
     if (this.#relay === null) this.#wait('upstream', this.attempt.settings.headersTimeoutMs)
   }
 
   uploading(waitsFor: 'client' | 'upstream' | null): void {
-    if (this.finished || this.phase === 'done') return
+    if (this.finished || this.phase === 'done' || this.uploadError !== null) return
     const { bodyTimeoutMs, headersTimeoutMs } = this.attempt.settings
     if (waitsFor !== null) this.#wait(waitsFor === 'client' ? 'client' : 'upload', bodyTimeoutMs)
     else this.#wait('upstream', this.phase === 'head' ? headersTimeoutMs : bodyTimeoutMs)
@@ -90,7 +94,6 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
 
   onResponseStarted(): void {
     this.#mayBeStale = false
-    if (this.#connection !== null) this.#connection.awaitsHead = false
   }
 
   onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
@@ -100,7 +103,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
       return true
     }
     this.#resume = resume
-    if (!this.takeHead(status, reason, raw, this.#isUploading())) return false
+    if (!this.takeHead(status, reason, raw, this.isUploading() || this.uploadError !== null)) return false
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     return true
   }
@@ -108,6 +111,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   onData(chunk: Buffer): boolean {
     if (this.finished) return false
     const more = this.sendBody(chunk)
+    this.#paused = !more
     const connection = this.#connection
     if (!more && connection?.readsAhead === true) letReadAhead(connection, false)
     this.#wait(more ? 'upstream' : 'client', this.attempt.settings.bodyTimeoutMs)
@@ -124,10 +128,11 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
 
   onError(error: Error): void {
     if (this.finished || this.phase === 'done') return
+    const socket = this.#connection?.socket ?? null
     if (this.#pool.closed) this.giveUp()
-    else if (this.phase === 'body') this.fail('broken-body', error)
+    else if (this.phase === 'body') this.fail(this.lost(socket, error, 'broken-body'), error)
     else if (this.phase === 'head') {
-      if (!this.#retry(error)) this.fail('broken-head', error)
+      if (!this.#retry(error)) this.fail(this.lost(socket, error, 'broken-head'), this.uploadError ?? error)
     } else if (error instanceof ConnectError) this.fail(error.timedOut ? 'connect-timeout' : 'refused', error)
     // Before a connection there is only undici's own check of what it shall send.
     else this.refuse(error)
@@ -147,11 +152,13 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     if (this.#waitsFor === 'client') this.leaveClient()
     else if (this.#waitsFor === 'queue') this.fail('busy')
     else if (this.#waitsFor === 'upload') this.fail('upload-timeout')
+    else if (this.uploadError !== null) this.fail('broken-upload', this.uploadError)
     else this.fail(this.phase === 'head' ? 'head-timeout' : 'body-timeout')
   }
 
   protected override onDrain(): void {
     if (this.phase !== 'body' || this.finished) return
+    this.#paused = false
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     // What the parser does next concerns the connection as well.
     if (this.#resume !== null) inRoot(this.#resume)
@@ -163,26 +170,34 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.#leaveUpstream()
   }
 
+  protected override stopUpload(): void {
+    if (this.isUploading()) {
+      this.#relay?.stop()
+      this.dropRequest()
+    }
+    if (!this.#paused) this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
+  }
+
   /** Gives the connection back, or closes it where the exchange on it is not whole. */
   #leaveUpstream(): void {
-    const uploading = this.#isUploading()
-    if (uploading && this.#relay !== null) {
-      this.#relay.destroy()
-      if (this.#relay.started) this.dropRequest()
+    if (this.isUploading()) {
+      this.#relay?.destroy()
+      if (this.#relay?.started === true) this.dropRequest()
     }
     const connection = this.#connection
     this.#connection = null
     if (connection === null) return
-    if (this.phase === 'done' && !uploading) this.#pool.release(connection)
+    if (this.phase === 'done' && !this.isUploadCut(connection.socket)) this.#pool.release(connection)
     else this.#pool.discard(connection)
+    if (this.attempt.hasBody) releaseWriteErrors(connection.socket, this)
   }
 
-  #isUploading(): boolean {
+  protected override isUploading(): boolean {
     return this.#relay !== null && !this.#relay.readableEnded
   }
 
   #wait(waitsFor: Waits, milliseconds: number): void {
     this.#waitsFor = waitsFor
-    this.deadline = this.#deadlines.after(milliseconds)
+    this.deadline = this.#deadlines.after(waitsFor === 'upstream' ? this.patience(milliseconds) : milliseconds)
   }
 }
