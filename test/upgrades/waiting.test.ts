@@ -250,7 +250,10 @@ describe.each(Object.entries(KINDS))('on a %s server, a WebSocket', (_kind, star
 
 describe.each(Object.entries(ADAPTERS))('on %s, an upgrade', (_adapter, start) => {
   test('that its upstream refuses with megabytes gets all of them, and is counted once', async () => {
-    const upstream = createServer((_asked, response) => void response.writeHead(403).end('~'.repeat(8 * MEGABYTE)))
+    const upstream = createServer(
+      (_asked, response) =>
+        void response.writeHead(403, { 'content-length': 8 * MEGABYTE }).end('~'.repeat(8 * MEGABYTE)),
+    )
     const url = `http://127.0.0.1:${await portOf(upstream)}`
     const release = createRelease({ name: 'refused', upstreams: { A: url, B: url }, percentage: 50 })
     const outcomes: Outcome[] = []

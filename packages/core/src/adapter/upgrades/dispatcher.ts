@@ -127,8 +127,8 @@ class UpgradeDispatcher {
       return true
     }
     whenAnswered(socket, PATIENCE_MS, (ahead) => {
-      // Node still reads its body, and gave a stream of its own for what follows.
-      if (!request.complete) this.#dispatch(request, stream, head)
+      // Node reads its body, and gave a stream of its own for what follows.
+      if (stream !== socket) this.#dispatch(request, stream, head)
       else if (!readAgain(this.#server, request, socket, Buffer.concat([head, ...ahead]), true)) cutConnection(socket)
     })
     return true
@@ -171,8 +171,8 @@ class UpgradeDispatcher {
     if (application === undefined) return void socket.destroy()
     if (socket.destroyed || this.#isRead(request, socket, head)) return
     const offer = new OfferedUpgrade(request, socket, head, application.responseClass).keep()
-    // A body that Node is still reading makes it a request like any other, and the connection's last.
-    if (request.complete || !isUpgradeIgnored(request)) offer.open()
+    // With a body that Node reads itself, it is a request like any other, and the connection's last.
+    if (socket === request.socket || !isUpgradeIgnored(request)) offer.open()
     application.listener(request, offer.response)
   }
 

@@ -20,6 +20,7 @@ import {
 import { emitTo, withEmit } from './listeners.js'
 import { emitIn } from '../../request-context.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
+import { isGone } from '../response/client-connection.js'
 import { mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
@@ -221,6 +222,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   #onError(request: ClientRequest, error: Error): void {
     if (this.finished || request !== this.#request || this.phase === 'done') return
+    // http-proxy ends it when the client leaves, and the response is told of that later.
+    if (isGone(this.attempt.response)) return this.finish(null, true)
     // It failed in the very packet that brought its head.
     if (this.phase === 'head' && this.#response !== null) this.#onResponse(this.#response)
     // What follows a whole response is no part of it.

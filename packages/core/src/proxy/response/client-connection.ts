@@ -6,7 +6,9 @@ import type { RawResponse } from '../../node-http.js'
 
 /** Whether nothing can be written to the client any more. */
 export function isGone(response: RawResponse): boolean {
-  return response instanceof Http2ServerResponse ? response.stream.destroyed : response.destroyed
+  if (response instanceof Http2ServerResponse) return response.stream.destroyed
+  // The response is told when the socket has closed, which is later. What is injected may have none.
+  return response.destroyed || response.req.socket?.destroyed === true
 }
 
 /** Whether the client left, also where the response is queued behind another one of its connection and has no socket yet. */
