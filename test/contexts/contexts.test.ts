@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { type Decision, type Release, createRelease } from '@canary-release/core'
@@ -11,12 +12,24 @@ import { type TestUpstream, startUpstream } from './upstream.js'
 
 const GONE = 'http://127.0.0.1:9'
 let upstream: TestUpstream
+let current = new Ledger()
 const open: (() => unknown)[] = []
 
+/** What tracing hooks on: a span belongs to the context that undici makes its request in. */
+function onUndiciRequest(message: unknown): void {
+  const { headers } = (message as { request: { headers: readonly string[] } }).request
+  const id = headers[headers.indexOf('x-id') + 1]
+  if (id !== undefined) current.note('undici:request:create', id)
+}
+
 beforeAll(async () => {
+  subscribe('undici:request:create', onUndiciRequest)
   upstream = await startUpstream()
 })
-afterAll(() => upstream.close())
+afterAll(() => {
+  unsubscribe('undici:request:create', onUndiciRequest)
+  return upstream.close()
+})
 afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close()
 })
@@ -51,6 +64,7 @@ interface Scene {
 /** An application with a canary whose hooks, events and reports are all noted. */
 async function stage(start: Start, { forwarder, options, proxy, rewrites = false }: Settings): Promise<Scene> {
   const ledger = new Ledger()
+  current = ledger
   let asked = 'nobody'
   const release = createRelease({
     name: 'orders-v2',
@@ -130,11 +144,12 @@ describe.each(Object.entries(APPLICATIONS))('%s: every callback sees its own req
       for (const id of all) await noted(ledger, 'outcome', id)
       for (const id of whole) await noted(ledger, 'close', id)
       const events = ['decision', 'onRequestHeaders', 'outcome', 'onRequestHeaders, a timer later']
-      if (forwarder === 'http-proxy') events.push('proxyReq')
+      events.push(forwarder === 'http-proxy' ? 'proxyReq' : 'undici:request:create')
       for (const event of events) expect(ledger.requestsOf(event)).toEqual(new Set(all))
       for (const event of ['finish', 'onResponseHeaders'])
         expect([...ledger.requestsOf(event)]).toEqual(expect.arrayContaining(whole))
       expect(ledger.requestsOf('error handler')).toEqual(new Set(failed))
+      expect(ledger.requestsOf('write').size).toBeGreaterThan(0)
       expect(ledger.requestsOf('onError of a release').size).toBe(1)
       ledger.expectOwn()
     })
@@ -151,6 +166,7 @@ describe.each(Object.entries(APPLICATIONS))('%s: every callback sees its own req
       expect(asked.map(({ status }) => status)).toEqual([504, 504, 504, 0, 0, 0])
       for (const id of [...silent, ...stalled]) await noted(ledger, 'outcome, a timer later', id)
       expect(ledger.requestsOf('error handler')).toEqual(new Set(silent))
+      expect(ledger.requestsOf('destroy')).toEqual(new Set(stalled))
       ledger.expectOwn()
     })
 
