@@ -1,7 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { type Decision, type Release, createRelease } from '@canary-release/core'
+import { createHandler } from '@canary-release/core/node'
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import httpProxy from 'http-proxy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -267,4 +270,38 @@ describe.each(Object.entries(APPLICATIONS))('%s: every callback sees its own req
     expect(ledger.requestsOf('answer')).toEqual(new Set([...all, 'left-0']))
     ledger.expectOwn()
   })
+})
+
+test('every callback sees its own request on one HTTP/2 connection', async () => {
+  const startHttp2: Start = async ({ release, ledger }) => {
+    const handler = createHandler(release)
+    const server = createHttp2Server((request, response) => {
+      users.run({ id: idOf(request) }, () => {
+        const id = idOf(request)
+        response.on('finish', () => ledger.note('finish', id))
+        response.on('close', () => ledger.note('close', id))
+        handler(request, response, () => {
+          ledger.noteForLong('error handler', id)
+          response.writeHead(502).end()
+        })
+      })
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const close = () => new Promise<void>((resolve) => server.close(() => resolve()))
+    return { port: (server.address() as AddressInfo).port, closeCanary: () => handler.close(0), close }
+  }
+  const { app, ledger } = await stage(startHttp2, { forwarder: 'undici', proxy: { connections: 2 } })
+  const session = connectHttp2(`http://127.0.0.1:${app.port}`)
+  open.push(() => session.destroy())
+  const paths = ['/', '/later', '/large', '/die']
+  const all = ids('stream', 12)
+  const statuses = all.map(async (id, index) => {
+    const stream = session.request({ ':path': paths[index % paths.length] ?? '/', 'x-id': id })
+    const [headers] = (await once(stream, 'response')) as [{ ':status'?: number }]
+    for await (const _ of stream);
+    return headers[':status']
+  })
+  expect(await Promise.all(statuses)).toEqual(all.map((_, index) => (index % paths.length === 3 ? 502 : 200)))
+  for (const id of all) for (const event of ['outcome', 'finish', 'close']) await noted(ledger, event, id)
+  ledger.expectOwn()
 })

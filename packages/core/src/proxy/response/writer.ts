@@ -1,4 +1,13 @@
-import { closeAfter, cutOff, endWith, flushHead, isGone, wasCutShort, writeBody } from './client-connection.js'
+import {
+  closeAfter,
+  cutOff,
+  endWith,
+  endsElsewhere,
+  flushHead,
+  isGone,
+  wasCutShort,
+  writeBody,
+} from './client-connection.js'
 import type { Attempt } from '../forwarder.js'
 import { emitIn } from '../../request-context.js'
 import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
@@ -39,8 +48,7 @@ export abstract class ResponseWriter {
   protected openResponse(): boolean {
     const { response, context } = this.attempt
     if (isGone(response)) return false
-    // Behind another response on its connection: Node would end it in that one's context.
-    if (response.socket === null) emitIn(context, response)
+    if (endsElsewhere(response)) emitIn(context, response)
     response.on('close', this.#onClose)
     return true
   }
