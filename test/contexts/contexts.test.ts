@@ -1,6 +1,10 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { type Decision, type Release, createRelease } from '@canary-release/core'
+import { createHandler } from '@canary-release/core/node'
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import httpProxy from 'http-proxy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -11,12 +15,24 @@ import { type TestUpstream, startUpstream } from './upstream.js'
 
 const GONE = 'http://127.0.0.1:9'
 let upstream: TestUpstream
+let current = new Ledger()
 const open: (() => unknown)[] = []
 
+/** What tracing hooks on: a span belongs to the context that undici makes its request in. */
+function onUndiciRequest(message: unknown): void {
+  const { headers } = (message as { request: { headers: readonly string[] } }).request
+  const id = headers[headers.indexOf('x-id') + 1]
+  if (id !== undefined) current.note('undici:request:create', id)
+}
+
 beforeAll(async () => {
+  subscribe('undici:request:create', onUndiciRequest)
   upstream = await startUpstream()
 })
-afterAll(() => upstream.close())
+afterAll(() => {
+  unsubscribe('undici:request:create', onUndiciRequest)
+  return upstream.close()
+})
 afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close()
 })
@@ -51,6 +67,7 @@ interface Scene {
 /** An application with a canary whose hooks, events and reports are all noted. */
 async function stage(start: Start, { forwarder, options, proxy, rewrites = false }: Settings): Promise<Scene> {
   const ledger = new Ledger()
+  current = ledger
   let asked = 'nobody'
   const release = createRelease({
     name: 'orders-v2',
@@ -130,11 +147,12 @@ describe.each(Object.entries(APPLICATIONS))('%s: every callback sees its own req
       for (const id of all) await noted(ledger, 'outcome', id)
       for (const id of whole) await noted(ledger, 'close', id)
       const events = ['decision', 'onRequestHeaders', 'outcome', 'onRequestHeaders, a timer later']
-      if (forwarder === 'http-proxy') events.push('proxyReq')
+      events.push(forwarder === 'http-proxy' ? 'proxyReq' : 'undici:request:create')
       for (const event of events) expect(ledger.requestsOf(event)).toEqual(new Set(all))
       for (const event of ['finish', 'onResponseHeaders'])
         expect([...ledger.requestsOf(event)]).toEqual(expect.arrayContaining(whole))
       expect(ledger.requestsOf('error handler')).toEqual(new Set(failed))
+      expect(ledger.requestsOf('write').size).toBeGreaterThan(0)
       expect(ledger.requestsOf('onError of a release').size).toBe(1)
       ledger.expectOwn()
     })
@@ -151,6 +169,7 @@ describe.each(Object.entries(APPLICATIONS))('%s: every callback sees its own req
       expect(asked.map(({ status }) => status)).toEqual([504, 504, 504, 0, 0, 0])
       for (const id of [...silent, ...stalled]) await noted(ledger, 'outcome, a timer later', id)
       expect(ledger.requestsOf('error handler')).toEqual(new Set(silent))
+      expect(ledger.requestsOf('destroy')).toEqual(new Set(stalled))
       ledger.expectOwn()
     })
 
@@ -251,4 +270,38 @@ describe.each(Object.entries(APPLICATIONS))('%s: every callback sees its own req
     expect(ledger.requestsOf('answer')).toEqual(new Set([...all, 'left-0']))
     ledger.expectOwn()
   })
+})
+
+test('every callback sees its own request on one HTTP/2 connection', async () => {
+  const startHttp2: Start = async ({ release, ledger }) => {
+    const handler = createHandler(release)
+    const server = createHttp2Server((request, response) => {
+      users.run({ id: idOf(request) }, () => {
+        const id = idOf(request)
+        response.on('finish', () => ledger.note('finish', id))
+        response.on('close', () => ledger.note('close', id))
+        handler(request, response, () => {
+          ledger.noteForLong('error handler', id)
+          response.writeHead(502).end()
+        })
+      })
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const close = () => new Promise<void>((resolve) => server.close(() => resolve()))
+    return { port: (server.address() as AddressInfo).port, closeCanary: () => handler.close(0), close }
+  }
+  const { app, ledger } = await stage(startHttp2, { forwarder: 'undici', proxy: { connections: 2 } })
+  const session = connectHttp2(`http://127.0.0.1:${app.port}`)
+  open.push(() => session.destroy())
+  const paths = ['/', '/later', '/large', '/die']
+  const all = ids('stream', 12)
+  const statuses = all.map(async (id, index) => {
+    const stream = session.request({ ':path': paths[index % paths.length] ?? '/', 'x-id': id })
+    const [headers] = (await once(stream, 'response')) as [{ ':status'?: number }]
+    for await (const _ of stream);
+    return headers[':status']
+  })
+  expect(await Promise.all(statuses)).toEqual(all.map((_, index) => (index % paths.length === 3 ? 502 : 200)))
+  for (const id of all) for (const event of ['outcome', 'finish', 'close']) await noted(ledger, event, id)
+  ledger.expectOwn()
 })

@@ -19,6 +19,9 @@ interface Call {
 /** What follows the canary in its own framework runs outside of it. */
 export type Place = 'inside' | 'outside'
 
+/** Their responses are cut off by the canary alone. */
+const WRAPPED = new Set(['/large', '/half', '/stalls'])
+
 /** All callbacks of some requests, and whose context each has run in. */
 export class Ledger {
   readonly #calls: Call[] = []
@@ -63,12 +66,26 @@ export class Ledger {
   watch(request: IncomingMessage, response: ServerResponse): string {
     const id = idOf(request)
     const place = () => (this.#givenBack.has(id) ? 'outside' : 'inside')
+    if (WRAPPED.has(request.url ?? '')) this.#wrap(response, id)
     response.on('finish', () => this.note('finish', id, place()))
     response.on('close', () => {
       if (response.writableFinished) this.note('close', id, place())
       else this.leave(id)
     })
     return id
+  }
+
+  /** As middlewares do that compress, measure or log. */
+  #wrap(response: ServerResponse, id: string): void {
+    const { write, destroy } = response
+    response.write = (...chunk: unknown[]) => {
+      this.note('write', id)
+      return Reflect.apply(write, response, chunk)
+    }
+    response.destroy = (error) => {
+      this.note('destroy', id)
+      return destroy.call(response, error)
+    }
   }
 
   /** Node's own word that a client left: nobody's, but never another request's. */

@@ -1,9 +1,15 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 
 export interface TestUpstream {
   readonly url: string
+  /** How many connections are open. */
+  connections(): number
+  /** How many connections were opened so far. */
+  opened(): number
+  /** Resolves when a path is asked for the next time. */
+  asked(path: string): Promise<unknown>
   close(): Promise<void>
 }
 
@@ -41,10 +47,19 @@ export async function startUpstream(): Promise<TestUpstream> {
     socket.pipe(socket)
   })
   const sockets = new Set<Socket>()
-  server.on('connection', (socket) => sockets.add(socket.on('close', () => sockets.delete(socket))))
+  let opened = 0
+  server.on('connection', (socket) => {
+    opened += 1
+    sockets.add(socket.on('close', () => sockets.delete(socket)))
+  })
+  const paths = new EventEmitter()
+  server.on('request', ({ url = '/' }) => paths.emit(url))
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => sockets.size,
+    opened: () => opened,
+    asked: (path) => once(paths, path),
     close: async () => {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))

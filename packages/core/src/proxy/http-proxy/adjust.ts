@@ -54,7 +54,11 @@ export function capturing(
     // Where one of them was closed by the upstream, the others are as old.
     if (fresh) for (const socket of agent.freeSockets[upstream] ?? []) socket.destroy()
     if (isFull(agent, upstream, queue)) full()
-    else inRoot(() => Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, options, ...rest]))
+    else {
+      // Its sockets keep these options: with the agent that they name, they would keep the exchange.
+      const kept = { ...options, agent }
+      inRoot(() => Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, kept, ...rest]))
+    }
   }
   return Object.create(agent, { addRequest: { value: addRequest } })
 }

@@ -17,6 +17,14 @@ export function hasLeft(response: RawResponse): boolean {
   return !(response instanceof Http2ServerResponse) && !(response.socket ?? response.req.socket).writable
 }
 
+/**
+ * Whether Node tells of this response's end in another's context: in nobody's on HTTP/2, and where it waits behind
+ * another response on its connection, in that one's.
+ */
+export function endsElsewhere(response: RawResponse): boolean {
+  return response instanceof Http2ServerResponse || response.socket === null
+}
+
 /** Whether a response that was ended did not reach the client whole. */
 export function wasCutShort(response: RawResponse): boolean {
   return response instanceof Http2ServerResponse ? response.stream.rstCode !== 0 : !response.writableFinished

@@ -1,5 +1,15 @@
 import { IncomingMessage } from 'node:http'
-import { closeAfter, cutOff, endWith, flushHead, hasLeft, isGone, wasCutShort, writeBody } from './client-connection.js'
+import {
+  closeAfter,
+  cutOff,
+  endWith,
+  endsElsewhere,
+  flushHead,
+  hasLeft,
+  isGone,
+  wasCutShort,
+  writeBody,
+} from './client-connection.js'
 import type { Attempt } from '../forwarder.js'
 import { emitIn } from '../../request-context.js'
 import { closeLingering } from './lingering-close.js'
@@ -41,8 +51,7 @@ export abstract class ResponseWriter {
   protected openResponse(): boolean {
     const { response, context } = this.attempt
     if (hasLeft(response)) return false
-    // Behind another response on its connection: Node would end it in that one's context.
-    if (response.socket === null) emitIn(context, response)
+    if (endsElsewhere(response)) emitIn(context, response)
     response.on('close', this.#onClose)
     return true
   }

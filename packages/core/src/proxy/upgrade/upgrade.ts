@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { CanaryError } from '../../errors.js'
 import { hookError } from '../../hook.js'
 import { closeAfter, isGone } from '../response/client-connection.js'
+import { emitIn } from '../../request-context.js'
 import { openSocket } from '../upstream-socket.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { setResponseHeaders, writeResponseHead } from '../response/headers.js'
@@ -53,9 +54,11 @@ export class Upgrade {
   }
 
   start(): void {
-    const { upstream, request, path, headers } = this.#attempt
+    const { upstream, request, response, path, headers, context } = this.#attempt
     const { socket } = this.#client
     this.#tunnels.add(this.#giveUp)
+    // The socket tells of its end in nobody's context.
+    emitIn(context, response)
     // It stays for good: where an error is to be answered, the socket goes back to the framework.
     socket.on('error', ignore)
     socket.on('close', this.#onClientClose)
