@@ -13,7 +13,12 @@ export function asyncHookError(name: string): CanaryError {
 /** Whether a function returned a promise, of whatever library or realm. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
-  return 'then' in value && typeof value.then === 'function'
+  try {
+    return 'then' in value && typeof value.then === 'function'
+  } catch {
+    // A getter or a proxy: nobody could wait for it.
+    return false
+  }
 }
 
 /** Takes the rejection of a promise that nobody waits for: unhandled, it would end the process. */

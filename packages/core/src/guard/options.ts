@@ -19,7 +19,7 @@ const errorsSchema = z.strictObject({
   tolerate: within(1, 100).default(1.25),
   /** Failures of B below which nothing is concluded. @default 5 */
   minFailures: whole(1, 1_000_000).default(5),
-  /** What counts as a failure, instead of a 5xx, a connection error or a timeout. Not asked about clients that left. */
+  /** What counts as a failure, instead of a 5xx, a connection error or a timeout. Not asked about clients that left; must not be async. */
   isFailure: aFunction<(outcome: Outcome) => boolean>().nullable().default(null),
 })
 

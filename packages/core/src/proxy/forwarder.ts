@@ -72,7 +72,7 @@ export interface Forwarder {
   forward(attempt: Attempt, head: (status: number) => void, done: (result: AttemptResult) => void): void
   /**
    * Lets running attempts end within `graceMs`, then destroys what is left: of `mount` alone where it is given, for
-   * others may have the same forwarder.
+   * others may have the same forwarder. Nobody waits for it longer than `graceMs` and a second.
    */
   close(graceMs?: number, mount?: object): Promise<void>
 }

@@ -1,6 +1,8 @@
 import { EventEmitter, once } from 'node:events'
-import { connect } from 'node:net'
+import http2 from 'node:http2'
+import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { createHandler } from '../../src/entries/node.js'
 import type { RequestHeadersHook } from '../../src/proxy/forwarder.js'
 import { httpProxyForwarder } from '../../src/proxy/http-proxy/forwarder.js'
 import { ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
@@ -164,5 +166,37 @@ describe.each([
     expect((await ask(front.port)).body).toBe('ERR_CANARY_HOOK: onRequestHeaders did not settle in 100 ms')
     hook = () => {}
     expect((await ask(front.port)).body).toMatch('upstream B could not be connected to')
+  })
+})
+
+describe('an async onRequestHeaders behind HTTP/2', () => {
+  test('sends nothing for a stream that was closed, and goes on with the others of its connection', async () => {
+    await using upstream = await listeningUpstream()
+    const hook = heldHook()
+    const { onRequestHeaders } = hook
+    const url = `http://127.0.0.1:${upstream.port}`
+    const options = { name: 'test', upstreams: { A: url, B: url }, percentage: 0, proxy: { onRequestHeaders } }
+    const handler = createHandler(options)
+    const ended = new EventEmitter()
+    handler.release?.on('outcome', ({ aborted }) => ended.emit('outcome', aborted))
+    const server = http2.createServer(handler)
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const asked = hook.asked()
+    const left = session.request({ ':path': '/left' }).on('error', () => {})
+    await asked
+    const outcome = once(ended, 'outcome')
+    left.close(http2.constants.NGHTTP2_CANCEL)
+    expect(await outcome).toEqual([true])
+    hook.letGo()
+    const again = hook.asked()
+    const stays = session.request({ ':path': '/stays' })
+    await again
+    hook.letGo()
+    expect(Buffer.concat(await stays.toArray()).toString()).toBe('token fetched')
+    expect(upstream.seen).toEqual(['/stays'])
+    session.close()
+    await handler.close(0)
+    server.close()
   })
 })

@@ -101,13 +101,18 @@ describe("a field of Kong's that is nothing here", () => {
     })
   }
 
-  it('never makes a canary of a consumer group one for everyone', () => {
-    const text =
-      '_format_version: "3.0"\nplugins: [{ name: canary, config: { upstream_uri: /b }, consumer_group: { name: gold } }]\n'
-    expect(() => parseDeclarative(text)).toThrow(refused(/plugins\.0\.consumer_group: canaries on consumer groups/))
-    const { bodies, skipped } = parseDeclarative(text, { otherPlugins: 'skip' })
-    expect([bodies.length, skipped.length]).toEqual([0, 1])
-  })
+  for (const [field, value, reason] of [
+    ['consumer_group', '{ name: gold }', 'canaries on consumer groups are not taken'],
+    ['condition', '\'http.method == "GET"\'', 'canaries with a condition are not taken'],
+  ] as const) {
+    it(`never makes a canary for everyone out of one with a ${field}`, () => {
+      const canary = `{ name: canary, config: { upstream_uri: /b }, ${field}: ${value} }`
+      const text = `_format_version: "3.0"\nplugins: [${canary}]\n`
+      expect(() => parseDeclarative(text)).toThrow(refused(new RegExp(`plugins\\.0\\.${field}: ${reason}$`)))
+      const { bodies, skipped } = parseDeclarative(text, { otherPlugins: 'skip' })
+      expect([bodies, skipped]).toEqual([[], [{ line: 2, path: `plugins.0.${field}`, reason }]])
+    })
+  }
 
   it('is taken where it is null by changes as well', async () => {
     await using registry = await testRegistry()

@@ -21,6 +21,8 @@ import { Upgrade, type UpgradeEvents } from '../upgrade/upgrade.js'
  *   limits are those of `proxy`. `connections` and `queue` hold unless the server has an `agent` of its own.
  * - An `error` listener that answers the client takes the place of the framework's error handling, and of the fallback.
  * - With `selfHandleResponse`, a `proxyRes` listener answers, and headers are its own affair.
+ * - A listener of `start`, `proxyReq` or `proxyRes` that throws ends its own request with ERR_CANARY_HOOK; one of another
+ *   event, or whose promise is rejected when the response has begun, is reported, and changes nothing.
  * - Upgrades do not pass through `server.ws`, which dies of a client's reset during the handshake, waits for ever for an
  *   answer and garbles refusals. The server's `proxyReqWs`, `open` and `close` events happen all the same.
  *

@@ -34,12 +34,17 @@ export function refusalOf(kind: EntityKind, record: Body): Refusal | null {
   return null
 }
 
-function pluginRefusal({ name, consumer_group: group }: Body): Refusal | null {
+function pluginRefusal({ name, consumer_group: group, condition }: Body): Refusal | null {
   if (typeof name === 'string' && name !== 'canary') {
     const text = name.slice(0, 200)
     return { field: 'name', reason: `plugin '${text}' not enabled; add it to the 'plugins' configuration property` }
   }
-  if (saysNothing('plugins', 'consumer_group', group)) return null
-  // Without its group it would be a canary for everyone.
-  return { field: 'consumer_group', reason: 'canaries on consumer groups are not taken' }
+  // Without its group or condition it would be a canary for everyone.
+  if (!saysNothing('plugins', 'consumer_group', group)) {
+    return { field: 'consumer_group', reason: 'canaries on consumer groups are not taken' }
+  }
+  if (!saysNothing('plugins', 'condition', condition)) {
+    return { field: 'condition', reason: 'canaries with a condition are not taken' }
+  }
+  return null
 }
