@@ -8,6 +8,7 @@ export type { KnownConsumer, Mount, MountScope, Place, Resolution } from './live
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
+export { stillRolledBack } from './records/plugin-edit.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
   AUDIT_LIMIT,
@@ -18,6 +19,7 @@ export {
   type RowChange,
   type Store,
   type StoreEvent,
+  type StoredRecord,
   type StoredState,
   isOf,
 } from './records/store.js'

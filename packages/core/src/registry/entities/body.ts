@@ -34,7 +34,9 @@ export function normalise(kind: EntityKind, body: unknown): Body {
   if (kind === 'services') return withParts(body)
   if (kind !== 'plugins') return { ...body }
   checkName(body)
-  return withNewNames(body)
+  // An answer may say a message beside the record, and be written back.
+  const { message: _, ...fields } = body
+  return withNewNames(fields)
 }
 
 /** The config of another plugin means nothing here, so nothing else is said of it. */
