@@ -55,6 +55,27 @@ export function callers(stage: Stage): void {
     expect(bucket).toBe(bucketOf({ consumer: '7' }))
   })
 
+  test.each([
+    ['an email alone', { email: 'alice@example.com' }, true],
+    ['an id that is an object', { id: { value: 7 } }, true],
+    ['a list', ['alice'], true],
+    ['no field at all', {}, false],
+    ['an id', { id: 'alice' }, false],
+  ])('a user with %s is warned about once where nobody can be known by it', async (_name, user, warns) => {
+    const warnings: string[] = []
+    const logger = { ...quiet, warn: (text: string) => void warnings.push(text) }
+    const release = createRelease(stage.options({ logger }) as never)
+    const hashed: unknown[] = []
+    release.on('decision', ({ hashedBy }) => hashed.push(hashedBy))
+    const { url } = await stage.app(release, { authenticate: () => user })
+    for (let i = 0; i < 3; i += 1) await ask(`${url}/x`)
+    const by = 'id' in user && user.id === 'alice' ? 'consumer' : 'ip'
+    expect(hashed).toEqual([by, by, by])
+    expect(warnings).toEqual(
+      warns ? [expect.stringMatching(/user has no id, sub, username, _id.*option consumer/)] : [],
+    )
+  })
+
   test('the consumer is never taken from a header, but by a function that says so', async () => {
     expect((await decided({}, { 'x-user': 'alice', authorization: 'alice' })).hashedBy).toBe('ip')
     const consumer = ({ headers }: { headers: Record<string, string> }) => headers['x-user']

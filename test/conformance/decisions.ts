@@ -56,7 +56,7 @@ export function decisions(stage: Stage): void {
     const { url } = await app(release)
     release.rollback('bad')
     expect(await side(url, always)).toBe('A')
-    release.update({ percentage: 100 })
+    release.restart()
     expect(await side(url)).toBe('B')
     release.promote()
     expect(await side(url, never)).toBe('B')
@@ -134,13 +134,13 @@ export function decisions(stage: Stage): void {
     expect((await ask(`${byHash.url}/cookies`)).headers.vary).toBe('accept, x-tenant, x-canary')
   })
 
-  test('a rollback, an update and a promotion hold from the next request on', async () => {
+  test('a rollback, a restart and an update hold from the next request on', async () => {
     const release = createRelease(stage.options({ percentage: 100 }) as never)
     const { url } = await app(release)
     const served = [await side(url)]
     release.rollback()
     served.push(await side(url))
-    release.update({ percentage: 100 })
+    release.restart()
     served.push(await side(url))
     release.update({ upstreams: { A: stage.A(), B: stage.A() } })
     served.push(await side(url))

@@ -48,6 +48,10 @@ const off: () => void = registry.on('change', ({ version, by }) => [
   by satisfies string | null,
 ])
 off()
+await registry.move('orders-v2', 'restart', null, 'alice', { percentage: 5 })
+await registry.move('orders-v2', 'restart', 'again', 'alice', { start: new Date(), duration: '1h' })
+// @ts-expect-error: a restart changes the share alone
+await registry.move('orders-v2', 'restart', null, 'alice', { steps: 5 })
 // @ts-expect-error: no such move
 await registry.move('orders-v2', 'stop', null, 'alice')
 

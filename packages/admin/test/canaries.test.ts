@@ -89,18 +89,102 @@ describe('canaries', () => {
       status: 409,
       body: { name: 'ERR_CANARY_STATE' },
     })
-    for (const move of ['rollback', 'promote', 'pause', 'resume', 'finalize']) {
+    for (const move of ['rollback', 'promote', 'pause', 'resume', 'restart', 'finalize']) {
       expect(await call('POST', `/canaries/nothing/${move}`)).toMatchObject({ status: 404 })
     }
   })
 
-  test('begin anew after a rollback with a new percentage', async () => {
+  test('begin again after a rollback by a person with another percentage, and stay with the same one', async () => {
     await using admin = await withCanary('config.percentage=10')
     await admin.call('POST', '/canaries/orders-v2/rollback')
-    await admin.call('PATCH', '/plugins/orders-v2', { form: ['tags=x'] })
-    expect((await admin.call('GET', '/canaries/orders-v2')).body).toMatchObject({ state: 'rolled-back' })
+    for (const form of [['tags=x'], ['config.percentage=10'], ['config.percentage=10.0', 'config.upstream_port=']]) {
+      await admin.call('PATCH', '/plugins/orders-v2', { form })
+      expect((await admin.call('GET', '/canaries/orders-v2')).body).toMatchObject({ state: 'rolled-back' })
+    }
     await admin.call('PATCH', '/plugins/orders-v2', { form: ['config.percentage=5'] })
     expect((await admin.call('GET', '/canaries/orders-v2')).body).toMatchObject({ state: 'running', bucketsOnB: 50 })
+  })
+
+  test('stay rolled back by the guard where a pipeline steps on, and say how to begin again', async () => {
+    await using admin = await withCanary('config.percentage=10')
+    const { call, registry, id } = admin
+    registry.release(id)?.rollback('rolled back: B failed', 'guard')
+    await registry.change('nobody', () => null)
+    const message = `still rolled back by the guard: POST /canaries/${id}/restart`
+    const patched = await call('PATCH', `/plugins/${id}`, { form: ['config.percentage=20'] })
+    expect(patched).toMatchObject({ status: 200, body: { message, config: { percentage: 20 } } })
+    expect((await call('GET', `/plugins/${id}`)).body).not.toHaveProperty('message')
+    const put = await call('PUT', '/plugins/orders-v2', {
+      json: { ...recordOf(patched), config: { percentage: 30, upstream_host: 'orders-v2' } },
+    })
+    expect(put).toMatchObject({ status: 200, body: { message, config: { percentage: 30 } } })
+    // The answer, written back, says nothing new.
+    const again = await call('PUT', `/plugins/${id}`, { json: put.body })
+    expect(again.status).toBe(200)
+    expect(again.body).not.toHaveProperty('message')
+    const { data } = audit.parse((await call('GET', '/audit')).body)
+    expect(data[0]?.what).toBe(`replace plugins ${id}: ${message}`)
+    expect((await call('GET', `/canaries/${id}`)).body).toMatchObject({ state: 'rolled-back', by: 'guard' })
+    expect(await call('POST', `/canaries/${id}/restart`)).toMatchObject({
+      status: 200,
+      body: { state: 'running', percentage: 30, bucketsOnB: 300, by: 'admin@127.0.0.1', reason: null },
+    })
+  })
+
+  test('restart: with a reason, with another share, and only as a restart may', async () => {
+    await using admin = await withCanary('config.duration=1000')
+    const { call, clock, id } = admin
+    const restart = (sent: Parameters<typeof call>[2]) => call('POST', `/canaries/${id}/restart`, sent)
+    clock.seconds = START + 500
+    expect(await restart({ form: ['reason=B is repaired'] })).toMatchObject({
+      status: 200,
+      headers: { etag: '"3"' },
+      body: { state: 'running', bucketsOnB: 0, reason: 'B is repaired', at: START + 500, elapsed: 0, start: START },
+    })
+    expect(await restart({ json: { start: START + 1000, duration: 100 } })).toMatchObject({
+      body: { state: 'scheduled', endsAt: START + 1100, elapsed: null },
+    })
+    expect(await restart({ json: {} })).toMatchObject({ status: 409, body: { name: 'ERR_CANARY_STATE' } })
+    clock.seconds = START + 1050
+    expect(await restart({ form: ['percentage=12.5', 'reason='] })).toMatchObject({
+      body: { state: 'running', percentage: 12.5, bucketsOnB: 125, start: null },
+    })
+    expect((await call('GET', `/plugins/${id}`)).body).toMatchObject({ config: { percentage: 12.5, duration: 100 } })
+    for (const [json, field] of [
+      [{ percentage: '10' }, 'percentage'],
+      [{ start: '2026-02-31' }, 'start'],
+      [{ steps: 5 }, 'steps'],
+      [{ percentage: 10, start: START }, '@entity'],
+      [{ percentage: 101 }, 'config'],
+      [{ start: START * 1000 }, 'config'],
+      [{ duration: 0 }, 'config'],
+    ] as const) {
+      expect(await restart({ json }), field).toMatchObject({
+        status: 400,
+        body: { name: 'schema violation', fields: { [field]: expect.anything() } },
+      })
+    }
+    expect(await restart({ json: {}, headers: { 'if-match': '"1"' } })).toMatchObject({ status: 412 })
+    expect((await call('GET', `/canaries/${id}`)).body).toMatchObject({ percentage: 12.5, state: 'running' })
+  })
+
+  test('keep their share where the duration of a ramp is changed, while paused too', async () => {
+    await using admin = await withCanary('config.duration=3600')
+    const { call, clock, id } = admin
+    const shown = async () => (await call('GET', `/canaries/${id}`)).body
+    clock.seconds = START + 1800
+    await call('PATCH', `/plugins/${id}`, { form: ['config.duration=7200'] })
+    expect(await shown()).toMatchObject({ bucketsOnB: 500, endsAt: START + 5400, at: START + 1800, elapsed: 3600 })
+    await call('POST', `/canaries/${id}/pause`)
+    await call('PATCH', `/plugins/${id}`, { form: ['config.duration=600'] })
+    clock.seconds += 10_000
+    expect(await shown()).toMatchObject({ state: 'paused', bucketsOnB: 500, elapsed: 300 })
+    await call('POST', `/canaries/${id}/resume`)
+    await call('PATCH', `/plugins/${id}`, { form: ['enabled=false'] })
+    clock.seconds += 10_000
+    expect(await shown()).toMatchObject({ state: 'disabled', bucketsOnB: 0, elapsed: 300 })
+    await call('PATCH', `/plugins/${id}`, { form: ['enabled=true'] })
+    expect(await shown()).toMatchObject({ state: 'running', bucketsOnB: 500, endsAt: clock.seconds + 300 })
   })
 
   test('finalize: A takes the place of B and the plugin goes, in one change', async () => {

@@ -56,6 +56,8 @@ function describe(schema: z.ZodType, input: unknown, issue: z.core.$ZodIssue, pr
 }
 
 function expectationOf(issue: z.core.$ZodIssue): string {
+  // "10" is between 0 and 100, and yet no number.
+  if (isNoNumber(issue)) return issue.message.replace(/^must be (?=between |above )/, 'must be a number ')
   if (/^(?:must |is not )/.test(issue.message)) return issue.message
   if (issue.code === 'invalid_type') return `must be ${article(issue.expected)}`
   if (issue.code === 'too_small' && issue.origin === 'string') return 'must not be empty'
@@ -65,6 +67,12 @@ function expectationOf(issue: z.core.$ZodIssue): string {
     return `must be one of ${issue.values.map((value) => JSON.stringify(value)).join(', ')}`
   }
   return `must be valid (${issue.message})`
+}
+
+/** NaN is one to JavaScript, and its message says in what it is wrong. */
+function isNoNumber(issue: z.core.$ZodIssue): boolean {
+  if (issue.code !== 'invalid_type' || 'received' in issue) return false
+  return /^must be (?:between |above )/.test(issue.message) && (issue.expected === 'number' || issue.expected === 'int')
 }
 
 function article(type: string): string {
@@ -143,7 +151,7 @@ function show(path: string, value: unknown): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'null'
   if (SECRET.test(path)) return `a ${typeof value} (not shown)`
-  if (typeof value === 'string') return JSON.stringify(shorten(redactUrl(value)))
+  if (typeof value === 'string') return visible(JSON.stringify(shorten(redactUrl(value))))
   if (typeof value === 'bigint') return `${value}n`
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (value instanceof URL) return redactUrl(value.href)
@@ -152,6 +160,14 @@ function show(path: string, value: unknown): string {
   if (typeof value !== 'object') return `a ${typeof value}`
   const names = Object.keys(value)
   return names.length === 0 ? '{}' : shorten(`{ ${names.join(', ')} }`)
+}
+
+/** A quoted text, with escapes for what would turn the direction of the message or not be seen. */
+function visible(quoted: string): string {
+  return quoted.replace(
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function shorten(text: string): string {

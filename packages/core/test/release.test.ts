@@ -111,10 +111,14 @@ test('tells once that a ramp is complete, and again only for another ramp', () =
   release.update({ exposeHeader: 'x-upstream', steps: 2000 })
   decideAt(1300)
   expect(told).toEqual(['complete complete', 'update complete'])
+  // A longer duration of a ramp that is complete takes nobody back: only another start is another ramp.
   release.update({ duration: 400 })
   decideAt(1350)
+  release.update({ start: 1350 })
   decideAt(1400)
-  expect(told.slice(2)).toEqual(['update running', 'complete complete'])
+  decideAt(1750)
+  decideAt(1800)
+  expect(told.slice(2)).toEqual(['update complete', 'update running', 'complete complete'])
 })
 
 test('does not call a ramp complete whose time runs out after a rollback or while it is disabled', () => {
@@ -222,8 +226,9 @@ test('lets percentage and start remove each other', () => {
   const release = releaseWith({ percentage: 10, clock: () => 1_050_000 })
   release.update({ start: 1000 })
   expect(release.status()).toMatchObject({ percentage: null, start: 1000, duration: 3600, state: 'running' })
+  expect(release.status().bucketsOnB).toBe(13)
   release.update({ duration: 100 })
-  expect(release.status()).toMatchObject({ start: 1000, duration: 100, bucketsOnB: 500 })
+  expect(release.status()).toMatchObject({ start: 1000, duration: 100, bucketsOnB: 13 })
   release.update({ percentage: 20 })
   expect(release.status()).toMatchObject({ percentage: 20, start: null, duration: null, bucketsOnB: 200 })
   release.update({ start: 1000 })
@@ -327,8 +332,29 @@ test('takes back a pause of which the elapsed time is not known from when it was
 test('lets a person move on from a state that was taken back', () => {
   const later = restarted(1090, { state: 'rolled-back', reason: 'errors', by: 'guard', at: 1040 })
   later.update({ percentage: 5 })
+  expect(later.status()).toMatchObject({ state: 'rolled-back', percentage: 5, reason: 'errors' })
+  later.restart()
   expect(later.status()).toMatchObject({ state: 'running', percentage: 5, reason: null })
   const paused = restarted(1090, { state: 'paused', by: 'guard', at: 1040, elapsed: 40 })
   paused.resume('guard')
   expect(paused.status()).toMatchObject({ state: 'running', bucketsOnB: 40 })
+})
+
+test('takes back the share that was reached where its duration or steps are other ones now', () => {
+  const clock = { now: 1040 }
+  const first = releaseWith({ start: 1000, duration: 100, steps: 100, clock: () => clock.now * 1000 })
+  for (const move of ['none', 'pause'] as const) {
+    if (move === 'pause') first.pause()
+    for (const [options, bucketsOnB] of [
+      [{ duration: 1000 }, 40],
+      [{ duration: 10 }, 40],
+      [{ steps: 1000 }, 400],
+      [{ steps: 3 }, 2],
+    ] as const) {
+      const later = restarted(1040, first.status(), options)
+      expect(later.status().bucketsOnB).toBe(bucketsOnB)
+      // And once more, as the state is written down again.
+      expect(restarted(1040, later.status(), options).status().bucketsOnB).toBe(bucketsOnB)
+    }
+  }
 })

@@ -1,5 +1,6 @@
 import { schemaViolation, type Draft, type FieldMessages, type Registry, type Row } from '@canary-release/core/registry'
-import { type CanaryView, moveSchema } from '../schemas/canary-schemas.js'
+import type { z } from 'zod'
+import { type CanaryView, moveSchema, restartSchema } from '../schemas/canary-schemas.js'
 import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from '../operation.js'
 import { notFound } from '../refusal.js'
 import { shown } from '../shown-record.js'
@@ -22,6 +23,7 @@ export function canaryOperations(registry: Registry): Operation[] {
     moveOperation(registry, 'promote'),
     moveOperation(registry, 'pause'),
     moveOperation(registry, 'resume'),
+    restartOperation(registry),
     finalizeOperation(registry),
     guardOperation(registry),
   ]
@@ -70,8 +72,28 @@ function moveOperation(registry: Registry, move: Move): Operation {
     answer: { status: 200, schema: 'Canary' },
     errors: [400, 404, 409, 412],
     async run(request) {
-      const reason = reasonOf(request.body)
+      const { reason } = parsed(moveSchema, request.body)
       const row = await changed(registry, request, (draft, id) => draft.move(id, move, reason))
+      return canaryAnswer(registry, row.entity.id)
+    },
+  }
+}
+
+function restartOperation(registry: Registry): Operation {
+  return {
+    method: 'POST',
+    path: '/canaries/{plugin}/restart',
+    id: 'restartCanary',
+    summary:
+      "Begins again, with a new run of the guard: a ramp from bucket 0, a fixed percentage at once. `percentage`, or `start` and `duration`, replace the plugin's own.",
+    body: 'Restart',
+    answer: { status: 200, schema: 'Canary' },
+    errors: [400, 404, 409, 412],
+    async run(request) {
+      const { reason, percentage, start, duration } = parsed(restartSchema, request.body)
+      const said = { percentage, start, duration }
+      const share = Object.fromEntries(Object.entries(said).filter(([, value]) => typeof value === 'number'))
+      const row = await changed(registry, request, (draft, id) => draft.move(id, 'restart', reason, share))
       return canaryAnswer(registry, row.entity.id)
     },
   }
@@ -92,9 +114,9 @@ async function changed<Result>(
   return result
 }
 
-function reasonOf(body: Record<string, unknown>): string | null {
-  const result = moveSchema.safeParse(body)
-  if (result.success) return result.data.reason ?? null
+function parsed<Schema extends z.ZodType>(schema: Schema, body: Record<string, unknown>): z.output<Schema> {
+  const result = schema.safeParse(body)
+  if (result.success) return result.data
   const fields = new Map<string, FieldMessages[string]>()
   for (const issue of result.error.issues) {
     if (issue.code !== 'unrecognized_keys') fields.set(issue.path.map(String).join('.'), issue.message)

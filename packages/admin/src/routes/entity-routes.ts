@@ -1,4 +1,4 @@
-import { type Draft, type Parent, type Registry, type Row } from '@canary-release/core/registry'
+import { type Draft, type Parent, type Registry, type Row, stillRolledBack } from '@canary-release/core/registry'
 import { type Collection, COLLECTIONS } from './collections.js'
 import { SCHEMA_NAMES } from '../schemas/entity-schemas.js'
 import { listParameters, pageOf, readListQuery } from '../list-query.js'
@@ -16,7 +16,7 @@ export function entityOperations(registry: Registry, showKeys: boolean): Operati
     createOperation(registry, collection),
     readOperation(registry, collection, show),
     changeOperation(registry, collection, show),
-    replaceOperation(registry, collection),
+    replaceOperation(registry, collection, show),
     removeOperation(registry, collection),
   ])
   return [...upserts, ...others]
@@ -116,18 +116,20 @@ function changeOperation(registry: Registry, collection: Collection, show: Show)
     answer: { status: 200, schema: SCHEMA_NAMES[kind] },
     errors: [400, 404, 409, 412],
     async run(request) {
-      const row = await registry.change(request.by, (draft) => {
-        const present = find(draft, collection, request)
-        request.preconditions(present)
-        return present === null ? null : draft.patch(kind, present.entity.id, request.body)
+      const changed = await registry.change(request.by, (draft) => {
+        const before = find(draft, collection, request)
+        request.preconditions(before)
+        const row = before === null ? null : draft.patch(kind, before.entity.id, request.body)
+        return row === null ? null : { before, row }
       })
-      if (row === null) throw notFound()
-      return rowAnswer(row, show(row))
+      if (changed === null) throw notFound()
+      const { before, row } = changed
+      return rowAnswer(row, noted(before, row, show(row)))
     },
   }
 }
 
-function replaceOperation(registry: Registry, collection: Collection): Operation {
+function replaceOperation(registry: Registry, collection: Collection, show: Show): Operation {
   const { kind, one } = collection
   return {
     method: 'PUT',
@@ -138,15 +140,17 @@ function replaceOperation(registry: Registry, collection: Collection): Operation
     answer: { status: 200, schema: SCHEMA_NAMES[kind] },
     errors: [400, 404, 409, 412],
     async run(request) {
-      const row = await registry.change(request.by, (draft) => {
+      const { before, row } = await registry.change(request.by, (draft) => {
         const parent = knownParent(draft, collection, request)
         const present = find(draft, collection, request)
         // Another one's record is not taken over.
         if (present === null && draft.get(kind, keyOf(collection, request)) !== null) throw notFound()
         request.preconditions(present)
-        return draft.replace(kind, keyOf(collection, request), request.body, parent)
+        return { before: present, row: draft.replace(kind, keyOf(collection, request), request.body, parent) }
       })
-      return rowAnswer(row, shownWithKey(row))
+      // A key is told to who says it, and to nobody else.
+      const body = before === null || (request.body.key ?? null) !== null ? shownWithKey(row) : show(row)
+      return rowAnswer(row, noted(before, row, body))
     },
   }
 }
@@ -170,6 +174,12 @@ function removeOperation(registry: Registry, collection: Collection): Operation 
       return { status: 204, body: null }
     },
   }
+}
+
+/** An answer that says where a change had less of an effect than one might think. */
+function noted(before: Row | null, after: Row, body: object): object {
+  const message = stillRolledBack(before, after)
+  return message === null ? body : { ...body, message }
 }
 
 function recordPath({ path, key }: Collection): string {

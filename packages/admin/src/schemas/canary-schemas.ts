@@ -14,7 +14,8 @@ export const canarySchema = z.strictObject({
   route: scope,
   consumer: scope,
   api: scope,
-  state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']),
+  /** `disabled` where the plugin is, unless it was paused, rolled back or promoted: that outlasts it. */
+  state: z.enum(['scheduled', 'running', 'complete', 'disabled', 'paused', 'rolled-back', 'promoted']),
   percentage: z.number().min(0).max(100).nullable(),
   bucketsOnB: count,
   steps: count,
@@ -72,13 +73,23 @@ export const guardSchema = z.strictObject({
 
 const TEXT = /^[^\p{Cc}]*$/u
 
+const reason = z
+  .string({ error: 'expected a string' })
+  .max(1000, { error: 'length must be at most 1000' })
+  .regex(TEXT, { error: 'expected one line of text' })
+  .nullish()
+
 /** The body of a move. */
-export const moveSchema = z.strictObject({
-  reason: z
-    .string({ error: 'expected a string' })
-    .max(1000, { error: 'length must be at most 1000' })
-    .regex(TEXT, { error: 'expected one line of text' })
-    .nullish(),
+export const moveSchema = z.strictObject({ reason })
+
+/** The body of a restart: the share that it begins again with, as `config` says it. */
+export const restartSchema = z.strictObject({
+  reason,
+  percentage: z.number({ error: 'expected a number' }).nullish(),
+  /** Epoch seconds. */
+  start: z.number({ error: 'expected a number' }).nullish(),
+  /** Seconds. */
+  duration: z.number({ error: 'expected a number' }).nullish(),
 })
 
 export const auditSchema = z.strictObject({

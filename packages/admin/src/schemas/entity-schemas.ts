@@ -24,10 +24,21 @@ const REFS = {
   consumer: ['id', 'username', 'custom_id'],
 } as const
 
+const NOTE: JsonSchema = {
+  type: 'string',
+  description: 'Only where another percentage was stored and the release stays rolled back by the guard.',
+}
+
 /** Fields of bodies that are not stored: shorthands and older names. */
 const SHORTHANDS: { readonly [Kind in EntityKind]?: Readonly<Record<string, JsonSchema>> } = {
   services: { url: { type: ['string', 'null'], description: 'Sets protocol, host, port and path.' } },
-  plugins: { service_id: UUID_TEXT, route_id: UUID_TEXT, consumer_id: UUID_TEXT, api_id: UUID_TEXT },
+  plugins: {
+    service_id: UUID_TEXT,
+    route_id: UUID_TEXT,
+    consumer_id: UUID_TEXT,
+    api_id: UUID_TEXT,
+    message: { type: ['string', 'null'], description: 'Of an answer that is written back: it says nothing.' },
+  },
 }
 
 /** Lists of legacy apis, which clients also write as text with commas. */
@@ -71,8 +82,12 @@ function componentsOf(kind: EntityKind): Record<string, JsonSchema> {
 
 /** A record as it is answered: a plugin without `api` where it has none, a credential with its key only when it is made. */
 function recordSchema(kind: EntityKind): JsonSchema {
-  const { required = [], ...schema } = outputSchema(entitySchemas[kind])
-  return { ...schema, required: required.filter((field) => field !== 'api' && field !== 'key') }
+  const { required = [], properties = {}, ...schema } = outputSchema(entitySchemas[kind])
+  return {
+    ...schema,
+    properties: kind === 'plugins' ? { ...properties, message: NOTE } : properties,
+    required: required.filter((field) => field !== 'api' && field !== 'key'),
+  }
 }
 
 function bodySchema(kind: EntityKind): JsonSchema {

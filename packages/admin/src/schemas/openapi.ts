@@ -64,7 +64,9 @@ function described({ id, path, method, summary, query = {}, body, answer, errors
       ...Object.entries(query).map(([name, parameter]) => queryParameter(name, parameter)),
       ...(errors.includes(412) ? CONDITIONS.slice(0, method === 'PUT' ? 2 : 1) : []),
     ],
-    ...(body === undefined ? {} : { requestBody: requestBody(body, method === 'POST' && body === 'Move') }),
+    ...(body === undefined
+      ? {}
+      : { requestBody: requestBody(body, (method === 'POST' && body === 'Move') || body === 'Restart') }),
     responses: {
       [answer.status]: success(answer),
       ...(answer.creates ? { 201: success({ ...answer, status: 201 }) } : {}),

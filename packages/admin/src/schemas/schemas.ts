@@ -6,6 +6,7 @@ import {
   guardSchema,
   informationSchema,
   moveSchema,
+  restartSchema,
 } from './canary-schemas.js'
 import { entityComponents, pageSchema } from './entity-schemas.js'
 import { inputSchema, outputSchema } from './json-schema.js'
@@ -40,6 +41,7 @@ export const SCHEMAS = {
   Explanation: outputSchema(explanationSchema),
   Guard: outputSchema(guardSchema),
   Move: inputSchema(moveSchema),
+  Restart: inputSchema(restartSchema),
   Audit: outputSchema(auditSchema),
   Information: outputSchema(informationSchema),
   Status: outputSchema(statusSchema),

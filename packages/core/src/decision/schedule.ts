@@ -17,3 +17,30 @@ export function elapsedUntil(bucket: number, durationMs: number, steps: number):
   while (bucketsOfElapsed(elapsed, durationMs, steps) <= bucket) elapsed += 1
   return elapsed
 }
+
+/** The size of a ramp: whole milliseconds, and how many buckets go over in them. */
+export interface RampSize {
+  readonly durationMs: number
+  readonly steps: number
+}
+
+/**
+ * Where a ramp that came as far as `elapsedMs` (whole milliseconds) stands after its duration or steps were edited. The
+ * fraction that has passed stays, and the rest of the new duration remains: `⌈e·d′/d⌉`, but never less than what keeps
+ * the share. So it never falls, and is at most one bucket or one millisecond higher.
+ */
+export function elapsedAfterEdit(elapsedMs: number, from: RampSize, to: RampSize): number {
+  if (!(elapsedMs > 0)) return elapsedMs
+  if (elapsedMs >= from.durationMs) return to.durationMs
+  const [elapsed, d, s] = [BigInt(Math.floor(elapsedMs)), BigInt(from.durationMs), BigInt(from.steps)]
+  const [d2, s2] = [BigInt(to.durationMs), BigInt(to.steps)]
+  const fraction = ceilOf(elapsed * d2, d)
+  // The fewest of the new buckets that are no smaller a share, and the first millisecond that has them.
+  const buckets = ceilOf(((elapsed * s) / d) * s2, s)
+  const kept = ceilOf(buckets * d2, s2)
+  return Number(fraction > kept ? fraction : kept)
+}
+
+function ceilOf(dividend: bigint, divisor: bigint): bigint {
+  return (dividend + divisor - 1n) / divisor
+}

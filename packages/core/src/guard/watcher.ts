@@ -75,6 +75,7 @@ class Watcher implements Guard {
 
   reset(): void {
     this.#run = this.#newRun()
+    this.#heldSaid = -Infinity
     this.#collector.take(this.#runs, this.#tick)
   }
 

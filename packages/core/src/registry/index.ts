@@ -12,6 +12,7 @@ export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
+export { stillRolledBack } from './records/plugin-edit.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
   AUDIT_LIMIT,
@@ -22,6 +23,7 @@ export {
   type RowChange,
   type Store,
   type StoreEvent,
+  type StoredRecord,
   type StoredState,
   isOf,
 } from './records/store.js'

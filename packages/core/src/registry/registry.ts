@@ -2,6 +2,7 @@ import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import type { Move } from '../release/lifecycle.js'
 import type { Release } from '../release/release.js'
+import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
 import type { EntityKind } from './entities/entities.js'
 import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
@@ -62,7 +63,13 @@ export interface Registry {
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
   /** A change that is one move; `null` where there is no such plugin. See {@link Draft.move}. */
-  move(plugin: string, move: Move, reason: string | null, by: string): Promise<Row<'plugins'> | null>
+  move(
+    plugin: string,
+    move: Move,
+    reason: string | null,
+    by: string,
+    share?: RestartShare | undefined,
+  ): Promise<Row<'plugins'> | null>
   /** A change that finalizes one plugin; `null` where there is no such plugin. See {@link Draft.finalize}. */
   finalize(plugin: string, by: string): Promise<Row<'services'> | Row<'apis'> | null>
   /**

@@ -2,23 +2,26 @@ import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import { CanaryError } from '../errors.js'
 import { disown, hookError, isPromise } from '../hook.js'
-import { type Move, type ReleaseRecord } from '../release/lifecycle.js'
+import { type Move, UNTOUCHED } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
 import type { Release } from '../release/release.js'
+import type { RestartShare } from '../release/restart.js'
 import { auditEntry } from './records/audit.js'
 import { CompiledMount } from './live/compiled-mount.js'
 import type { Draft } from './change/draft.js'
 import { DraftedChange } from './change/drafted-change.js'
+import { HandEdits } from './change/hand-edits.js'
 import type { EntityKind } from './entities/entities.js'
 import { explainAt } from './live/explanation.js'
 import { listPage } from './listing.js'
 import { UnsavedMoves } from './live/unsaved-moves.js'
 import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
 import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
 import { SerialQueue } from './serial-queue.js'
-import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredState } from './records/store.js'
+import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredRecord, StoredState } from './records/store.js'
 
 /** How often a change is made anew because another process was faster. */
 const ATTEMPTS = 20
@@ -29,6 +32,7 @@ export class StoredRegistry implements Registry {
   readonly #defaults: ReleaseDefaults
   readonly #state: RegistryState
   readonly #unsaved: UnsavedMoves
+  readonly #handEdits = new HandEdits()
   readonly #queue = new SerialQueue()
   readonly #listeners: Listeners<{ change: RegistryChange }>
   readonly #report: (error: unknown) => void
@@ -41,8 +45,8 @@ export class StoredRegistry implements Registry {
     this.#defaults = defaults
     this.#report = report
     this.#listeners = new Listeners(report)
-    this.#unsaved = new UnsavedMoves((row, record) => this.#saveMove(row, record), report)
-    this.#state = new RegistryState(defaults, (row, record) => this.#unsaved.add(row, record))
+    this.#unsaved = new UnsavedMoves((move) => this.#saveMove(move), report)
+    this.#state = new RegistryState(defaults, (move) => this.#unsaved.add(move))
   }
 
   /** Reads the store and watches it from then on; false where nothing was ever stored. */
@@ -73,8 +77,14 @@ export class StoredRegistry implements Registry {
     return this.#change(by, work)
   }
 
-  move(plugin: string, move: Move, reason: string | null, by: string): Promise<Row<'plugins'> | null> {
-    return this.change(by, (draft) => draft.move(plugin, move, reason))
+  move(
+    plugin: string,
+    move: Move,
+    reason: string | null,
+    by: string,
+    share?: RestartShare,
+  ): Promise<Row<'plugins'> | null> {
+    return this.change(by, (draft) => draft.move(plugin, move, reason, share))
   }
 
   finalize(plugin: string, by: string): Promise<Row<'services'> | Row<'apis'> | null> {
@@ -153,7 +163,8 @@ export class StoredRegistry implements Registry {
     const { clock } = this.#defaults
     const { tables, version } = this.#state
     const next = version + 1
-    const draft = new DraftedChange(tables, { by, version: next, clock })
+    const draft = new DraftedChange(tables, { by, version: next, clock, recordOf: this.#recordOf })
+    for (const row of this.#handEdits.pending) draft.keep(row)
     const result = work(draft)
     if (isPromise(result)) {
       disown(result)
@@ -207,18 +218,27 @@ export class StoredRegistry implements Registry {
   }
 
   #take(commit: Commit, by: string | null): void {
+    this.#handEdits.stored(commit.changes)
     this.#state.apply(commit)
     this.#listeners.emit('change', { version: commit.version, by })
   }
 
   #replace(state: StoredState): void {
-    this.#state.replace(state)
+    const nowMs = this.#defaults.clock()
+    this.#state.replace(this.#handEdits.read(state, this.#state.tables, this.#recordOf, nowMs))
     this.#listeners.emit('change', { version: state.version, by: null })
+    // Who may only read cannot store it, and who writes will.
+    if (this.#handEdits.pending.length > 0) this.#change('hand edit', () => null).catch(() => undefined)
   }
 
-  /** Stores what the guard did, unless a later move is stored already. */
-  async #saveMove(row: Row<'plugins'>, record: ReleaseRecord): Promise<void> {
-    await this.#change(record.by ?? 'code', (draft) => draft.takeMove(row.entity.id, record))
+  /** What a change of a plugin's release is made on. */
+  readonly #recordOf = (row: Row<'plugins'>): StoredRecord =>
+    this.#state.live.get(row.entity.id)?.record(row) ?? row.release ?? UNTOUCHED
+
+  /** Stores what the guard or code did with a live release, where it still stands on what is stored. */
+  async #saveMove(move: MadeMove): Promise<void> {
+    const taken = await this.#change(move.record.by ?? 'code', (draft) => draft.takeMove(move))
+    if (!taken) this.#state.live.get(move.row.entity.id)?.drop(move)
   }
 }
 

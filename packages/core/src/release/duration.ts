@@ -8,11 +8,23 @@ export function secondsOf(duration: number | string): number {
   return Number(digits) * SECONDS[unit]
 }
 
-const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/
+/** Whole milliseconds of a duration in seconds: at least one. */
+export function durationMsOf(seconds: number): number {
+  return Math.max(1, Math.round(seconds * 1000))
+}
+
+const ISO_DATE = /^(\d{4}-\d\d-\d\d)(?:T(?:[01]\d|2[0-3]):\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/
 
 /** Epoch seconds of a Date, an ISO date (with its zone, where it has a time) or epoch seconds; NaN for anything else. */
 export function epochSecondsOf(instant: Date | string | number): number {
   if (typeof instant === 'number') return instant
-  if (typeof instant === 'string') return ISO_DATE.test(instant) ? Date.parse(instant) / 1000 : Number.NaN
-  return instant.getTime() / 1000
+  if (typeof instant !== 'string') return instant.getTime() / 1000
+  const [, day] = ISO_DATE.exec(instant) ?? []
+  return day !== undefined && exists(day) ? Date.parse(instant) / 1000 : Number.NaN
+}
+
+/** Whether a day is in the calendar: `Date.parse` moves 31 February to March. */
+function exists(day: string): boolean {
+  const midnight = new Date(day)
+  return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day)
 }

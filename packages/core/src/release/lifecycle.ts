@@ -1,13 +1,19 @@
 import { CanaryError } from '../errors.js'
 
-/** What a release is doing. `complete`: all buckets are on B, time to finish. */
-export type ReleaseState = 'scheduled' | 'running' | 'complete' | 'paused' | 'rolled-back' | 'promoted'
+/** What a release is doing, where `enabled` is true. `complete`: all buckets are on B, time to finish. */
+export type LifeState = 'scheduled' | 'running' | 'complete' | 'paused' | 'rolled-back' | 'promoted'
 
-export type Move = 'pause' | 'resume' | 'rollback' | 'promote'
+/**
+ * What a release is doing. `disabled`: `enabled` is false, so all is on A and the time of a ramp stands still; a release
+ * that was paused, rolled back or promoted says that instead, as that outlasts it.
+ */
+export type ReleaseState = LifeState | 'disabled'
+
+export type Move = 'pause' | 'resume' | 'rollback' | 'promote' | 'restart'
 
 /**
  * The part of a release's state that does not follow from its options and the clock: what a person or the guard did.
- * It is what survives a restart. Times and lengths in seconds.
+ * It is what survives a restart of the process. Times and lengths in seconds.
  */
 export interface ReleaseRecord {
   readonly state: ReleaseState
@@ -15,7 +21,7 @@ export interface ReleaseRecord {
   readonly reason: string | null
   /** Who made it: `guard`, or what the caller said. */
   readonly by: string | null
-  /** When it was made, in seconds since the epoch; of a ramp that was held, when this was read. */
+  /** When it was made, or when a ramp's `elapsed` was last written down, in seconds since the epoch. */
   readonly at: number | null
   /** How much of `duration` had passed at `at`; `null` where it follows from `start`. */
   readonly elapsed: number | null
@@ -23,27 +29,59 @@ export interface ReleaseRecord {
 
 export const UNTOUCHED: ReleaseRecord = { state: 'running', reason: null, by: null, at: null, elapsed: null }
 
-/** Seconds of the ramp that have passed at `now` (below 0 before it starts). */
-export function elapsedAt(record: ReleaseRecord, start: number, now: number): number {
-  if (record.elapsed === null) return now - start
-  return record.state === 'paused' || record.at === null ? record.elapsed : record.elapsed + (now - record.at)
+/** A ramp as its time is counted. */
+export interface RampTime {
+  /** Seconds since the epoch. */
+  readonly start: number
+  /** False: time stands still. */
+  readonly enabled: boolean
 }
 
-/** What a move is made with. Times in seconds. */
+/** Whether the time of a ramp stands still: what was reached is what `elapsed` says. */
+export function standsStill({ state }: ReleaseRecord, enabled: boolean): boolean {
+  return !enabled || state === 'paused'
+}
+
+/** Whole milliseconds of a ramp that counted until `nowMs`: neither paused nor disabled. Below 0 before it starts. */
+export function elapsedMsAt(record: ReleaseRecord, { start, enabled }: RampTime, nowMs: number): number {
+  const { at, elapsed } = record
+  const still = standsStill(record, enabled)
+  if (elapsed === null) return still && at !== null ? toMs(at - start) : Math.floor(nowMs) - toMs(start)
+  return still || at === null ? toMs(elapsed) : Math.floor(nowMs) - toMs(at - elapsed)
+}
+
+function toMs(seconds: number): number {
+  return Math.round(seconds * 1000)
+}
+
+/** An instant for a record, in seconds. Whole milliseconds, so that no rounding takes a bucket back. */
+export function secondsAt(nowMs: number): number {
+  return Math.floor(nowMs) / 1000
+}
+
+/** What a move is made with. */
 export interface MoveContext {
-  readonly state: ReleaseState
-  readonly now: number
-  /** Of a timed release; `null` for a fixed percentage. */
-  readonly start: number | null
+  readonly state: LifeState
+  readonly nowMs: number
+  /** The ramp's time; `null` for a fixed percentage. */
+  readonly ramp: RampTime | null
+  /** Milliseconds of the ramp that counted until now; `null` for a fixed percentage. */
+  readonly elapsedMs: number | null
   readonly reason: string | null
   readonly by: string
 }
 
-const LEGAL: Record<Move, readonly ReleaseState[]> = {
+const LEGAL: Record<Move, readonly LifeState[]> = {
   pause: ['scheduled', 'running'],
   resume: ['paused'],
   rollback: ['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted'],
   promote: ['scheduled', 'running', 'complete', 'paused', 'promoted'],
+  restart: ['running', 'complete', 'paused', 'rolled-back', 'promoted'],
+}
+
+/** Whether a move may be made on a record that is in `state`. */
+export function isLegal(record: ReleaseRecord, move: Move, { state, by }: Pick<MoveContext, 'state' | 'by'>): boolean {
+  return LEGAL[move].includes(state) && !(move === 'resume' && by === 'guard' && record.by !== 'guard')
 }
 
 /**
@@ -53,52 +91,63 @@ const LEGAL: Record<Move, readonly ReleaseState[]> = {
  * lift a person's pause
  */
 export function afterMove(record: ReleaseRecord, move: Move, context: MoveContext): ReleaseRecord {
-  const { state, now, start, reason, by } = context
-  if (!LEGAL[move].includes(state)) {
-    throw new CanaryError(
-      'ERR_CANARY_STATE',
-      `cannot ${move} a release that is ${state}: legal where it is ${LEGAL[move].join(', ')}`,
-    )
-  }
-  if (move === 'resume' && by === 'guard' && record.by !== 'guard') {
-    throw new CanaryError('ERR_CANARY_STATE', 'the guard cannot resume a release that a person paused')
-  }
-  const passed = start === null ? null : Math.max(0, elapsedAt(record, start, now))
+  const { state, nowMs, ramp, elapsedMs, reason, by } = context
+  if (!isLegal(record, move, context)) throw illegal(move, state)
+  const at = secondsAt(nowMs)
+  const elapsed = elapsedMs === null ? null : Math.max(0, elapsedMs) / 1000
   switch (move) {
     case 'pause':
-      return { state: 'paused', reason, by, at: now, elapsed: passed }
+      return { state: 'paused', reason, by, at, elapsed }
     case 'resume':
       // Before its start a release has nothing to go on from: `start` says when it begins.
-      return { state: 'running', reason, by, at: now, elapsed: start === null || now < start ? null : passed }
+      return { state: 'running', reason, by, at, elapsed: ramp !== null && isAhead(ramp, nowMs) ? null : elapsed }
     case 'rollback':
-      return { state: 'rolled-back', reason, by, at: now, elapsed: passed }
+      // A person's rollback on top of the guard's must not make it one that another percentage lifts.
+      return isByGuard(record) ? record : { state: 'rolled-back', reason, by, at, elapsed }
     case 'promote':
-      return { state: 'promoted', reason, by, at: now, elapsed: passed }
+      return { state: 'promoted', reason, by, at, elapsed }
+    case 'restart':
+      return begunAgain(ramp?.start ?? null, nowMs, reason, by)
   }
 }
 
-/** The record of an earlier process. What follows from the options and the clock is worked out anew. */
-export function restored(state: ReleaseRecord | null, start: number | null): ReleaseRecord {
-  if (state === null) return UNTOUCHED
-  const { reason, by, at } = state
-  // Time that passed since an unknown instant says nothing; a ramp paused at a known one had come as far as that.
-  const running = at === null && state.state !== 'paused'
-  const reached = start === null ? null : Math.max(0, (at ?? start) - start)
-  const elapsed = running ? null : (state.elapsed ?? (state.state === 'paused' ? reached : null))
-  return { state: state.state, reason, by, at, elapsed }
+function illegal(move: Move, state: LifeState): CanaryError {
+  const legal = LEGAL[move]
+  return new CanaryError(
+    'ERR_CANARY_STATE',
+    legal.includes(state)
+      ? 'the guard cannot resume a release that a person paused'
+      : `cannot ${move} a release that is ${state}: legal where it is ${legal.join(', ')}`,
+  )
 }
 
-/** The record after a new `percentage` or `start`: a pause stays, all else begins anew. */
-export function restarted(record: ReleaseRecord, start: number | null, now: number): ReleaseRecord {
-  if (record.state !== 'paused') return UNTOUCHED
-  return { ...record, elapsed: start === null ? null : Math.max(0, now - start) }
+/** Whether a ramp that runs is yet to start. */
+export function isAhead({ start, enabled }: RampTime, nowMs: number): boolean {
+  return enabled && nowMs < toMs(start)
 }
 
-/** The move that lies between two records of a release; `update` where none does. */
+/** Whether the guard rolled a release back: another percentage alone does not begin it again. */
+export function isByGuard({ state, by }: ReleaseRecord): boolean {
+  return state === 'rolled-back' && by === 'guard'
+}
+
+/** The record of a release that begins again: from bucket 0, at once or when its start comes. */
+export function begunAgain(
+  start: number | null,
+  nowMs: number,
+  reason: string | null,
+  by: string | null,
+): ReleaseRecord {
+  const elapsed = start !== null && toMs(start) > nowMs ? null : 0
+  return { state: 'running', reason, by, at: secondsAt(nowMs), elapsed }
+}
+
+/** The move that lies between two records of a release in one run; `update` where none does. */
 export function moveBetween(before: ReleaseRecord, after: ReleaseRecord): Move | 'update' {
-  if (before.at === after.at && before.state === after.state) return 'update'
-  if (after.state === 'paused') return 'pause'
-  if (after.state === 'rolled-back') return 'rollback'
-  if (after.state === 'promoted') return 'promote'
+  const { state } = after
+  if (state === before.state && after.by === before.by && after.reason === before.reason) return 'update'
+  if (state === 'paused') return 'pause'
+  if (state === 'rolled-back') return 'rollback'
+  if (state === 'promoted') return 'promote'
   return before.state === 'paused' && after.at !== null ? 'resume' : 'update'
 }

@@ -6,6 +6,7 @@ import { isReserved } from '../proxy/header-names.js'
 import { RESERVED, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from '../logger.js'
+import { ONE_LINE } from '../one-line.js'
 import { parseBranch } from '../option-error.js'
 import type { ReleaseStatus } from './status.js'
 import type { CheckedUpstream } from './upstream-options.js'
@@ -13,8 +14,11 @@ import type { CheckedUpstream } from './upstream-options.js'
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
 const headerName = z.string().regex(HEADER_NAME, { error: 'must be a header name' })
 const cookieName = z.string().regex(HEADER_NAME, { error: 'must be a cookie name' })
+const VISIBLE = 'must hold no control characters'
 const GROUPS = 'must be a list of one group or more'
-const groupNames = z.array(z.string({ error: 'must be a text' }).min(1), { error: GROUPS }).min(1, { error: GROUPS })
+const groupNames = z
+  .array(z.string({ error: 'must be a text' }).min(1).regex(ONE_LINE, { error: VISIBLE }), { error: GROUPS })
+  .min(1, { error: GROUPS })
 const isFunction = <T>(value: unknown): value is T => typeof value === 'function'
 export const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
 
@@ -146,7 +150,7 @@ const secondsOrNull = z.number().nullable()
 
 export const releaseOptionsSchema = z.strictObject({
   ...mountShape,
-  name: z.string({ error: NAME }).min(1, { error: NAME }).max(200, { error: NAME }),
+  name: z.string({ error: NAME }).min(1, { error: NAME }).max(200, { error: NAME }).regex(ONE_LINE, { error: VISIBLE }),
   salt: z.string().nullable().default(null),
   upstreams: z.strictObject({ A: upstreamA, B: upstreamB }),
   percentage: z
@@ -182,7 +186,9 @@ export const releaseOptionsSchema = z.strictObject({
   state: z
     .strictObject({
       ...statusShape,
-      state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']).default('running'),
+      state: z
+        .enum(['scheduled', 'running', 'complete', 'disabled', 'paused', 'rolled-back', 'promoted'])
+        .default('running'),
       reason: z.string().nullable().default(null),
       by: z.string().nullable().default(null),
       at: secondsOrNull.default(null),

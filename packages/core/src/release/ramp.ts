@@ -1,30 +1,44 @@
 import type { Standing } from '../decision/decide.js'
 import { bucketsOfElapsed, elapsedUntil } from '../decision/schedule.js'
-import { type ReleaseRecord, elapsedAt } from './lifecycle.js'
+import { durationMsOf } from './duration.js'
+import { rampStart } from './edit.js'
+import { type ReleaseRecord, elapsedMsAt, standsStill } from './lifecycle.js'
 import type { ReleaseSettings } from './settings.js'
 
 /** Where a release's share comes from, compiled from its settings and record: one clock reading and one division a request. */
 export type Ramp =
   | { readonly kind: 'fixed'; readonly bucketsOnB: number }
+  /** A ramp whose time does not count now. */
+  | { readonly kind: 'still'; readonly elapsedMs: number; readonly bucketsOnB: number }
   | { readonly kind: 'timed'; readonly startMs: number; readonly durationMs: number; readonly steps: number }
 
-/** The ramp of a release, or its frozen share while it is paused. `heldMs` of its time do not count. */
-export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord, heldMs = 0): Ramp {
-  const { fixedBuckets, start, duration, steps } = settings
+/** The ramp of a release, or where it stands still. `heldMs` of its time do not count; it never stands below `leastMs`. */
+export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord, heldMs = 0, leastMs = -Infinity): Ramp {
+  const { fixedBuckets, steps, enabled } = settings
+  const durationMs = durationMsOf(settings.duration)
+  const start = rampStart(settings)
   if (fixedBuckets !== null || start === null) return { kind: 'fixed', bucketsOnB: fixedBuckets ?? 0 }
-  const durationMs = Math.max(1, Math.round(duration * 1000))
-  if (record.state === 'paused') {
-    return { kind: 'fixed', bucketsOnB: bucketsOfElapsed(Math.round((record.elapsed ?? 0) * 1000), durationMs, steps) }
+  if (standsStill(record, enabled)) {
+    const elapsedMs = Math.max(leastMs, elapsedMsAt(record, { start, enabled }, 0))
+    return { kind: 'still', elapsedMs, bucketsOnB: bucketsOfElapsed(elapsedMs, durationMs, steps) }
   }
   // The instant at which the ramp would have begun, had it never been paused or held.
-  const startMs = Math.round(-elapsedAt(record, start, 0) * 1000) + heldMs
+  const startMs = -elapsedMsAt(record, { start, enabled }, 0) + heldMs
   return { kind: 'timed', startMs, durationMs, steps }
 }
 
-export function bucketsOfRamp(ramp: Ramp, nowMs: number): number {
-  return ramp.kind === 'fixed'
-    ? ramp.bucketsOnB
-    : bucketsOfElapsed(Math.floor(nowMs) - ramp.startMs, ramp.durationMs, ramp.steps)
+/** Whole milliseconds of a ramp that counted until `nowMs`; `null` for a fixed percentage. */
+export function elapsedOfRamp(ramp: Ramp, nowMs: number, leastMs: number): number | null {
+  if (ramp.kind === 'fixed') return null
+  if (ramp.kind === 'still') return ramp.elapsedMs
+  const elapsedMs = Math.floor(nowMs) - ramp.startMs
+  return elapsedMs > leastMs ? elapsedMs : leastMs
+}
+
+export function bucketsOfRamp(ramp: Ramp, nowMs: number, leastMs: number): number {
+  if (ramp.kind !== 'timed') return ramp.bucketsOnB
+  const elapsedMs = Math.floor(nowMs) - ramp.startMs
+  return bucketsOfElapsed(elapsedMs > leastMs ? elapsedMs : leastMs, ramp.durationMs, ramp.steps)
 }
 
 /** Whether the rules are asked at all. */
@@ -40,7 +54,7 @@ export function shareOf(ramp: Ramp, standing: Standing, steps: number): Ramp {
 
 /** When a bucket goes over to B, an ISO date; `null` where time does not bring it there. */
 export function crossingOf(ramp: Ramp, bucket: number): string | null {
-  if (ramp.kind === 'fixed') return null
+  if (ramp.kind !== 'timed') return null
   const milliseconds = ramp.startMs + elapsedUntil(bucket, ramp.durationMs, ramp.steps)
   return Math.abs(milliseconds) <= 8.64e15 ? new Date(milliseconds).toISOString() : null
 }

@@ -5,7 +5,16 @@ import { isSticky } from '../decision/plan.js'
 import { type Guard, type GuardHost, type Ticket, createGuard, resolveGuardOptions } from '../guard/index.js'
 import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
-import type { MayAdvance } from './timeline.js'
+import type { Reports } from './reports.js'
+import type { MayAdvance, Timeline } from './timeline.js'
+
+/** What a release's guard sees and does of it. */
+export interface Guarded {
+  readonly timeline: Timeline
+  readonly reports: Reports
+  /** Makes a move in the guard's name. */
+  readonly move: (move: 'pause' | 'resume' | 'rollback', reason: string) => void
+}
 
 /** The guard of a release, as its present settings ask for it; without one, all of this does nothing. */
 export class ReleaseGuard {
@@ -14,8 +23,8 @@ export class ReleaseGuard {
   /** Asked before a ramp advances; `null` where nobody need be. */
   mayAdvance: MayAdvance | null = null
 
-  constructor(host: GuardHost) {
-    this.#host = host
+  constructor(guarded: Guarded) {
+    this.#host = this.#hostFor(guarded)
   }
 
   get guard(): Guard | null {
@@ -26,12 +35,12 @@ export class ReleaseGuard {
     this.#use(this.#started(settings))
   }
 
-  /** Another guard where its options changed, new evidence where what it judged is no more. */
-  replace(before: ReleaseSettings, after: ReleaseSettings): void {
+  /** Another guard where its options changed, a new run where the release begins again or what was judged is no more. */
+  replace(before: ReleaseSettings, after: ReleaseSettings, begins: boolean): void {
     if (!isDeepStrictEqual(before.guard, after.guard) || !isDeepStrictEqual(before.hash, after.hash)) {
       this.#guard?.close()
       this.#use(this.#started(after))
-    } else if (!isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
+    } else if (begins || !isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
   }
 
   admit(decision: DrawnDecision): void {
@@ -54,6 +63,22 @@ export class ReleaseGuard {
 
   close(): void {
     this.#guard?.close()
+  }
+
+  #hostFor({ timeline, reports, move }: Guarded): GuardHost {
+    return {
+      now: () => timeline.settings.clock(),
+      standing: () => {
+        const { start, steps } = timeline.settings
+        timeline.wait(this.mayAdvance)
+        return { state: timeline.state(), bucketsOnB: timeline.bucketsOnB(), steps, ramping: start !== null }
+      },
+      pause: (reason) => move('pause', reason),
+      resume: (reason) => move('resume', reason),
+      rollback: (reason) => move('rollback', reason),
+      log: (message) => reports.warn(message),
+      onError: (error) => reports.errorOnce('guard', error),
+    }
   }
 
   #started({ guard, hash }: ReleaseSettings): Guard | null {

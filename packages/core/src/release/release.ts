@@ -6,29 +6,21 @@ import { DescribedFacts, type Facts, type RequestDescription } from '../decision
 import type { Plan } from '../decision/plan.js'
 import { Rotation } from '../decision/rotation.js'
 import { CanaryError } from '../errors.js'
-import type { GuardHost, GuardReport } from '../guard/index.js'
-import { type Move, type ReleaseRecord, afterMove, moveBetween, restarted, restored } from './lifecycle.js'
+import type { GuardReport } from '../guard/index.js'
+import { differenceOf, shareOfSettings } from './difference.js'
+import { edited } from './edit.js'
+import { type Move, type ReleaseRecord, afterMove, moveBetween } from './lifecycle.js'
 import { Listeners } from './listeners.js'
-import { optionError } from '../option-error.js'
 import { runWith } from '../request-context.js'
 import type { ReleaseOptions } from './options.js'
+import type { ReleaseChange, ReleaseEvents } from './release-events.js'
 import { ReleaseGuard } from './release-guard.js'
 import { Reports } from './reports.js'
-import { type ReleaseSettings, compileSettings, mergeOptions } from './settings.js'
+import { type RestartShare, checkRestartShare } from './restart.js'
+import { restored } from './restored.js'
+import { type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
 import { Counts, type ReleaseStatus } from './status.js'
 import { Timeline } from './timeline.js'
-
-/** What changed a release: a person's or the guard's move, an update, or time that ran out. */
-export interface ReleaseChange {
-  readonly change: Move | 'update' | 'complete'
-  readonly status: ReleaseStatus
-}
-
-export interface ReleaseEvents {
-  change: ReleaseChange
-  decision: Decision
-  outcome: Outcome
-}
 
 type AnyOptions = ReleaseOptions
 
@@ -56,7 +48,7 @@ export class Release {
   constructor(options: AnyOptions) {
     const settings = compileSettings(options, this.#report)
     this.#input = options
-    this.#timeline = new Timeline(settings, restored(settings.state, settings.start))
+    this.#timeline = new Timeline(settings, restored(settings, settings.clock()))
     this.#rotation = new Rotation(settings.steps, settings.random())
     this.#draw = {
       standing: this.#timeline.standing,
@@ -64,7 +56,11 @@ export class Release {
       nextBucket: (bucketsOnB) => this.#rotation.next(bucketsOnB),
       newId: randomUUID,
     }
-    this.#guard = new ReleaseGuard(this.#hostOfGuard())
+    this.#guard = new ReleaseGuard({
+      timeline: this.#timeline,
+      reports: this.#reports,
+      move: (move, reason) => this.#move(move, reason, 'guard'),
+    })
     this.#guard.begin(settings)
   }
 
@@ -111,26 +107,27 @@ export class Release {
   }
 
   /**
-   * Changes options: checked first, then applied whole. `percentage` and `start` remove each other, and restart a
-   * release that was rolled back or promoted. Other options leave such a release where it is.
+   * Changes options: checked first, then applied whole. `percentage` and `start` remove each other.
+   *
+   * A release that was rolled back, promoted or is complete begins again by another `start` or location of B, and by
+   * another `percentage` unless the guard rolled it back; the same value changes nothing. Of a release that runs or is
+   * paused, another `percentage` or `start` is its share from now on. No other option ever lowers the share of a ramp:
+   * of another `duration`, what remains is the fraction that remained.
    *
    * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
    */
   update(partial: Partial<AnyOptions>): void {
     this.#refuseClosed()
-    if (typeof partial !== 'object' || partial === null) throw optionError('options', 'must be an object', partial)
-    if (partial.name !== undefined && partial.name !== this.name) {
-      throw optionError('name', 'must stay as it was when the release was built', partial.name)
-    }
-    if (partial.state !== undefined) {
-      throw optionError('state', 'must be given when the release is built, not in an update', partial.state)
-    }
+    checkPartial(partial, this.name)
     const input = mergeOptions(this.#input, partial)
     const settings = compileSettings({ ...input, state: undefined }, this.#report)
-    const restarts = partial.percentage !== undefined || partial.start !== undefined
-    const { record } = this.#timeline
+    const before = this.options
+    const differs = differenceOf({ input: this.#input, settings: before }, { input, settings })
+    const [was, is] = [shareOfSettings(before), shareOfSettings(settings)]
+    const { record, begins, stays } = edited(this.#standsAt(), was, is, differs, before.clock())
     this.#input = input
-    this.#replace(settings, restarts ? restarted(record, settings.start, settings.clock() / 1000) : record, restarts)
+    this.#replace(settings, record, begins || differs.percentage || differs.start, begins)
+    if (stays) this.#reports.warn('still rolled back by the guard: begin again by restart()')
     this.#changed('update')
   }
 
@@ -138,18 +135,25 @@ export class Release {
    * Takes options and `state` whole, as a registry stores them, where {@link update} takes a part. Counts, the order of
    * `hash: 'none'` and listeners stay.
    *
+   * @param begins whether this is the record of a release that begins again: with a new run of its guard
    * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
    */
-  adopt(options: AnyOptions): void {
+  adopt(options: AnyOptions, begins = false): void {
     this.#refuseClosed()
     const settings = compileSettings(options, this.#report)
-    const record = restored(settings.state, settings.start)
-    const move = moveBetween(this.#timeline.record, record)
+    const record = restored(settings, settings.clock())
+    const move = begins ? beginningOf(record) : moveBetween(this.#timeline.record, record)
     const { percentage, start } = this.options
     this.#input = options
-    this.#replace(settings, record, percentage !== settings.percentage || start !== settings.start)
+    this.#replace(settings, record, begins || percentage !== settings.percentage || start !== settings.start, begins)
     if (move !== 'update') this.#reports.moved(move, record)
     this.#changed(move)
+  }
+
+  /** What of the release's state is to be stored: as of now, with what only this process knows of a ramp's time. */
+  carried(): ReleaseRecord {
+    this.#timeline.wait(this.#guard.mayAdvance)
+    return this.#timeline.carried()
   }
 
   /** All requests to A. Legal in every state. */
@@ -182,6 +186,23 @@ export class Release {
    */
   resume(by = 'code'): void {
     this.#move('resume', undefined, by)
+  }
+
+  /**
+   * Begins again: a ramp from bucket 0, a fixed percentage at once. The guard begins a new run, without the evidence of
+   * before; counts go on. `share` says another percentage, or start and duration: a start to come is waited for.
+   *
+   * @throws {CanaryError} ERR_CANARY_STATE while scheduled; ERR_CANARY_OPTION, and nothing has changed
+   */
+  restart(reason?: string, by = 'code', share: RestartShare = {}): void {
+    this.#refuseClosed()
+    checkRestartShare(share)
+    const input = mergeOptions(this.#input, share)
+    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const record = this.#after('restart', settings, reason, by)
+    this.#input = input
+    this.#replace(settings, record, true, true)
+    this.#moved('restart')
   }
 
   /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
@@ -251,38 +272,37 @@ export class Release {
     this.#listeners.clear()
   }
 
-  #move(move: Move, reason: string | undefined, by: string): void {
+  #move(move: Exclude<Move, 'restart'>, reason: string | undefined, by: string): void {
     this.#refuseClosed()
-    const timeline = this.#timeline
-    const { start } = this.options
-    const context = { state: timeline.state(), now: timeline.now() / 1000, start, reason: reason ?? null, by }
-    timeline.move(afterMove(timeline.carried(), move, context))
-    this.#reports.moved(move, timeline.record)
+    this.#timeline.move(this.#after(move, this.options, reason, by))
+    this.#moved(move)
+  }
+
+  #after(move: Move, { start, enabled, clock }: ReleaseSettings, reason: string | undefined, by: string) {
+    const ramp = start === null ? null : { start, enabled }
+    const { record, state } = this.#standsAt()
+    const elapsedMs = this.#timeline.elapsedMs()
+    return afterMove(record, move, { state, nowMs: clock(), ramp, elapsedMs, reason: reason ?? null, by })
+  }
+
+  #moved(move: Move): void {
+    this.#reports.moved(move, this.#timeline.record)
     this.#changed(move)
   }
 
-  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean): void {
-    const before = this.options
-    this.#rotation.rescale(settings.steps)
-    this.#timeline.replace(settings, record, anew)
-    this.#guard.replace(before, settings)
+  #standsAt() {
+    const timeline = this.#timeline
+    timeline.wait(this.#guard.mayAdvance)
+    return { record: timeline.carried(), state: timeline.state() }
   }
 
-  #hostOfGuard(): GuardHost {
-    return {
-      now: () => this.options.clock(),
-      standing: () => {
-        const { start, steps } = this.options
-        const timeline = this.#timeline
-        timeline.wait(this.#guard.mayAdvance)
-        return { state: timeline.state(), bucketsOnB: timeline.bucketsOnB(), steps, ramping: start !== null }
-      },
-      pause: (reason) => this.#move('pause', reason, 'guard'),
-      resume: (reason) => this.#move('resume', reason, 'guard'),
-      rollback: (reason) => this.#move('rollback', reason, 'guard'),
-      log: (message) => this.#reports.warn(message),
-      onError: (error) => this.#reports.errorOnce('guard', error),
-    }
+  /** `anew`: the share may fall; `begins`: the guard begins a new run. */
+  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
+    const before = this.options
+    this.#timeline.wait(this.#guard.mayAdvance)
+    this.#rotation.rescale(settings.steps)
+    this.#timeline.replace(settings, record, anew)
+    this.#guard.replace(before, settings, begins)
   }
 
   #changed(change: ReleaseChange['change']): void {
@@ -301,4 +321,9 @@ export class Release {
  */
 export function createRelease<Request = never>(options: ReleaseOptions<Request>): Release {
   return new Release(options)
+}
+
+/** A record that somebody made begins by a move; else it is that of an edit. */
+function beginningOf({ by }: ReleaseRecord): 'restart' | 'update' {
+  return by === null ? 'update' : 'restart'
 }

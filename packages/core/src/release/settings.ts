@@ -75,11 +75,32 @@ function bucketsOf(percentage: number, steps: number): number {
 }
 
 /**
- * An earlier input with a partial one over it. What is `undefined` counts as not said; `percentage` and `start` remove
- * each other.
+ * Refuses what an update cannot change.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION
+ */
+export function checkPartial(partial: Partial<ReleaseOptions>, name: string): void {
+  if (typeof partial !== 'object' || partial === null) throw optionError('options', 'must be an object', partial)
+  if (partial.name !== undefined && partial.name !== name) {
+    throw optionError('name', 'must stay as it was when the release was built', partial.name)
+  }
+  if (partial.state !== undefined) {
+    throw optionError('state', 'must be given when the release is built, not in an update', partial.state)
+  }
+}
+
+const MAY_BE_NULL: ReadonlySet<string> = new Set(['percentage', 'start', 'duration'])
+
+/**
+ * An earlier input with a partial one over it. What is `undefined` counts as not said, and so does `null` for a time;
+ * `percentage` and `start` remove each other.
  */
 export function mergeOptions<Options extends ReleaseOptions>(input: Options, partial: Partial<Options>): Options {
-  const said = Object.fromEntries(Object.entries(partial).filter(([, value]) => value !== undefined))
+  const said = Object.fromEntries(
+    Object.entries(partial).filter(
+      ([name, value]) => value !== undefined && !(value === null && MAY_BE_NULL.has(name)),
+    ),
+  )
   const merged: Options = { ...input, ...said }
   if ('percentage' in said && !('start' in said)) return { ...merged, start: undefined, ...without(said, 'duration') }
   if ('start' in said && !('percentage' in said)) return { ...merged, percentage: undefined }

@@ -1,7 +1,8 @@
 import type { Standing } from '../decision/decide.js'
-import { elapsedUntil } from '../decision/schedule.js'
-import { type ReleaseRecord, type ReleaseState, elapsedAt } from './lifecycle.js'
-import { type Ramp, bucketsOfRamp, compileRamp, crossingOf, shareOf, standingOf } from './ramp.js'
+import { type RampSize, bucketsOfElapsed, elapsedAfterEdit, elapsedUntil } from '../decision/schedule.js'
+import { durationMsOf } from './duration.js'
+import { type LifeState, type ReleaseRecord, elapsedMsAt, secondsAt } from './lifecycle.js'
+import { type Ramp, bucketsOfRamp, compileRamp, crossingOf, elapsedOfRamp, shareOf, standingOf } from './ramp.js'
 import type { ReleaseSettings } from './settings.js'
 import type { ReleaseStatus } from './status.js'
 
@@ -16,12 +17,15 @@ export class Timeline {
   #ramp: Ramp
   /** What decides: the ramp, or all or nothing where the rules are not asked. */
   #share: Ramp
-  /** The latest time decided by: bucketsOnB never falls while a ramp runs, also when the clock steps back. */
-  #latest = Number.NEGATIVE_INFINITY
+  /**
+   * Milliseconds of the ramp that were reached: whatever the clock, an edit or another process says, it goes on from
+   * there.
+   */
+  #leastMs = Number.NEGATIVE_INFINITY
   /** bucketsOnB of the ramp's last decision. */
   #reached = 0
   #completed = false
-  /** Milliseconds since the record's move in which the ramp was held: they do not count. */
+  /** Milliseconds since the record was written in which the ramp was held: they do not count. */
   #heldMs = 0
 
   constructor(settings: ReleaseSettings, record: ReleaseRecord) {
@@ -32,12 +36,25 @@ export class Timeline {
     this.#share = shareOf(this.#ramp, this.standing, settings.steps)
   }
 
-  /** The record as moves go on from it and as another process may: with the time that was held taken off. */
+  /** Milliseconds of the ramp that counted until now; `null` for a fixed percentage. */
+  elapsedMs(): number | null {
+    return elapsedOfRamp(this.#ramp, this.settings.clock(), this.#leastMs)
+  }
+
+  /**
+   * The record as moves go on from it and as another process may: with what only this process knows of the time that
+   * counted. That is time in which the ramp was held, or a clock that has stepped back.
+   */
   carried(): ReleaseRecord {
     const { record, settings } = this
-    if (this.#heldMs === 0 || settings.start === null) return record
-    const at = this.now() / 1000
-    return { ...record, elapsed: elapsedAt(record, settings.start, at) - this.#heldMs / 1000, at }
+    const { start, enabled } = settings
+    const nowMs = settings.clock()
+    const elapsedMs = elapsedOfRamp(this.#ramp, nowMs, this.#leastMs)
+    if (elapsedMs === null || start === null || this.standing === 'rolled-back' || this.standing === 'promoted') {
+      return record
+    }
+    if (elapsedMs === elapsedMsAt(record, { start, enabled }, nowMs) || !Number.isFinite(elapsedMs)) return record
+    return { ...record, elapsed: elapsedMs / 1000, at: secondsAt(nowMs) }
   }
 
   /** Another record, after a move of what was {@link carried}. */
@@ -46,11 +63,20 @@ export class Timeline {
     this.#put(this.settings, record)
   }
 
-  /** Other settings. `anew`: the share is counted from other times, and may fall. */
+  /** Other settings. `anew`: the share is counted from other times, and may fall; else a ramp goes on from where it is. */
   replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean): void {
-    if (anew) this.#latest = Number.NEGATIVE_INFINITY
-    if (anew || settings.steps !== this.settings.steps) this.#reached = 0
-    if (anew || record.at !== this.record.at || record.state !== this.record.state) this.#heldMs = 0
+    const reachedMs = this.elapsedMs()
+    if (anew || (isOver(this.record) && !isOver(record))) {
+      this.#leastMs = Number.NEGATIVE_INFINITY
+      this.#reached = 0
+      this.#heldMs = 0
+    } else if (reachedMs !== null) {
+      const [was, is] = [sizeOf(this.settings), sizeOf(settings)]
+      const isResized = was.durationMs !== is.durationMs || was.steps !== is.steps
+      this.#leastMs = reachedMs > 0 ? elapsedAfterEdit(reachedMs, was, is) : Number.NEGATIVE_INFINITY
+      if (isResized && this.#reached > 0) this.#reached = bucketsOfElapsed(this.#leastMs, is.durationMs, is.steps)
+      if (!isSameMoment(record, this.record)) this.#heldMs = 0
+    }
     this.#put(settings, record)
     this.#completed &&= this.state() === 'complete'
   }
@@ -59,19 +85,13 @@ export class Timeline {
     this.settings = settings
     this.record = record
     this.standing = standingOf(settings, record)
-    this.#ramp = compileRamp(settings, record, this.#heldMs)
+    this.#ramp = compileRamp(settings, record, this.#heldMs, this.#leastMs)
     this.#share = shareOf(this.#ramp, this.standing, settings.steps)
-  }
-
-  /** Milliseconds: the clock, but never before a time already decided by. */
-  now(): number {
-    const now = this.settings.clock()
-    return now > this.#latest ? now : this.#latest
   }
 
   /** The present number of buckets on B; changes nothing. */
   bucketsOnB(): number {
-    return bucketsOfRamp(this.#share, this.now())
+    return bucketsOfRamp(this.#share, this.settings.clock(), this.#leastMs)
   }
 
   /**
@@ -80,24 +100,27 @@ export class Timeline {
    */
   advance(mayAdvance: MayAdvance | null, completed: () => void): number {
     const share = this.#share
-    if (share.kind === 'fixed') return share.bucketsOnB
-    const now = this.now()
-    const buckets = bucketsOfRamp(share, now)
-    if (mayAdvance !== null && this.#isHeld(buckets, mayAdvance)) return this.#hold(share.startMs, now)
-    this.#latest = now
+    if (share.kind !== 'timed') return share.bucketsOnB
+    let elapsedMs = Math.floor(this.settings.clock()) - share.startMs
+    if (!(elapsedMs > this.#leastMs)) elapsedMs = this.#leastMs
+    const buckets = bucketsOfElapsed(elapsedMs, share.durationMs, share.steps)
+    if (mayAdvance !== null && this.#isHeld(buckets, mayAdvance)) return this.#hold(elapsedMs)
+    this.#leastMs = elapsedMs
     this.#reached = buckets
     if (buckets !== share.steps || this.#completed) return buckets
     this.#completed = true
     completed()
-    return bucketsOfRamp(this.#share, now)
+    return this.bucketsOnB()
   }
 
   /** Time that passes without a request: where the ramp may not advance, it does not count either. */
   wait(mayAdvance: MayAdvance | null): void {
     const share = this.#share
-    if (mayAdvance === null || share.kind === 'fixed') return
-    const now = this.now()
-    if (this.#isHeld(bucketsOfRamp(share, now), mayAdvance)) this.#hold(share.startMs, now)
+    if (mayAdvance === null || share.kind !== 'timed') return
+    const elapsedMs = elapsedOfRamp(share, this.settings.clock(), this.#leastMs)
+    if (elapsedMs === null) return
+    const buckets = bucketsOfElapsed(elapsedMs, share.durationMs, share.steps)
+    if (this.#isHeld(buckets, mayAdvance)) this.#hold(elapsedMs)
   }
 
   #isHeld(buckets: number, mayAdvance: MayAdvance): boolean {
@@ -105,22 +128,27 @@ export class Timeline {
   }
 
   /** Keeps a ramp at the share it has reached: the time until it may go on does not count. */
-  #hold(startMs: number, now: number): number {
-    const { steps, duration } = this.settings
-    const endOfBucket = elapsedUntil(this.#reached, Math.max(1, Math.round(duration * 1000)), steps) - 1
-    this.#heldMs += Math.floor(now) - startMs - endOfBucket
+  #hold(elapsedMs: number): number {
+    const { steps, durationMs } = sizeOf(this.settings)
+    const endOfBucket = elapsedUntil(this.#reached, durationMs, steps) - 1
+    this.#heldMs += elapsedMs - endOfBucket
+    this.#leastMs = endOfBucket
     this.#put(this.settings, this.record)
-    this.#latest = now
     return this.#reached
   }
 
-  state(): ReleaseState {
+  /** What the release is doing, or would be were it enabled. */
+  state(): LifeState {
     const { state } = this.record
     if (state === 'paused' || state === 'rolled-back' || state === 'promoted') return state
     const ramp = this.#ramp
-    const now = this.now()
-    if (bucketsOfRamp(ramp, now) === this.settings.steps) return 'complete'
-    return ramp.kind === 'timed' && now < ramp.startMs ? 'scheduled' : 'running'
+    const nowMs = this.settings.clock()
+    if (bucketsOfRamp(ramp, nowMs, this.#leastMs) === this.settings.steps) return 'complete'
+    const elapsedMs = elapsedOfRamp(ramp, nowMs, this.#leastMs)
+    if (elapsedMs === null || elapsedMs > 0) return 'running'
+    // One that is disabled before its start has no time that could be below 0.
+    const isYetToStart = ramp.kind === 'timed' ? elapsedMs < 0 : nowMs / 1000 < (this.settings.start ?? 0)
+    return isYetToStart ? 'scheduled' : 'running'
   }
 
   /** When all buckets are on B, in seconds since the epoch; `null` where time does not bring them there. */
@@ -134,13 +162,24 @@ export class Timeline {
     return crossingOf(this.#share, bucket)
   }
 
+  /** What was said of a ramp holds as what was decided does: it is not taken back. */
+  #keep(): void {
+    const share = this.#share
+    if (share.kind !== 'timed') return
+    this.#leastMs = elapsedOfRamp(share, this.settings.clock(), this.#leastMs) ?? this.#leastMs
+    if (this.#reached > 0) this.#reached = bucketsOfElapsed(this.#leastMs, share.durationMs, share.steps)
+  }
+
   /** What the release is and does at this instant. */
   status(counts: ReleaseStatus['counts']): ReleaseStatus {
-    const { name, percentage, steps, start, duration } = this.settings
+    this.#keep()
+    const { name, percentage, steps, start, duration, enabled } = this.settings
     const { reason, by, at, elapsed } = this.carried()
+    const state = this.state()
+    const outlasts = state === 'paused' || state === 'rolled-back' || state === 'promoted'
     return {
       name,
-      state: this.state(),
+      state: enabled || outlasts ? state : 'disabled',
       percentage,
       bucketsOnB: this.bucketsOnB(),
       steps,
@@ -154,4 +193,18 @@ export class Timeline {
       elapsed,
     }
   }
+}
+
+/** Whether a release only begins again, and does not go on. */
+function isOver({ state }: ReleaseRecord): boolean {
+  return state === 'rolled-back' || state === 'promoted'
+}
+
+/** Whether two records say the same of the time that counted. */
+function isSameMoment(a: ReleaseRecord, b: ReleaseRecord): boolean {
+  return a.at === b.at && a.state === b.state && a.elapsed === b.elapsed
+}
+
+function sizeOf({ duration, steps }: ReleaseSettings): RampSize {
+  return { durationMs: durationMsOf(duration), steps }
 }

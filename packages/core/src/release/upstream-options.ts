@@ -50,8 +50,12 @@ export function compileUpstream(name: UpstreamName, option: CheckedUpstream): Up
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
 export function compileUpstreamB(option: CheckedUpstream, a: Upstream): Upstream {
-  const isParts = typeof option === 'object' && !(option instanceof URL) && !('url' in option)
-  return isParts ? fromParts(option, a) : compileUpstream('B', option)
+  return isParts(option) ? fromParts(option, a) : compileUpstream('B', option)
+}
+
+/** Whether an option says only in what B differs from A. */
+export function isParts(option: CheckedUpstream): option is UpstreamParts {
+  return typeof option === 'object' && !(option instanceof URL) && !('url' in option)
 }
 
 function fromUrl(

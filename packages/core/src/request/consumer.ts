@@ -2,7 +2,7 @@
 export type ConsumerValue = string | number | null | undefined
 
 /** Names in which authentications keep who the caller is, in this order. */
-const CONSUMER_NAMES = ['id', 'sub', 'username', '_id'] as const
+export const CONSUMER_NAMES = ['id', 'sub', 'username', '_id'] as const
 
 const NOBODY: readonly string[] = []
 
@@ -23,6 +23,12 @@ export function consumerOfUser(user: unknown): string {
     if (text !== '') return text
   }
   return ''
+}
+
+/** Whether an authentication left anything that is meant for a user: not nothing, `false` or an object without fields. */
+export function isSomebody(user: unknown): boolean {
+  if (typeof user === 'object' && user !== null) return Object.keys(user).length > 0
+  return user !== undefined && user !== null && user !== false && user !== ''
 }
 
 /** MongoDB's ids are objects. */

@@ -2,7 +2,7 @@ import type { Facts } from '../decision/facts.js'
 import { disown, isPromise } from '../hook.js'
 import type { RawRequest } from '../node-http.js'
 import { clientIp } from './client-ip.js'
-import { consumerOfUser, consumerText, groupList, groupsOfUser } from './consumer.js'
+import { CONSUMER_NAMES, consumerOfUser, consumerText, groupList, groupsOfUser, isSomebody } from './consumer.js'
 import { readCookie } from './cookies.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
@@ -52,7 +52,7 @@ export class RequestFacts<Context> implements Facts {
   #readConsumer(): string {
     const { consumer, report } = this.#reading
     try {
-      if (consumer === null) return consumerOfUser(this.#reading.user(this.#context))
+      if (consumer === null) return this.#readUser()
       const value = consumer(this.#context)
       const text = consumerText(value)
       if (text !== null) return text
@@ -65,6 +65,19 @@ export class RequestFacts<Context> implements Facts {
       report('consumer threw', error)
     }
     return ''
+  }
+
+  /** Where authentication left somebody in whom no name is found, everyone would fall to the IP unsaid. */
+  #readUser(): string {
+    const user = this.#reading.user(this.#context)
+    const text = consumerOfUser(user)
+    if (text === '' && isSomebody(user)) {
+      this.#reading.warn(
+        'user without a name',
+        `the authenticated user has no ${CONSUMER_NAMES.join(', ')}, so it counts as nobody: say who calls by the option consumer`,
+      )
+    }
+    return text
   }
 
   #ownGroups(): readonly string[] {

@@ -43,6 +43,48 @@ describe('a change of the registry', () => {
     expect(release?.state).toBe('running')
   })
 
+  it.each([
+    ['NUL', 'a\u0000b'],
+    ['a line break', 'a\nb'],
+    ['DEL', 'a\u007fb'],
+    ['a control character of C1', 'a\u0085b'],
+    ['a right-to-left override', 'a\u202eb'],
+    ['an isolate', 'a\u2066b'],
+    ['an Arabic letter mark', 'a\u061cb'],
+    ['a line separator', 'a\u2028b'],
+  ])('refuses %s in any name', async (_, name) => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    await registry.change('ops', (draft) => draft.create('consumers', { username: 'alice' }))
+    for (const [kind, body] of [
+      ['services', { name, host: 'h' }],
+      ['routes', { name }],
+      ['consumers', { username: name }],
+      ['consumers', { custom_id: name }],
+      ['apis', { name, upstream_url: 'http://h' }],
+      ['plugins', { ...CANARY, instance_name: name }],
+      ['plugins', { ...CANARY, config: { ...CANARY.config, groups: [name] } }],
+      ['acls', { group: name, consumer: { username: 'alice' } }],
+      ['services', { host: 'h', tags: [name] }],
+    ] as const) {
+      const violation = await violationOf(registry.change('ops', (draft) => draft.create(kind, body)))
+      expect(violation.message, kind).toMatch(/must hold no control characters/)
+    }
+    const { entity } = await registry.change('ops', (draft) =>
+      draft.create('services', { name: 'caf\u00e9 \ud83d\ude00', host: 'h' }),
+    )
+    expect(entity.name).toBe('caf\u00e9 \ud83d\ude00')
+  })
+
+  it('refuses dates in place of epoch seconds, those that do not exist above all', async () => {
+    await using registry = await testRegistry()
+    for (const start of ['2026-02-31', '2026-02-28', '1800000000']) {
+      const body = { name: 'canary', config: { upstream_host: 'v2', start } }
+      const violation = await violationOf(registry.change('ops', (draft) => draft.create('plugins', body)))
+      expect(violation.fields).toEqual({ config: { start: 'expected a number' } })
+    }
+  })
+
   it('reads old names: service_id, whitelist, blacklist, url', async () => {
     await using registry = await testRegistry()
     const service = await registry.change('ops', (draft) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { type Store, ViolationError, createRegistry, memoryStore } from '@canary-release/core/registry'
 import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegistry } from './harness.js'
 
 const ORDERS = { kind: 'services', key: 'orders' } as const
@@ -126,17 +126,290 @@ describe('releases of a registry', () => {
     expect(() => registry.mount({ service: '' })).toThrow(option)
   })
 
-  it('lets a percentage or a start restart a release that was rolled back, and nothing else', async () => {
+  it.each([
+    ['another percentage', { percentage: 20 }, 'running', 200],
+    ['another start, although the percentage goes before it', { start: T0 + 5 }, 'running', 100],
+    ['another host of B', { upstream_host: 'orders-v3' }, 'running', 100],
+    ['another port of B', { upstream_port: 81 }, 'running', 100],
+    ['another path of B', { upstream_uri: '/v2' }, 'running', 100],
+    ['a ramp instead of the percentage', { percentage: null }, 'running', 0],
+    ['the same percentage', { percentage: 10 }, 'rolled-back', 0],
+    ['the same host of B', { upstream_host: 'orders-v2', upstream_port: null }, 'rolled-back', 0],
+    ['other steps', { steps: 500 }, 'rolled-back', 0],
+    ['another duration', { duration: 60 }, 'rolled-back', 0],
+    ['nothing', {}, 'rolled-back', 0],
+  ])('is, after a rollback by a person and %s (%o), %s', async (_, config, state, bucketsOnB) => {
+    for (const way of ['patch', 'replace'] as const) {
+      await using registry = await testRegistry()
+      const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+      const release = registry.release(entity.id)
+      await registry.move(entity.id, 'rollback', 'broken', 'ops')
+      expect(release?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', bucketsOnB: 0 })
+      const body = { ...CANARY, config: { ...CANARY.config, ...config } }
+      await registry.change('ops', (draft) => draft[way]('plugins', entity.id, body))
+      const reason = state === 'running' ? null : 'broken'
+      expect(release?.status()).toMatchObject({ state, bucketsOnB, reason })
+    }
+  })
+
+  it('stores another percentage under the rollback of the guard, and says so in the audit trail', async () => {
+    await using registry = await testRegistry()
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    const release = registry.release(entity.id)
+    release?.rollback('rolled back: B failed', 'guard')
+    await changed(registry, 2)
+    // A pipeline that steps on, and a person who rolls back what is rolled back already.
+    await registry.move(entity.id, 'rollback', 'I saw it', 'ops')
+    for (const percentage of [20, null, 40]) {
+      await registry.change('pipeline', (draft) => draft.patch('plugins', entity.id, { config: { percentage } }))
+      expect(registry.get('plugins', entity.id)).toMatchObject({
+        entity: { config: { percentage } },
+        release: { state: 'rolled-back', by: 'guard', reason: 'rolled back: B failed' },
+      })
+      expect(release?.status()).toMatchObject({ state: 'rolled-back', by: 'guard', bucketsOnB: 0 })
+      const said = `update plugins ${entity.id}: still rolled back by the guard: POST /canaries/${entity.id}/restart`
+      expect(registry.audit()[0]?.what).toBe(said)
+    }
+    await registry.move(entity.id, 'restart', 'repaired', 'ops')
+    expect(release?.status()).toMatchObject({ state: 'running', percentage: 40, bucketsOnB: 400, reason: 'repaired' })
+  })
+
+  it('takes another percentage or start of a running or paused release as its share, and keeps run and pause', async () => {
     await using registry = await testRegistry()
     const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
     const release = registry.release(entity.id)
     const patch = (config: object) => registry.change('ops', (draft) => draft.patch('plugins', entity.id, { config }))
-    await registry.move(entity.id, 'rollback', 'broken', 'ops')
-    expect(release?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', bucketsOnB: 0 })
-    await patch({ steps: 500 })
-    expect(release?.status().state).toBe('rolled-back')
-    await patch({ percentage: 10 })
-    expect(release?.status()).toMatchObject({ state: 'running', reason: null, bucketsOnB: 50 })
+    await patch({ percentage: 30 })
+    expect(release?.status()).toMatchObject({ state: 'running', bucketsOnB: 300, at: null })
+    await registry.move(entity.id, 'pause', 'lunch', 'ops')
+    await patch({ percentage: 40 })
+    expect(release?.status()).toMatchObject({ state: 'paused', bucketsOnB: 400, reason: 'lunch' })
+    await patch({ percentage: null, start: T0 - 360 })
+    expect(release?.status()).toMatchObject({ state: 'paused', bucketsOnB: 100, reason: 'lunch' })
+    registry.clock.seconds += 100
+    await registry.move(entity.id, 'resume', null, 'ops')
+    await patch({ start: T0 - 620 })
+    expect(release?.status()).toMatchObject({ state: 'running', bucketsOnB: 200 })
+    expect(registry.get('plugins', entity.id)?.release?.run).toBeUndefined()
+  })
+
+  it('restarts a release, with the share that is said, in every process', async () => {
+    const store = memoryStore()
+    const clock = clockAt(T0)
+    await using mine = disposable(await createRegistry({ store, clock, logger: SILENT }), {})
+    await using other = disposable(await createRegistry({ store, clock, logger: SILENT }), {})
+    const { entity } = await mine.change('ops', (draft) =>
+      draft.create('plugins', { name: 'canary', config: { upstream_host: 'v2', duration: 1000 } }),
+    )
+    await changed(other, 1)
+    const theirs = other.release(entity.id)
+    clock.seconds += 500
+    const release = { state: 'running', by: 'ops', elapsed: 0 }
+    await mine.move(entity.id, 'restart', 'again', 'ops')
+    expect(mine.get('plugins', entity.id)?.release).toEqual({ ...release, reason: 'again', at: T0 + 500, run: 2 })
+    await changed(other, 2)
+    expect(theirs?.status()).toMatchObject({ state: 'running', bucketsOnB: 0, reason: 'again', start: T0 })
+    clock.seconds += 100
+    expect(theirs?.status().bucketsOnB).toBe(100)
+    await mine.move(entity.id, 'restart', null, 'ops', { start: new Date((T0 + 900) * 1000), duration: '1m' })
+    expect(mine.release(entity.id)?.status()).toMatchObject({ state: 'scheduled', endsAt: T0 + 960, elapsed: null })
+    await expect(mine.move(entity.id, 'restart', null, 'ops')).rejects.toMatchObject({ code: 'ERR_CANARY_STATE' })
+    await mine.change('ops', (draft) => draft.patch('plugins', entity.id, { config: { percentage: 5 } }))
+    await mine.move(entity.id, 'restart', null, 'ops', { percentage: 7 })
+    expect(mine.release(entity.id)?.status()).toMatchObject({ state: 'running', bucketsOnB: 70, percentage: 7 })
+    for (const share of [{ percentage: 101 }, { percentage: 1, start: T0 }, { start: '2026-02-31' }, { steps: 1 }]) {
+      await expect(mine.move(entity.id, 'restart', null, 'ops', share)).rejects.toThrow(ViolationError)
+    }
+    await expect(mine.move(entity.id, 'pause', null, 'ops', { percentage: 1 })).rejects.toThrow(ViolationError)
+    expect(mine.release(entity.id)?.status().percentage).toBe(7)
+    expect(await mine.move('11111111-1111-1111-1111-111111111111', 'restart', null, 'ops')).toBeNull()
+  })
+
+  it('stores the restart of a live release by code, with its share', async () => {
+    await using registry = await testRegistry()
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY))
+    registry.release(entity.id)?.rollback('rolled back: B failed', 'guard')
+    registry.release(entity.id)?.restart('repaired', 'ada', { start: T0 - 5, duration: 100 })
+    await changed(registry, 3)
+    expect(registry.get('plugins', entity.id)).toMatchObject({
+      entity: { config: { percentage: null, start: T0 - 5, duration: 100 } },
+      release: { state: 'running', reason: 'repaired', by: 'ada', at: T0, elapsed: 0, run: 3 },
+    })
+    registry.clock.seconds += 10
+    expect(registry.release(entity.id)?.status().bucketsOnB).toBe(100)
+  })
+
+  it('drops what the guard did in a run that is over, in a process whose store failed', async () => {
+    const working = memoryStore()
+    const clock = clockAt(T0)
+    let broken = false
+    const store: Store = {
+      ...working,
+      save: (commit, expected) => (broken ? Promise.reject(new Error('gone')) : working.save(commit, expected)),
+    }
+    await using mine = await testRegistry({ store, clock, onError: () => undefined })
+    await using other = disposable(await createRegistry({ store: working, clock, logger: SILENT }), {})
+    const { entity } = await mine.change('ops', (draft) => draft.create('plugins', CANARY))
+    await changed(other, 1)
+    broken = true
+    mine.release(entity.id)?.rollback('rolled back: B failed', 'guard')
+    // The clock of the process where a person restarts it is behind.
+    clock.seconds -= 60
+    await other.move(entity.id, 'restart', 'repaired', 'ops')
+    await changed(mine, 2)
+    expect(mine.release(entity.id)?.status()).toMatchObject({ state: 'running', reason: 'repaired', by: 'ops' })
+    broken = false
+    await mine.change('ops', (draft) => draft.patch('plugins', entity.id, { tags: ['x'] }))
+    expect(mine.get('plugins', entity.id)?.release).toMatchObject({ state: 'running', by: 'ops', run: 2 })
+  })
+
+  it('drops what the guard did of another B, in a process whose store failed, and moves nobody', async () => {
+    const working = memoryStore()
+    const clock = clockAt(T0)
+    const store: Store = { ...working, save: () => Promise.reject(new Error('gone')) }
+    await using other = disposable(await createRegistry({ store: working, clock, logger: SILENT }), {})
+    const config = { upstream_host: 'v2', start: T0, duration: 1000 }
+    const { entity } = await other.change('ops', (draft) => draft.create('plugins', { name: 'canary', config }))
+    await using mine = await testRegistry({ store, clock, onError: () => undefined })
+    clock.seconds += 300
+    mine.release(entity.id)?.rollback('rolled back: B failed', 'guard')
+    await other.change('ops', (draft) => draft.patch('plugins', entity.id, { config: { upstream_host: 'v3' } }))
+    await changed(mine, 2)
+    for (const registry of [mine, other]) {
+      expect(registry.release(entity.id)?.status()).toMatchObject({ state: 'running', bucketsOnB: 300, at: null })
+      expect(registry.get('plugins', entity.id)?.release?.run).toBe(2)
+    }
+  })
+
+  it('keeps what the guard did in force while another process edits the release, and stores it on that', async () => {
+    const working = memoryStore()
+    const clock = clockAt(T0)
+    let broken = false
+    const store: Store = {
+      ...working,
+      save: (commit, expected) => (broken ? Promise.reject(new Error('gone')) : working.save(commit, expected)),
+    }
+    let reported: (error: unknown) => void = () => undefined
+    const failure = new Promise<unknown>((resolve) => (reported = resolve))
+    await using mine = await testRegistry({ store, clock, onError: (error) => reported(error) })
+    await using other = disposable(await createRegistry({ store: working, clock, logger: SILENT }), {})
+    const config = { upstream_host: 'v2', start: T0, duration: 1000 }
+    const { entity } = await mine.change('ops', (draft) => draft.create('plugins', { name: 'canary', config }))
+    await changed(other, 1)
+    clock.seconds += 300
+    broken = true
+    mine.release(entity.id)?.rollback('rolled back: B failed', 'guard')
+    await failure
+    clock.seconds += 100
+    await other.change('ops', (draft) => draft.patch('plugins', entity.id, { config: { duration: 2000 } }))
+    await changed(mine, 2)
+    expect(mine.release(entity.id)?.status()).toMatchObject({ state: 'rolled-back', by: 'guard', duration: 2000 })
+    expect(other.release(entity.id)?.status()).toMatchObject({ state: 'running', bucketsOnB: 400 })
+    broken = false
+    await changed(other, 3)
+    expect(other.release(entity.id)?.status()).toMatchObject({ state: 'rolled-back', by: 'guard', duration: 2000 })
+  })
+
+  it('drops a move of code that is not legal after what another process stored', async () => {
+    const working = memoryStore()
+    let release: () => void = () => undefined
+    const waiting = new Promise<void>((resolve) => (release = resolve))
+    let slow = false
+    const store: Store = {
+      ...working,
+      save: async (commit, expected) => {
+        if (slow) await waiting
+        return working.save(commit, expected)
+      },
+    }
+    await using mine = await testRegistry({ store })
+    await using other = await testRegistry({ store: { ...working, close: async () => undefined } })
+    const { entity } = await mine.change('ops', (draft) => draft.create('plugins', CANARY))
+    await changed(other, 1)
+    slow = true
+    mine.release(entity.id)?.pause('lunch', 'ada')
+    await other.move(entity.id, 'rollback', 'broken', 'ops')
+    release()
+    await mine.change('nobody', () => null)
+    expect(mine.release(entity.id)?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken' })
+    expect(mine.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', reason: 'broken' })
+  })
+
+  it('begins without the evidence of before where a release begins again, in every process', async () => {
+    const store = memoryStore()
+    const clock = clockAt(T0)
+    const guard = { hardLimit: { failureRate: 0.5, over: 50 } }
+    await using mine = await testRegistry({ store, clock, guard })
+    await using other = disposable(await createRegistry({ store, clock, guard, logger: SILENT }), {})
+    const config = { ...CANARY.config, percentage: 50, hash: 'none' }
+    const { entity } = await mine.change('ops', (draft) => draft.create('plugins', { ...CANARY, config }))
+    await changed(other, 1)
+    const [here, there] = [mine.release(entity.id), other.release(entity.id)]
+    if (here === null || there === null) throw new Error('there is no release')
+    let versions = 1
+    const failing = async () => {
+      for (let second = 0; second < 20 && there.status().state === 'running'; second += 1) {
+        for (let i = 0; i < 50; i += 1) {
+          for (const release of [here, there]) {
+            const decision = release.decide({})
+            const status = decision.upstream === 'B' ? 500 : 200
+            release.record({ decision, status, durationMs: 5, error: null, aborted: false })
+          }
+        }
+        clock.seconds += 1
+        await mine.change('nobody', () => null)
+        await other.change('nobody', () => null)
+      }
+    }
+    for (const begin of [
+      () => mine.move(entity.id, 'restart', 'repaired', 'ops'),
+      () => mine.change('ops', (draft) => draft.patch('plugins', entity.id, { config: { upstream_port: 81 } })),
+      () => other.change('ops', (draft) => draft.patch('plugins', entity.id, { config: { start: T0 + 7 } })),
+    ]) {
+      await failing()
+      expect(here.status()).toMatchObject({ state: 'rolled-back', by: 'guard' })
+      expect(there.status()).toMatchObject({ state: 'rolled-back', by: 'guard' })
+      await begin()
+      versions = Math.max(mine.version, other.version)
+      await Promise.all([changed(mine, versions), changed(other, versions)])
+      for (const release of [here, there]) {
+        expect(release.status().state).toBe('running')
+        expect(release.guard?.report()).toMatchObject({
+          verdict: 'blind',
+          evidence: { errors: 1, combined: 1 },
+          a: { n: 0, k: 0 },
+          b: { n: 0, k: 0 },
+          reason: null,
+        })
+        expect(release.status().counts.B.failures).toBeGreaterThan(0)
+      }
+    }
+    await failing()
+    expect(there.status()).toMatchObject({ state: 'rolled-back', by: 'guard' })
+  })
+
+  it('keeps the time that a ramp was held through moves and edits of its record', async () => {
+    await using registry = await testRegistry({ guard: { hold: true, tickMs: 1000 } })
+    const config = { upstream_host: 'v2', start: T0, duration: 86_400, hash: 'none' }
+    const { entity } = await registry.change('ops', (draft) => draft.create('plugins', { name: 'canary', config }))
+    const release = registry.release(entity.id)
+    registry.clock.seconds += 864
+    release?.decide({})
+    expect(release?.status().bucketsOnB).toBe(10)
+    for (const change of [
+      () => registry.change('ops', (draft) => draft.patch('plugins', entity.id, { config: { duration: 172_800 } })),
+      () => registry.move(entity.id, 'pause', 'lunch', 'ops'),
+      () => registry.move(entity.id, 'resume', null, 'ops'),
+      () => registry.change('ops', (draft) => draft.patch('plugins', entity.id, { enabled: false })),
+      () => registry.change('ops', (draft) => draft.patch('plugins', entity.id, { enabled: true })),
+    ]) {
+      registry.clock.seconds += 40_000
+      await change()
+      if (registry.get('plugins', entity.id)?.entity.enabled === false) continue
+      expect(release?.status().bucketsOnB).toBe(10)
+      release?.decide({})
+      expect(release?.status().bucketsOnB).toBe(10)
+    }
   })
 
   it('refuses moves that are not legal now', async () => {

@@ -3,7 +3,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { type Registry, type Store, type StoreEvent, createRegistry, fileStore } from '@canary-release/core/registry'
-import { CANARY, SILENT, addOrders, changed, disposable } from '../registry/harness.js'
+import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable } from '../registry/harness.js'
 import { commitOf, runStoreSuite } from './suite.js'
 
 async function directory() {
@@ -64,6 +64,113 @@ runStoreSuite(
       expect(registry.get('services', 'orders')?.revision).toBe(2)
       await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 81 }))
       expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'by-hand', port: 81 })
+    })
+
+    const RAMP = { name: 'canary', instance_name: 'r', config: { upstream_host: 'v2', start: T0, duration: 1000 } }
+
+    it('counts an edit by hand from when it is read, in every process, and stores what became of the release', async () => {
+      await using place = await directory()
+      const clock = clockAt(T0)
+      const open = (readOnly: boolean) =>
+        createRegistry({ store: fileStore(place.file, { readOnly }), logger: SILENT, clock })
+      await using writer = disposable(await open(false), {})
+      await writer.change('ops', (draft) => draft.create('plugins', RAMP))
+      await using reader = disposable(await open(true), {})
+      const shares = () => [writer, reader].map((registry) => registry.release('r')?.status().bucketsOnB)
+      expect(shares()).toEqual([0, 0])
+      for (const [seconds, from, to, bucketsOnB] of [
+        [400, '"duration":1000', '"duration":4000', 400],
+        [800, '"duration":4000', '"duration":40', 600],
+        [0, '"steps":1000', '"steps":100', 60],
+        [0, '"enabled":true', '"enabled":false', 0],
+        [9, '"enabled":false', '"enabled":true', 60],
+        [4, '"steps":100', '"steps":3', 3],
+      ] as const) {
+        clock.seconds += seconds
+        const { version } = writer
+        await edit(place.file, (text) => text.replace(from, to))
+        // The edit, and then what became of the release.
+        await Promise.all([changed(writer, version + 2), changed(reader, version + 2)])
+        const [here, there] = shares()
+        expect([here, there], to).toEqual([bucketsOnB, bucketsOnB])
+        expect(writer.audit()[0]).toMatchObject({ by: 'hand edit', what: expect.stringMatching(/: edited by hand$/) })
+        expect(writer.get('plugins', 'r')?.release).toEqual(reader.get('plugins', 'r')?.release)
+        await using later = disposable(await open(true), {})
+        expect(later.release('r')?.status().bucketsOnB, to).toBe(bucketsOnB)
+      }
+    })
+
+    it('holds an edit by hand where nobody writes', async () => {
+      await using place = await directory()
+      const clock = clockAt(T0)
+      const open = (readOnly: boolean) =>
+        createRegistry({ store: fileStore(place.file, { readOnly }), logger: SILENT, clock })
+      const writer = await open(false)
+      await writer.change('ops', (draft) => draft.create('plugins', RAMP))
+      await writer.close()
+      await using reader = disposable(await open(true), {})
+      clock.seconds += 500
+      await edit(place.file, (text) => text.replace('"duration":1000', '"duration":2000'))
+      await changed(reader, 2)
+      expect(reader.release('r')?.status().bucketsOnB).toBe(500)
+      clock.seconds += 100
+      await edit(place.file, (text) => text.replace('"tags":null', '"tags":["x"]'))
+      await changed(reader, 3)
+      expect(reader.release('r')?.status()).toMatchObject({ bucketsOnB: 550, duration: 2000 })
+      await edit(place.file, (text) => text.replace('"duration":2000', '"duration":100'))
+      await changed(reader, 4)
+      expect(reader.release('r')?.status()).toMatchObject({ bucketsOnB: 550, duration: 100 })
+    })
+
+    it('lets an edit by hand begin a release again by another start, and by nothing else after the guard', async () => {
+      await using place = await directory()
+      const clock = clockAt(T0)
+      const store = fileStore(place.file)
+      await using registry = disposable(await createRegistry({ store, logger: SILENT, clock }), {})
+      await registry.change('ops', (draft) => draft.create('plugins', { ...CANARY, instance_name: 'r' }))
+      registry.release('r')?.rollback('rolled back: B failed', 'guard')
+      await changed(registry, 2)
+      const before = await readFile(place.file, 'utf8')
+      for (const [from, to] of [
+        ['"percentage":10', '"percentage":20'],
+        ['"duration":3600', '"duration":60'],
+        ['"state":"rolled-back"', '"state":"running"'],
+        [/"release":\{.*?\},/, ''],
+      ] as const) {
+        const { version } = registry
+        await edit(place.file, (text) => text.replace(from, to))
+        await changed(registry, version + 1)
+        expect(registry.release('r')?.status(), to).toMatchObject({ state: 'rolled-back', by: 'guard' })
+      }
+      const { version } = registry
+      await edit(place.file, (text) => text.replace('"start":null', `"start":${T0 + 1}`))
+      await changed(registry, version + 2)
+      expect(registry.release('r')?.status()).toMatchObject({ state: 'running', percentage: 20, bucketsOnB: 200 })
+      expect(before).toContain('"percentage":10')
+    })
+
+    it('keeps what was done with a release since an editor was opened', async () => {
+      await using place = await directory()
+      const clock = clockAt(T0)
+      const store = fileStore(place.file)
+      await using registry = disposable(await createRegistry({ store, logger: SILENT, clock }), {})
+      await registry.change('ops', (draft) => {
+        draft.create('plugins', RAMP)
+        return draft.create('consumers', { username: 'alice' })
+      })
+      const opened = await readFile(place.file, 'utf8')
+      clock.seconds += 500
+      await registry.change('ops', (draft) => draft.patch('plugins', 'r', { config: { duration: 2000 } }))
+      registry.release('r')?.rollback('rolled back: B failed', 'guard')
+      await changed(registry, 3)
+      await edit(place.file, () => opened.replace('alice', 'bob'))
+      await changed(registry, 4)
+      expect(registry.get('consumers', 'bob')).not.toBeNull()
+      expect(registry.get('plugins', 'r')).toMatchObject({
+        entity: { config: { duration: 1000 } },
+        release: { state: 'rolled-back', by: 'guard' },
+      })
+      expect(registry.release('r')?.decide().upstream).toBe('A')
     })
 
     it('never writes over an edit that it has not seen', async () => {

@@ -1,4 +1,5 @@
 import type { Move } from '../../release/lifecycle.js'
+import type { RestartShare } from '../../release/restart.js'
 import type { EntityKind } from '../entities/entities.js'
 import type { Row } from '../records/store.js'
 
@@ -22,7 +23,9 @@ export interface Draft {
   /**
    * Changes the fields that the body says; `null` where there is no such entity.
    *
-   * A body that says `config.percentage` or `config.start` restarts a release that was rolled back or promoted.
+   * A body that says what is stored already changes nothing. A release that was rolled back, promoted or is complete
+   * begins again by another `config.start` or location of B, and by another `config.percentage` unless the guard rolled
+   * it back.
    *
    * @throws {ViolationError}
    */
@@ -40,11 +43,18 @@ export interface Draft {
    */
   remove<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
   /**
-   * Rolls back, promotes, pauses or resumes a plugin's release; `null` where there is no such plugin.
+   * Rolls back, promotes, pauses, resumes or restarts a plugin's release; `null` where there is no such plugin.
    *
+   * @param share what a restart begins again with, where that is another percentage, start or duration
    * @throws {CanaryError} ERR_CANARY_STATE where the move is not legal now
+   * @throws {ViolationError} where the share fits no plugin
    */
-  move(plugin: string, move: Move, reason?: string | null | undefined): Row<'plugins'> | null
+  move(
+    plugin: string,
+    move: Move,
+    reason?: string | null | undefined,
+    share?: RestartShare | undefined,
+  ): Row<'plugins'> | null
   /**
    * Both of Kong's two steps: location A takes B's place and the plugin goes. `null` where there is no such plugin.
    *

@@ -1,5 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, moveBetween, restarted } from '../../release/lifecycle.js'
+import { isDeepStrictEqual } from 'node:util'
+import { rampOf, recordOfNew, withOtherShare } from '../../release/edit.js'
+import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt } from '../../release/lifecycle.js'
+import type { RestartShare } from '../../release/restart.js'
 import { CanaryError } from '../../errors.js'
 import { type Body, isBody, normalise, parseEntity } from '../entities/body.js'
 import type { Draft, Parent } from './draft.js'
@@ -7,11 +10,12 @@ import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
 import { finalFields, locationRow } from './finalize.js'
 import { NAMES_OF, fieldOf } from '../entities/keys.js'
-import { isNewer } from '../live/live-release.js'
-import { checkRelease, trialRelease } from '../records/record-release.js'
-import { restarts, withStart } from './record-start.js'
+import { type MadeMove, stillStands } from '../records/made-move.js'
+import { editedPlugin, shareOfPlugin, stillRolledBack } from '../records/plugin-edit.js'
+import { checkRelease, lifeStateOf } from '../records/record-release.js'
+import { configOf, saysStart, withStart } from './record-start.js'
 import { resolveReferences } from './references.js'
-import { type Row, type RowChange, isOf } from '../records/store.js'
+import { type Row, type RowChange, type StoredRecord, isOf } from '../records/store.js'
 import { Tables } from '../records/tables.js'
 import { schemaViolation, stillReferenced, uniqueViolation } from '../entities/violation.js'
 
@@ -21,6 +25,8 @@ export interface DraftContext {
   readonly version: number
   /** Milliseconds since the epoch. */
   readonly clock: () => number
+  /** What a change of a plugin's release is made on. @default what is stored */
+  readonly recordOf?: ((row: Row<'plugins'>) => StoredRecord) | undefined
 }
 
 const MAX_REASON = 1000
@@ -51,7 +57,7 @@ export class DraftedChange implements Draft {
     const id = typeof fields.id === 'string' && isUuid(fields.id) ? fields.id.toLowerCase() : null
     if (id !== null && this.#tables.get(kind, id) !== null) throw uniqueViolation({ id })
     const made = kind === 'keyauth_credentials' ? { key: fields.key ?? randomBytes(24).toString('base64url') } : {}
-    return this.#write('create', kind, { ...fields, ...made, id: fields.id ?? randomUUID() }, parent, null, true)
+    return this.#write('create', kind, { ...fields, ...made, id: fields.id ?? randomUUID() }, parent, null)
   }
 
   patch<Kind extends EntityKind>(kind: Kind, key: string, body: unknown, parent?: Parent): Row<Kind> | null {
@@ -61,7 +67,7 @@ export class DraftedChange implements Draft {
     const { entity } = row
     const config = 'config' in entity && isBody(said.config) ? { config: { ...entity.config, ...said.config } } : {}
     const fields = { ...entity, ...said, ...config, id: entity.id }
-    return this.#write('update', kind, fields, undefined, row, restarts(said))
+    return this.#write('update', kind, fields, undefined, row)
   }
 
   replace<Kind extends EntityKind>(kind: Kind, key: string, body: unknown, parent?: Parent): Row<Kind> {
@@ -72,7 +78,7 @@ export class DraftedChange implements Draft {
     const id = row?.entity.id ?? (isUuid(key) ? key.toLowerCase() : (said.id ?? randomUUID()))
     // What is there keeps the name it was found by, unless the body renames it.
     const fields = row === null ? { ...said, ...named, id } : { ...(foundBy(row, name, key) ? named : {}), ...said, id }
-    return this.#write(row === null ? 'create' : 'replace', kind, fields, parent, row, restarts(said))
+    return this.#write(row === null ? 'create' : 'replace', kind, withKey(fields, row), parent, row)
   }
 
   remove<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
@@ -88,35 +94,78 @@ export class DraftedChange implements Draft {
     return row
   }
 
-  move(plugin: string, move: Move, reason: string | null = null): Row<'plugins'> | null {
+  move(plugin: string, move: Move, reason: string | null = null, share: RestartShare = {}): Row<'plugins'> | null {
     const row = this.#tables.find('plugins', plugin)
     if (row === null) return null
     if (reason !== null && reason.length > MAX_REASON) {
       throw schemaViolation({ reason: `length must be at most ${MAX_REASON}` })
     }
-    const { by, clock } = this.#context
-    const { config } = row.entity
-    const record = afterMove(row.release ?? UNTOUCHED, move, {
-      state: this.#stateOf(row),
-      now: clock() / 1000,
-      start: config.percentage === null ? config.start : null,
+    if (move === 'restart') return this.#restart(row, reason, share, null)
+    if (Object.keys(share).length > 0) throw schemaViolation({ '@entity': [`a ${move} cannot change the share`] })
+    return this.#setRelease(
+      row,
+      move,
+      { ...this.#recordOf(row), ...this.#after(row, row.entity, move, reason) },
       reason,
-      by,
-    })
-    return this.#setRelease(row, move, record)
+    )
   }
 
-  /** Takes what was done with a live release, by the guard or by code, unless a later move is stored. */
-  takeMove(plugin: string, record: ReleaseRecord): void {
-    const row = this.#tables.get('plugins', plugin)
-    if (row === null || isNewer(row.release, record)) return
-    const move = moveBetween(row.release ?? UNTOUCHED, record)
-    this.#setRelease(row, move, record)
+  /** Takes what was done with a live release, by the guard or by code; false where it does not stand any more. */
+  takeMove(made: MadeMove): boolean {
+    const row = this.#tables.get('plugins', made.row.entity.id)
+    if (row === null || !stillStands(made, row)) return false
+    const { move, record, share } = made
+    if (move === 'restart') {
+      this.#restart(row, record.reason, share, record)
+      return true
+    }
+    // The plugin may have been edited since.
+    const [was, is] = [shareOfPlugin(made.row.entity), shareOfPlugin(row.entity)]
+    const release = { ...row.release, ...withOtherShare(record, was, is, this.#context.clock()) }
+    if (isDeepStrictEqual(release, row.release)) return false
+    this.#setRelease(row, move, release, record.reason)
+    return true
   }
 
-  #setRelease(row: Row<'plugins'>, move: Move | 'update', release: ReleaseRecord): Row<'plugins'> {
-    const why = release.reason === null ? '' : `: ${release.reason}`
-    this.#done.push(`${move} plugins ${row.entity.id}${why}`)
+  /** Stores what became of a plugin that was edited by hand. */
+  keep({ entity, release }: Row<'plugins'>): void {
+    const row = this.#tables.get('plugins', entity.id)
+    if (row === null || release === null || !isDeepStrictEqual(row.entity, entity)) return
+    this.#done.push(`update plugins ${entity.id}: edited by hand`)
+    this.#put({ ...row, release, revision: this.#context.version })
+  }
+
+  /** @param made the record of a live release that has begun again already */
+  #restart(
+    row: Row<'plugins'>,
+    reason: string | null,
+    share: RestartShare,
+    made: ReleaseRecord | null,
+  ): Row<'plugins'> {
+    const now = this.#context.clock() / 1000
+    const config = configOf(share)
+    const fields = { ...row.entity, config: { ...row.entity.config, ...config } }
+    const stamp = Object.keys(config).length === 0 ? {} : { updated_at: Math.floor(now) }
+    const entity = parseEntity('plugins', withStart({ ...fields, ...stamp }, row.entity, now))
+    const refused = checkRelease(entity, this.#context.clock)
+    if (refused !== null) throw schemaViolation(refused)
+    const record = made ?? this.#after(row, entity, 'restart', reason)
+    const release = { ...record, run: this.#context.version }
+    return this.#setRelease({ ...row, entity }, 'restart', release, reason)
+  }
+
+  /** @param entity the plugin as it is after the move */
+  #after(row: Row<'plugins'>, entity: Plugin, move: Move, reason: string | null): ReleaseRecord {
+    const { by, clock } = this.#context
+    const nowMs = clock()
+    const record = this.#recordOf(row)
+    const ramp = rampOf(shareOfPlugin(entity))
+    const elapsedMs = ramp === null ? null : elapsedMsAt(record, ramp, nowMs)
+    return afterMove(record, move, { state: this.#stateOf(row), nowMs, ramp, elapsedMs, reason, by })
+  }
+
+  #setRelease(row: Row<'plugins'>, move: Move, release: StoredRecord, reason: string | null): Row<'plugins'> {
+    this.#done.push(`${move} plugins ${row.entity.id}${reason === null ? '' : `: ${reason}`}`)
     return this.#put({ ...row, release, revision: this.#context.version })
   }
 
@@ -131,15 +180,16 @@ export class DraftedChange implements Draft {
     this.#done.push(`finalize plugins ${row.entity.id}`)
     this.remove('plugins', row.entity.id)
     return isOf(location, 'services')
-      ? this.#write('update', 'services', fields, undefined, location, false)
-      : this.#write('update', 'apis', fields, undefined, location, false)
+      ? this.#write('update', 'services', fields, undefined, location)
+      : this.#write('update', 'apis', fields, undefined, location)
   }
 
-  #stateOf({ entity, release }: Row<'plugins'>) {
-    const trial = trialRelease(entity, release, this.#context.clock)
-    const { state } = trial.status()
-    trial.close()
-    return state
+  #stateOf(row: Row<'plugins'>) {
+    return lifeStateOf(row.entity, this.#recordOf(row), this.#context.clock())
+  }
+
+  #recordOf(row: Row<'plugins'>): StoredRecord {
+    return this.#context.recordOf?.(row) ?? row.release ?? UNTOUCHED
   }
 
   #belongs(row: Row, parent: Parent | undefined): boolean {
@@ -155,7 +205,6 @@ export class DraftedChange implements Draft {
     said: Body,
     parent: Parent | undefined,
     present: Row<Kind> | null,
-    restart: boolean,
   ): Row<Kind> {
     const now = this.#context.clock() / 1000
     const { fields, dangling } = resolveReferences(this.#tables, kind, said, parent)
@@ -167,18 +216,24 @@ export class DraftedChange implements Draft {
     const whole = { ...fields, ...stamps }
     const entity = parseEntity(kind, kind === 'plugins' ? withStart(whole, plugin?.entity ?? null, now) : whole)
     if (dangling !== null) throw dangling
-    const release = isPlugin(kind, entity) ? this.#releaseOf(entity, plugin, restart, now) : null
-    this.#done.push(`${what} ${kind} ${entity.id}`)
-    return this.#put({ kind, entity, revision: this.#context.version, release })
+    // What is written back as it was read changes nothing, not even its revision.
+    if (present !== null && isSame(present.entity, entity)) return present
+    const release = isPlugin(kind, entity) ? this.#releaseOf(entity, plugin, saysStart(fields)) : null
+    const row = { kind, entity, revision: this.#context.version, release }
+    const note = stillRolledBack(present, row)
+    this.#done.push(`${what} ${kind} ${entity.id}${note === null ? '' : `: ${note}`}`)
+    return this.#put(row)
   }
 
   /** Its release's record, once the release was seen to be one. */
-  #releaseOf(entity: Plugin, present: Row<'plugins'> | null, restart: boolean, now: number): ReleaseRecord {
-    const refused = checkRelease(entity, this.#context.clock)
+  #releaseOf(entity: Plugin, present: Row<'plugins'> | null, says: boolean): StoredRecord {
+    const { clock, version } = this.#context
+    const refused = checkRelease(entity, clock)
     if (refused !== null) throw schemaViolation(refused)
-    const record = present?.release ?? UNTOUCHED
-    const { percentage, start } = entity.config
-    return restart ? restarted(record, percentage === null ? start : null, now) : record
+    if (present === null) return recordOfNew(shareOfPlugin(entity), clock())
+    const before = this.#recordOf(present)
+    const { record, newRun } = editedPlugin(before, present.entity, entity, says, clock())
+    return newRun ? { ...record, run: version } : { ...before, ...record }
   }
 
   #put<Kind extends EntityKind>(row: Row<Kind>): Row<Kind> {
@@ -189,6 +244,16 @@ export class DraftedChange implements Draft {
 
 function foundBy({ entity }: Row, name: string | undefined, key: string): boolean {
   return name !== undefined && Reflect.get(entity, name) === key
+}
+
+/** A credential is not shown again, so who writes it back does not say its key. */
+function withKey(fields: Body, present: Row | null): Body {
+  if (present === null || !isOf(present, 'keyauth_credentials') || (fields.key ?? null) !== null) return fields
+  return { ...fields, key: present.entity.key }
+}
+
+function isSame(before: object, after: object): boolean {
+  return isDeepStrictEqual({ ...before, updated_at: 0 }, { ...after, updated_at: 0 })
 }
 
 function isPlugin(kind: EntityKind, entity: EntityOf<EntityKind>): entity is Plugin {

@@ -18,8 +18,10 @@ export function exportDeclarative(registry: Registry, { format = 'yaml', keys = 
   for (const row of registry.snapshot().rows) {
     if (row.kind === 'keyauth_credentials' && !keys) continue
     const list = lists.get(row.kind)
-    if (list === undefined) lists.set(row.kind, [withoutNulls(row.entity)])
-    else list.push(withoutNulls(row.entity))
+    // When a record was last changed is nothing that one says.
+    const { updated_at: _, ...entity } = row.entity
+    if (list === undefined) lists.set(row.kind, [withoutNulls(entity)])
+    else list.push(withoutNulls(entity))
   }
   const file = {
     _format_version: '3.0',
@@ -32,7 +34,7 @@ export function exportDeclarative(registry: Registry, { format = 'yaml', keys = 
 function withoutNulls(record: object): object {
   return Object.fromEntries(
     Object.entries(record).flatMap(([name, value]: [string, unknown]) => {
-      if (value === null || name === 'updated_at') return []
+      if (value === null) return []
       return [
         [name, typeof value === 'object' && value !== undefined && !Array.isArray(value) ? withoutNulls(value) : value],
       ]

@@ -39,7 +39,9 @@ export function normalise(kind: EntityKind, body: unknown): Body {
   if (kind === 'apis') return withLists(known)
   if (kind !== 'plugins') return known
   checkName(known)
-  return withNewNames(known)
+  // An answer may say a message beside the record, and be written back.
+  const { message: _, ...fields } = known
+  return withNewNames(fields)
 }
 
 function withKnownFields(kind: EntityKind, body: Body): Body {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   between,
   flag,
+  label,
   listOf,
   name,
   number,
@@ -113,7 +114,7 @@ export const keyauthSchema = z.strictObject({
 })
 
 /** A consumer's membership in a group. */
-export const aclSchema = z.strictObject({ ...stamped, group: text, consumer: ref })
+export const aclSchema = z.strictObject({ ...stamped, group: label, consumer: ref })
 
 /** The schemas by kind; what they give out is what is stored and returned, in Kong's JSON. */
 export const entitySchemas = {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ONE_LINE } from '../../one-line.js'
 
 /** Kong's texts: a field that is missing (or null) says so, any other value is told what was expected. */
 export function says(expectation: string) {
@@ -20,7 +21,9 @@ export const text = z
   .string(says('expected a string'))
   .min(1, { error: 'length must be at least 1' })
   .max(MAX_TEXT, { error: `length must be at most ${MAX_TEXT}` })
-export const name = text.max(200, { error: 'length must be at most 200' })
+/** A name of something, of any length. */
+export const label = text.regex(ONE_LINE, { error: 'must hold no control characters' })
+export const name = label.max(200, { error: 'length must be at most 200' })
 export const flag = z.boolean(says('expected a boolean'))
 export const number = z.number(says('expected a number'))
 export const whole = z.int(says('expected an integer'))
@@ -54,5 +57,5 @@ export function orDefault<Schema extends z.ZodType>(schema: Schema, value: NoInf
 }
 
 export const ref = z.strictObject({ id: uuid }, says('expected a record'))
-export const tags = orNull(listOf(text))
+export const tags = orNull(listOf(label))
 export const seconds = z.int(says('expected an integer'))

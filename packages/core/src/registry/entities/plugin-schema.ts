@@ -4,6 +4,7 @@ import {
   HEADER_NAME,
   between,
   flag,
+  label,
   listOf,
   number,
   oneOf,
@@ -41,7 +42,7 @@ const canaryConfigShape = {
   /** The older names `whitelist` and `blacklist` are read as `allow` and `deny`. */
   hash: orDefault(oneOf(HASHES), 'consumer'),
   hash_header: orNull(text.regex(HEADER_NAME, { error: 'expected a header name' })),
-  groups: orNull(listOf(text)),
+  groups: orNull(listOf(label)),
   upstream_fallback: orDefault(flag, false),
   canary_by_header_name: orNull(text.regex(HEADER_NAME, { error: 'expected a header name' })),
 }

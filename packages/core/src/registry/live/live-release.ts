@@ -1,13 +1,16 @@
-import type { ReleaseRecord } from '../../release/lifecycle.js'
+import { isDeepStrictEqual } from 'node:util'
+import { UNTOUCHED } from '../../release/lifecycle.js'
 import { Release } from '../../release/release.js'
+import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
 import type { Place } from './mount.js'
 import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
-import type { Row } from '../records/store.js'
+import { type MadeMove, runOf, stillStands } from '../records/made-move.js'
+import type { Row, StoredRecord } from '../records/store.js'
 
 /** Told of a move that the registry did not make: the guard's, or one of code that has the release. */
-export type OnMoved = (row: Row<'plugins'>, record: ReleaseRecord) => void
+export type OnMoved = (move: MadeMove) => void
 
 /** The release at one place. */
 export interface Placed {
@@ -27,8 +30,8 @@ export class LiveRelease {
   /** Most releases have one place only. */
   #last: Placed | null = null
   #adopting = false
-  /** A move of the live release that the store does not have yet. */
-  #unsaved: ReleaseRecord | null = null
+  /** The latest move of the live release that the store does not have yet. */
+  #unsaved: MadeMove | null = null
   readonly #defaults: ReleaseDefaults
   readonly #onMoved: OnMoved
 
@@ -46,24 +49,45 @@ export class LiveRelease {
     return (this.#release ??= this.#build())
   }
 
-  get unsaved(): ReleaseRecord | null {
-    return this.#unsaved
+  /**
+   * What a change is made on: what is stored, with what only this process knows of a ramp's time. A move that is on its
+   * way to the store is made on the change then.
+   */
+  record(row: Row<'plugins'>): StoredRecord {
+    const stored = row.release ?? UNTOUCHED
+    if (this.#release === null || this.#unsaved !== null || !isDeepStrictEqual(row.release, this.#row.release)) {
+      return stored
+    }
+    const { state, reason, by, at, elapsed } = this.#release.carried()
+    const known = { ...stored, state, reason, by, at, elapsed }
+    return isDeepStrictEqual(known, stored) ? stored : known
   }
 
-  /** Takes the plugin as it is stored now. A move that is newer than what is stored stays in force. */
+  /** Takes the plugin as it is stored now. A move that the store does not have yet stays in force while it stands. */
   adopt(row: Row<'plugins'>): void {
     const moved = whereOf(this.#row) !== whereOf(row)
+    const unsaved = this.#unsaved
+    // Of another B alone, the run of the guard is a new one, and the release goes on where it is.
+    const isNewRun = runOf(this.#row) !== runOf(row) && !isTaken(unsaved, row)
+    const begins = isNewRun && !(moved && isSameRecord(this.#row.release, row.release))
     this.#row = row
-    if (this.#unsaved !== null && !isNewer(this.#unsaved, row.release)) this.#unsaved = null
-    if (moved) this.moved()
-    else this.#adopt()
+    if (unsaved !== null && !stillStands(unsaved, row)) this.#unsaved = null
+    if (moved) this.moved(begins)
+    else this.#adopt(begins)
   }
 
   /** B is another one, or A is: evidence begins anew. */
-  moved(): void {
+  moved(begins = false): void {
     this.#elsewhere = elsewhere()
     this.#forgetPlaces()
-    this.#adopt()
+    this.#adopt(begins)
+  }
+
+  /** Takes back a move that does not stand on what is stored any more. */
+  drop(move: MadeMove): void {
+    if (this.#unsaved !== move) return
+    this.#unsaved = null
+    this.#adopt(false)
   }
 
   /** The release for requests whose location A is this. */
@@ -94,26 +118,27 @@ export class LiveRelease {
   }
 
   #options() {
-    return optionsOf(this.#row.entity, this.#unsaved ?? this.#row.release, this.#defaults, this.#elsewhere)
+    return optionsOf(this.#row.entity, this.#unsaved?.record ?? this.#row.release, this.#defaults, this.#elsewhere)
   }
 
   #build(): Release {
     const release = new Release(this.#options())
-    release.on('change', ({ change, status }) => {
+    release.on('change', ({ change }) => {
       this.#forgetPlaces()
       if (this.#adopting || change === 'update' || change === 'complete') return
-      const { state, reason, by, at, elapsed } = status
-      this.#unsaved = { state, reason, by, at, elapsed }
-      this.#onMoved(this.#row, this.#unsaved)
+      const row = this.#row
+      const base = this.#unsaved === null ? row.release : this.#unsaved.base
+      this.#unsaved = { move: change, record: release.carried(), row, base, share: shareOf(release) }
+      this.#onMoved(this.#unsaved)
     })
     return release
   }
 
-  #adopt(): void {
+  #adopt(begins: boolean): void {
     if (this.#release === null) return
     this.#adopting = true
     try {
-      this.#release.adopt(this.#options())
+      this.#release.adopt(this.#options(), begins)
     } finally {
       this.#adopting = false
     }
@@ -125,7 +150,15 @@ function whereOf({ entity }: Row<'plugins'>): string {
   return JSON.stringify([upstream_host, upstream_port, upstream_uri, entity.service, entity.route, entity.api])
 }
 
-/** Whether a move was made after what a record says. */
-export function isNewer(record: ReleaseRecord | null, than: ReleaseRecord | null): boolean {
-  return (record?.at ?? 0) > (than?.at ?? 0)
+/** Whether a row is the one that a live release's own restart made: its guard has begun the run already. */
+function isTaken(unsaved: MadeMove | null, { release }: Row<'plugins'>): boolean {
+  return unsaved?.move === 'restart' && release?.at === unsaved.record.at && release?.by === unsaved.record.by
+}
+
+function isSameRecord(a: StoredRecord | null, b: StoredRecord | null): boolean {
+  return isDeepStrictEqual({ ...UNTOUCHED, ...a, run: 0 }, { ...UNTOUCHED, ...b, run: 0 })
+}
+
+function shareOf({ options: { percentage, start, duration } }: Release): RestartShare {
+  return percentage === null ? { start: start ?? undefined, duration } : { percentage }
 }

@@ -1,13 +1,7 @@
-import type { ReleaseRecord } from '../../release/lifecycle.js'
 import { inRoot } from '../../request-context.js'
-import type { Row } from '../records/store.js'
+import type { MadeMove } from '../records/made-move.js'
 
-type Save = (row: Row<'plugins'>, record: ReleaseRecord) => Promise<void>
-
-interface Unsaved {
-  readonly row: Row<'plugins'>
-  readonly record: ReleaseRecord
-}
+type Save = (move: MadeMove) => Promise<void>
 
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 30_000
@@ -17,7 +11,7 @@ export class UnsavedMoves {
   readonly #save: Save
   readonly #report: (error: unknown) => void
   /** The latest of each plugin. */
-  readonly #moves = new Map<string, Unsaved>()
+  readonly #moves = new Map<string, MadeMove>()
   #delay = FIRST_RETRY_MS
   #timer: NodeJS.Timeout | null = null
   #closed = false
@@ -27,9 +21,8 @@ export class UnsavedMoves {
     this.#report = report
   }
 
-  add(row: Row<'plugins'>, record: ReleaseRecord): void {
-    const move = { row, record }
-    this.#moves.set(row.entity.id, move)
+  add(move: MadeMove): void {
+    this.#moves.set(move.row.entity.id, move)
     void this.#try(move)
   }
 
@@ -38,10 +31,10 @@ export class UnsavedMoves {
     if (this.#timer !== null) clearTimeout(this.#timer)
   }
 
-  async #try(move: Unsaved): Promise<void> {
+  async #try(move: MadeMove): Promise<void> {
     const { id } = move.row.entity
     try {
-      await this.#save(move.row, move.record)
+      await this.#save(move)
       if (this.#moves.get(id) === move) this.#moves.delete(id)
       this.#delay = FIRST_RETRY_MS
     } catch (error) {

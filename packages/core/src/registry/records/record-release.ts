@@ -1,9 +1,11 @@
 import { CanaryError } from '../../errors.js'
 import type { Hash } from '../../decision/plan.js'
-import { type ReleaseRecord, UNTOUCHED } from '../../release/lifecycle.js'
+import { type LifeState, type ReleaseRecord, UNTOUCHED } from '../../release/lifecycle.js'
 import { type Logger, SILENT } from '../../logger.js'
 import type { ReleaseOptions } from '../../release/options.js'
-import { Release } from '../../release/release.js'
+import { restored } from '../../release/restored.js'
+import { compileSettings } from '../../release/settings.js'
+import { Timeline } from '../../release/timeline.js'
 import type { Plugin } from '../entities/entities.js'
 import { canaryLocation } from '../entities/location.js'
 import type { CanaryConfig } from '../entities/plugin-schema.js'
@@ -47,13 +49,19 @@ export function optionsOf(
     override: canary_by_header_name === null ? undefined : { header: canary_by_header_name },
     upstreamFallback: config.upstream_fallback,
     enabled,
-    state: record ?? UNTOUCHED,
+    state: stateOption(record ?? UNTOUCHED, enabled),
     guard: defaults.guard,
     logger: defaults.logger,
     onError: defaults.onError,
     clock: defaults.clock,
     random: defaults.random,
   }
+}
+
+/** A record as the option `state`: while its plugin is disabled, the time of a ramp that runs stands still. */
+function stateOption({ state, reason, by, at, elapsed }: ReleaseRecord, enabled: boolean): ReleaseRecord {
+  const outlasts = state === 'paused' || state === 'rolled-back' || state === 'promoted'
+  return { state: enabled || outlasts ? state : 'disabled', reason, by, at, elapsed }
 }
 
 function hashOf({ hash, hash_header, groups }: CanaryConfig): Hash {
@@ -76,9 +84,11 @@ const TRIAL: Omit<ReleaseDefaults, 'clock'> = {
   random: () => 0,
 }
 
-/** A release that is built to be asked once: is the record one, and what may be done with it now. */
-export function trialRelease(plugin: Plugin, record: ReleaseRecord | null, clock: () => number): Release {
-  return new Release(optionsOf(plugin, record, { ...TRIAL, clock }, elsewhere()))
+/** What a record's release is doing at an instant, or would be were its plugin enabled. */
+export function lifeStateOf(plugin: Plugin, record: ReleaseRecord | null, nowMs: number): LifeState {
+  const clock = () => nowMs
+  const settings = compileSettings(optionsOf(plugin, record, { ...TRIAL, clock }, elsewhere()), () => {})
+  return new Timeline(settings, restored(settings, nowMs)).state()
 }
 
 /** Where a release's option comes from. */
@@ -101,7 +111,7 @@ const FIELD_OF: Readonly<Record<string, keyof CanaryConfig>> = {
 export function checkRelease(plugin: Plugin, clock: () => number): FieldMessages | null {
   try {
     canaryLocation(plugin.config)
-    trialRelease(plugin, null, clock).close()
+    compileSettings(optionsOf(plugin, null, { ...TRIAL, clock }, elsewhere()), () => {})
     return null
   } catch (error) {
     if (!(error instanceof CanaryError)) throw error

@@ -1,6 +1,15 @@
 import type { ReleaseRecord } from '../../release/lifecycle.js'
 import type { EntityKind, EntityOf } from '../entities/entities.js'
 
+/** What a person or the guard did with a plugin's release, as it is stored. */
+export interface StoredRecord extends ReleaseRecord {
+  /**
+   * The version at which its run began: a restart, an edit by which it begins again, or another B. What a process did in
+   * another run is over. @default 0, the run that began with the plugin
+   */
+  readonly run?: number | undefined
+}
+
 /** An entity as it is stored. */
 export interface Row<Kind extends EntityKind = EntityKind> {
   readonly kind: Kind
@@ -8,7 +17,7 @@ export interface Row<Kind extends EntityKind = EntityKind> {
   /** The registry's version at which it last changed: what an ETag is made from. */
   readonly revision: number
   /** What a person or the guard did with a plugin's release; `null` for the other kinds. */
-  readonly release: ReleaseRecord | null
+  readonly release: StoredRecord | null
 }
 
 /** Whether a row is one of `kind`. */

@@ -84,6 +84,7 @@ const releaseSchema = z.strictObject({
   by: words.nullable(),
   at: finite,
   elapsed: finite,
+  run: integer.optional(),
 })
 
 /**
