@@ -54,7 +54,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.#options = optionsOf(proxy)
     this.#agent = this.#options.agent ?? agent
     this.#running = running
-    this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.request, this) : null
+    this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.stream, this) : null
   }
 
   start(): void {
@@ -197,7 +197,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   }
 
   readonly #expired = (): void => {
-    if (this.#waitsFor === 'client') this.leaveClient()
+    if (this.#waitsFor === 'client') this.leaveClient(this.#body?.wantsMore === true)
     else this.fail(EXPIRED[this.#waitsFor] ?? (this.phase === 'head' ? 'head-timeout' : 'body-timeout'))
   }
 
