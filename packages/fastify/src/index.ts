@@ -1,4 +1,4 @@
-import { METHODS, type Server as HttpServer } from 'node:http'
+import { type Server as HttpServer, type IncomingMessage, METHODS, type ServerResponse } from 'node:http'
 import type { Decision, Release } from '@canary-release/core'
 import {
   CanaryError,
@@ -10,6 +10,7 @@ import {
   createMount,
   disown,
   failRequest,
+  takePayload,
 } from '@canary-release/core/adapter'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -51,6 +52,9 @@ function frameworkAt(instance: FastifyInstance): Framework<FastifyReply, Fastify
     user: ({ request }) => propertyOf(request, 'user') ?? propertyOf(request, 'auth'),
     path: ({ request }) => below(request.url),
     body: ({ request }) => request.body,
+    giveBody: ({ request }, body) => {
+      request.body = body
+    },
     decided: ({ request }, decision) => {
       request.canary = decision
     },
@@ -104,8 +108,7 @@ function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): Fasti
 async function forwardPlugin(instance: FastifyInstance, options: CanaryPluginOptions): Promise<void> {
   const mount = mountOn(instance, options)
   instance.removeAllContentTypeParsers()
-  // The stream stays whole, and the hooks of an ordinary request have run.
-  instance.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+  passBodiesOn(instance)
   for (const method of METHODS) {
     if (method !== 'CONNECT' && !instance.supportedMethods.includes(method))
       instance.addHttpMethod(method, { hasBody: true })
@@ -118,6 +121,29 @@ async function forwardPlugin(instance: FastifyInstance, options: CanaryPluginOpt
     instance.route({ method: free, url, handler: (request, reply) => answer(mount, request, reply) })
   }
   takeUpgrades(instance)
+}
+
+/** Kept on the raw request: the parser is not given the reply. */
+const RESPONSE = Symbol('canary.response')
+
+interface Answered {
+  [RESPONSE]?: ServerResponse
+}
+
+/**
+ * The stream stays whole, and the hooks of an ordinary request have run. What they made of it is what is sent, and it is
+ * taken here: the hooks that follow may wait, and whoever reads it meanwhile would read it alone.
+ */
+function passBodiesOn(instance: FastifyInstance): void {
+  instance.addHook('preParsing', ({ raw }: { raw: IncomingMessage & Answered }, reply, payload, done) => {
+    raw[RESPONSE] = reply.raw
+    done(null, payload)
+  })
+  instance.addContentTypeParser('*', (request, payload, done) => {
+    const raw: IncomingMessage & Answered = request.raw
+    if (raw[RESPONSE] !== undefined) takePayload(raw, raw[RESPONSE], payload, request.headers)
+    done(null, payload)
+  })
 }
 
 function answer(mount: FastifyMount, request: FastifyRequest, reply: FastifyReply): unknown {

@@ -50,6 +50,7 @@ const framework: Framework<KoaContext, Context> = {
   user: ({ state }) => state.user ?? state.auth,
   path: ({ url }) => url,
   body: ({ request }) => ('body' in request ? request.body : undefined),
+  giveBody: null,
   decided: ({ state }, decision) => {
     state.canary = decision
   },

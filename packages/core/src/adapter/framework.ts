@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type { Decision } from '../decision/decision.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { Trust } from '../request/trust.js'
@@ -23,6 +24,8 @@ export interface Framework<Context, Request> {
   readonly path: (context: Context) => string
   /** What a body parser left. */
   readonly body: (context: Context) => unknown
+  /** Gives handlers a body that was taken. `null`: they read the raw request, where it is no longer whole. */
+  readonly giveBody: ((context: Context, body: Readable) => void) | null
   /** Shows the decision on the framework's request. */
   readonly decided: (context: Context, decision: Decision) => void
   /** Puts another path and query in the request, for rewrite mode. */

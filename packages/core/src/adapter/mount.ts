@@ -2,6 +2,7 @@ import type { Decision } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
 import type { ForwardedRelease } from '../proxy/forward-call.js'
 import { createProxy } from '../proxy/proxy.js'
+import { giveBackBody, takeBody } from '../proxy/take-body.js'
 import { joinPath } from '../proxy/request/path.js'
 import { optionError, parseOptions } from '../option-error.js'
 import type { AnyHandler } from '../release/options.js'
@@ -119,7 +120,15 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     ) {
       framework.rewrite(context, joinPath(framework.path(context), upstream))
     }
+    if (action === 'forward') takeBody(framework.raw(context), framework.response(context))
+    else handBody(context)
     return new Routed(action, context, framework, remembered, inForce, decisionHeaders(inForce, mount), facts)
+  }
+
+  /** Only Fastify's bodies are taken before the decision. */
+  function handBody(context: Context): void {
+    const body = giveBackBody(framework.raw(context))
+    if (body !== null) framework.giveBody?.(context, body)
   }
 
   function forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void {

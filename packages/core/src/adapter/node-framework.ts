@@ -26,6 +26,7 @@ export const nodeFramework: Framework<NodeExchange, NodeRequest> = {
   user: ({ request }) => request.user ?? request.auth,
   path: ({ request }) => request.url ?? '/',
   body: ({ request }) => request.body,
+  giveBody: null,
   decided: ({ request }, decision) => {
     request.canary = decision
   },

@@ -1,9 +1,11 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
+import { bodyError } from '../proxy/body-error.js'
 import type { ForwardedRelease } from '../proxy/forward-call.js'
 import type { RawResponse } from '../node-http.js'
 import type { Proxy } from '../proxy/proxy.js'
+import { giveBackBody, takenBody } from '../proxy/take-body.js'
 import type { RequestFacts } from '../request/request-facts.js'
 import { runWith } from '../request-context.js'
 import { type DecisionHeaders, saysAnything, setDecisionHeaders } from './decision-headers.js'
@@ -82,11 +84,21 @@ export class Routed<Context, Request, Handler> {
     const framework = this.#framework
     const request = framework.raw(context)
     const speaks = saysAnything(this.#headers, this.decision)
+    const taken = takenBody(request)
+    // What is not sent must flow: an error page may wait for the end of the request.
+    const end =
+      taken === null
+        ? done
+        : (error: CanaryError | null) => {
+            taken.destroy()
+            done(error)
+          }
     proxy.forward({
       request,
       response: framework.response(context),
       path: framework.path(context),
       parsedBody: () => framework.body(context),
+      taken,
       peerTrusted: this.#facts.peerTrusted(),
       upgrade: takeUpgrade(request),
       release,
@@ -96,7 +108,12 @@ export class Routed<Context, Request, Handler> {
         this.#remembered.decision = decision
         framework.decided(context, decision)
       },
-      toHandler: () => handle(this.handler),
+      toHandler: () => {
+        const body = giveBackBody(request)
+        if (body !== null && framework.giveBody === null) return end(bodyError('read'))
+        if (body !== null) framework.giveBody?.(context, body)
+        return handle(this.handler)
+      },
       beforeHead:
         speaks || beforeHead !== undefined
           ? (response) => {
@@ -104,7 +121,7 @@ export class Routed<Context, Request, Handler> {
               beforeHead?.()
             }
           : null,
-      done,
+      done: end,
     })
   }
 

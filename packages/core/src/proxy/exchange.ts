@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net'
 import { CanaryError } from '../errors.js'
+import { bodyError } from './body-error.js'
+import { isBodyHeld } from './body-stream.js'
 import type { Attempt, AttemptResult } from './forwarder.js'
 import type { RawHeaders } from './response/headers.js'
 import { ResponseWriter } from './response/writer.js'
@@ -12,6 +14,8 @@ const ANSWER_MS = 1000
 /** Told by a relay who must act next; `null` once the body is whole. */
 export interface UploadObserver {
   uploading(waitsFor: 'client' | 'upstream' | null): void
+  /** The body cannot be sent to its end: nobody's failure but the application's or the client's. */
+  uploadFailed(error: CanaryError): void
 }
 
 /** One attempt at one upstream: how far it came, and its one end. How the upstream is spoken with is for subclasses. */
@@ -95,8 +99,16 @@ export abstract class Exchange extends ResponseWriter implements Upload {
     this.finish(new CanaryError('ERR_CANARY_REQUEST', 'the request cannot be forwarded', { cause }), false)
   }
 
+  uploadFailed(error: CanaryError): void {
+    if (this.phase === 'done') return
+    if (this.phase === 'body') this.cutOff()
+    this.finish(error, false)
+  }
+
   /** The client stalled, in its upload or in reading: that is no failure of the upstream. */
-  protected leaveClient(): void {
+  protected leaveClient(wantsUpload: boolean): void {
+    // It is not the client who stalled where its bytes are here, and somebody keeps them back.
+    if (wantsUpload && isBodyHeld(this.attempt)) return this.uploadFailed(bodyError('held'))
     this.cutOff()
     this.finish(null, true)
   }

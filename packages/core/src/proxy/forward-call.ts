@@ -3,6 +3,7 @@ import type { Decision, Outcome } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { UrlUpstream } from '../upstream.js'
+import type { TakenBody } from './taken-body.js'
 import type { ResolvedHealthOptions, ResolvedProxyOptions } from './options.js'
 
 /** What forwarding needs of a release, and tells it. */
@@ -35,6 +36,8 @@ export interface ForwardCall {
   readonly path: string
   /** What a body parser left on the framework's request. Looked at only where the stream was read already. */
   readonly parsedBody: () => unknown
+  /** The body, where others read it too or a hook has put it in place of the request's own. @default none */
+  readonly taken?: TakenBody | null | undefined
   /** Whether the socket's peer is a trusted proxy: its x-forwarded-* are appended to, anyone else's replaced. */
   readonly peerTrusted: boolean
   /** The socket of an upgrade; `null` for an ordinary request. */

@@ -1,6 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
-import type { Duplex } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 import type { Decision } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
@@ -30,8 +30,10 @@ export interface Attempt {
   readonly path: string
   /** Clean request headers in the order received: `[name, value, name, value …]`, no hop-by-hop ones. */
   readonly headers: string[]
-  /** A body that was read already and is sent again; `null`: the request's own stream, or none. */
+  /** A body that was read already and is sent again; `null`: the stream, or none. */
   readonly body: Buffer | null
+  /** What the body is read from where `body` is `null`: the request itself, or what was taken from it. */
+  readonly stream: Readable
   readonly hasBody: boolean
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly settings: TransportSettings

@@ -13,6 +13,7 @@ import { requestBody, type RequestBody } from './request/body.js'
 import { requestHeaders } from './request/headers.js'
 import { hookedRequestHeaders } from './request/headers-hook.js'
 import { joinPath } from './request/path.js'
+import type { TakenBody } from './taken-body.js'
 import { upgradeHeaders } from './upgrade/request.js'
 import { upstreamError } from './upstream-error.js'
 
@@ -99,14 +100,14 @@ export class Forwarding {
   }
 
   #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
-    const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead } = this.#call
+    const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead, taken = null } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
     if (mayLackHeaders(request)) {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
     const joined = joinPath(path, upstream)
-    const body = (this.#body ??= requestBody(request, parsedBody))
+    const body = (this.#body ??= requestBody(request, taken !== null, parsedBody))
     const clean = requestHeaders(request, {
       host: upstream.host,
       preserveHost: settings.preserveHost,
@@ -114,8 +115,9 @@ export class Forwarding {
       decisionHeader: settings.decisionHeader,
       realIpHeader: release.options.realIpHeader ?? null,
       decision: this.#decision,
-      bodyUntouched: body.present && body.again === null,
+      bodyUntouched: body.present && body.again === null && (taken?.headers ?? null) === null,
     })
+    if (taken !== null) addPayloadHeaders(clean, taken)
     const headers = upgrade === null ? clean : upgradeHeaders(clean, request, body.present)
     return {
       request,
@@ -124,6 +126,7 @@ export class Forwarding {
       path: joined,
       headers,
       body: body.again,
+      stream: taken ?? request,
       hasBody: body.present,
       upgrade,
       settings,
@@ -194,6 +197,11 @@ export class Forwarding {
     const durationMs = this.#latency === -1 ? performance.now() - this.#call.startedAt : this.#latency
     this.#call.release.record({ decision: this.#decision, status, durationMs, error: failed ? error : null, aborted })
   }
+}
+
+/** What a hook's payload says of itself stands where the request's own headers were. */
+function addPayloadHeaders(headers: string[], { headers: own }: TakenBody): void {
+  for (const [name, value] of Object.entries(own ?? {})) if (value !== undefined) headers.push(name, String(value))
 }
 
 function isUpstreamError(error: CanaryError | null): boolean {

@@ -68,7 +68,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.#agent = this.#options.agent ?? agent
     this.#server = withEmit(proxy, this.#emit)
     this.#running = running
-    this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.request, this) : null
+    this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.stream, this) : null
   }
 
   start(): void {
@@ -281,7 +281,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   }
 
   readonly #expired = (): void => {
-    if (this.#waitsFor === 'client') this.leaveClient()
+    if (this.#waitsFor === 'client') this.leaveClient(this.#body?.wantsMore === true)
     else if (this.#waitsFor === 'upstream' && this.uploadError !== null) this.fail('broken-upload', this.uploadError)
     else this.fail(EXPIRED[this.#waitsFor] ?? (this.phase === 'head' ? 'head-timeout' : 'body-timeout'))
   }

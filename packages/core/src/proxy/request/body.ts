@@ -13,48 +13,55 @@ const STREAM: RequestBody = { present: true, again: null }
 const CHUNKED = /^chunked$/i
 
 /**
- * How a request's body can be sent. A stream that someone has read is encoded again from what they left.
+ * How a request's body can be sent. A stream that someone has read is encoded again from what they left, unless it was
+ * `taken` before.
  *
  * @throws {CanaryError} ERR_CANARY_BODY where that is not possible, ERR_CANARY_REQUEST for a doubtful framing.
  */
-export function requestBody(request: RawRequest, parsedBody: () => unknown): RequestBody {
-  if (!hasBody(request)) return NONE
+export function requestBody(request: RawRequest, taken: boolean, parsedBody: () => unknown): RequestBody {
+  checkFraming(request)
+  // Who changed the body may have deleted what its head announced.
+  if (taken) return STREAM
+  if (!carriesBody(request)) return NONE
   if (!request.readableDidRead && !request.readableEnded) return STREAM
+  // What was kept so far is not all of it.
+  if (!request.readableEnded) throw unsendable(request)
   const raw = 'rawBody' in request ? request.rawBody : undefined
   if (isBytes(raw)) return { present: true, again: asBuffer(raw) }
   return { present: true, again: encodeAgain(request, typeof raw === 'string' ? raw : undefined, parsedBody()) }
 }
 
-function hasBody(request: RawRequest): boolean {
+/** Whether the head of a request announces a body. */
+export function carriesBody(request: RawRequest): boolean {
   if (request instanceof Http2ServerRequest) return !request.stream.endAfterHeaders
+  const { 'transfer-encoding': coding, 'content-length': length } = request.headers
+  return coding !== undefined || (length !== undefined && Number(length) !== 0)
+}
+
+function checkFraming(request: RawRequest): void {
+  if (request instanceof Http2ServerRequest) return
   // Node's parser takes any version that it has a number for.
   if (request.httpVersionMajor > 1) throw refused('the request line says a version of HTTP that is not spoken here')
-  const { headers } = request
-  const coding = headers['transfer-encoding']
-  if (coding !== undefined) {
-    // Only chunks are taken off: of any other coding the upstream would not be told, nor may HTTP/1.0 have one.
-    if (!CHUNKED.test(coding) || request.httpVersion === '1.0')
-      throw refused('the request has a transfer-encoding that is not forwarded')
-    return true
-  }
-  const length = headers['content-length']
-  return length !== undefined && Number(length) !== 0
+  const coding = request.headers['transfer-encoding']
+  // Only chunks are taken off: of any other coding the upstream would not be told, nor may HTTP/1.0 have one.
+  if (coding !== undefined && (!CHUNKED.test(coding) || request.httpVersion === '1.0'))
+    throw refused('the request has a transfer-encoding that is not forwarded')
 }
 
 function encodeAgain(request: RawRequest, raw: string | undefined, parsed: unknown): Buffer {
   const type = request.headers['content-type'] ?? ''
-  const essence = (type.split(';', 1)[0] ?? '').trim().toLowerCase()
+  const essence = essenceOf(request)
   const charset = encodingOf(type)
   if (raw !== undefined && charset !== null) return Buffer.from(raw, charset)
   if (isBytes(parsed)) return asBuffer(parsed)
-  if (parsed === undefined || charset === null) throw unsendable(essence)
+  if (parsed === undefined || charset === null || isStream(parsed)) throw unsendable(request)
   if (/^application\/(?:[\w.!#$&^-]+\+)?json$/.test(essence)) {
     if (typeof parsed === 'string' && isWholeText(request, parsed, charset)) return Buffer.from(parsed, charset)
-    return encoded(essence, () => JSON.stringify(parsed), charset)
+    return encoded(request, () => JSON.stringify(parsed), charset)
   }
   if (typeof parsed === 'string') return Buffer.from(parsed, charset)
-  if (essence === 'application/x-www-form-urlencoded') return encoded(essence, () => formText(parsed), charset)
-  throw unsendable(essence)
+  if (essence === 'application/x-www-form-urlencoded') return encoded(request, () => formText(parsed), charset)
+  throw unsendable(request)
 }
 
 /** Text that a text parser left of a JSON body has the length that was sent; a JSON string had quotes as well. */
@@ -64,12 +71,12 @@ function isWholeText({ headers }: RawRequest, text: string, charset: BufferEncod
   )
 }
 
-function encoded(essence: string, encode: () => string | undefined, charset: BufferEncoding): Buffer {
+function encoded(request: RawRequest, encode: () => string | undefined, charset: BufferEncoding): Buffer {
   try {
     return Buffer.from(encode() ?? '', charset)
   } catch (error) {
     // Too deep, a cycle, a bigint: what a middleware put there is no longer what came.
-    throw unsendable(essence, error)
+    throw unsendable(request, error)
   }
 }
 
@@ -83,6 +90,11 @@ function encodingOf(type: string): BufferEncoding | null {
 
 function isBytes(value: unknown): value is Uint8Array {
   return value instanceof Uint8Array
+}
+
+/** A parser that only hands the stream on has parsed nothing. */
+function isStream(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'pipe' in value && typeof value.pipe === 'function'
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
@@ -121,7 +133,12 @@ function refused(message: string): CanaryError {
   return new CanaryError('ERR_CANARY_REQUEST', message)
 }
 
-function unsendable(essence: string, cause?: unknown): CanaryError {
+function essenceOf({ headers }: RawRequest): string {
+  return (headers['content-type']?.split(';', 1)[0] ?? '').trim().toLowerCase()
+}
+
+function unsendable(request: RawRequest, cause?: unknown): CanaryError {
+  const essence = essenceOf(request)
   const what = /^[\w.+/-]{1,80}$/.test(essence) ? `a body of type ${essence}` : 'a body'
   const message = `${what} was read and cannot be sent again: mount canary before the parser`
   return new CanaryError('ERR_CANARY_BODY', message, cause === undefined ? {} : { cause })

@@ -1,5 +1,7 @@
 import { EventEmitter } from 'node:events'
-import type { RawRequest } from '../../node-http.js'
+import type { Readable } from 'node:stream'
+import { bodyFault, leaveBody, onBodyError } from '../body-stream.js'
+import type { CanaryError } from '../../errors.js'
 import type { UploadObserver } from '../exchange.js'
 
 /**
@@ -9,7 +11,7 @@ import type { UploadObserver } from '../exchange.js'
  * It buffers nothing: chunks are passed on as they arrive, and the request is paused while the upstream takes no more.
  */
 export class BodyRelay extends EventEmitter {
-  readonly #request: RawRequest
+  readonly #source: Readable
   readonly #observer: UploadObserver
   #attached = false
   #stopped = false
@@ -19,15 +21,17 @@ export class BodyRelay extends EventEmitter {
   closed = false
   errored: Error | null = null
   readableEnded = false
+  /** Whether it waits for more of the body, and not for the upstream. */
+  wantsMore = false
 
   /** Whether it has begun: before that, the request can still be sent to another upstream. */
   get started(): boolean {
     return this.#attached
   }
 
-  constructor(request: RawRequest, observer: UploadObserver) {
+  constructor(source: Readable, observer: UploadObserver) {
     super()
-    this.#request = request
+    this.#source = source
     this.#observer = observer
   }
 
@@ -38,18 +42,17 @@ export class BodyRelay extends EventEmitter {
 
   pause(): this {
     if (this.destroyed || this.#stopped) return this
-    this.#request.pause()
+    this.wantsMore = false
+    this.#source.pause()
     this.#observer.uploading('upstream')
     return this
   }
 
   resume(): this {
     if (this.destroyed || this.#stopped || this.readableEnded) return this
-    if (!this.#attached) {
-      this.#attached = true
-      this.#request.on('data', this.#onData).on('end', this.#onEnd)
-    }
-    this.#request.resume()
+    if (!this.#attached && !this.#attach()) return this
+    this.wantsMore = true
+    this.#source.resume()
     this.#observer.uploading('client')
     return this
   }
@@ -63,17 +66,32 @@ export class BodyRelay extends EventEmitter {
   destroy(error?: Error): this {
     if (this.destroyed) return this
     this.destroyed = true
+    this.wantsMore = false
     this.closed = true
     this.errored = error ?? null
     this.#detach()
+    if (this.#attached) leaveBody(this.#source)
     if (error !== undefined && this.listenerCount('error') > 0) this.emit('error', error)
     this.emit('close')
     return this
   }
 
   #detach(): void {
-    if (this.#attached) this.#request.off('data', this.#onData).off('end', this.#onEnd)
+    if (this.#attached) this.#source.off('data', this.#onData).off('end', this.#onEnd)
   }
+
+  /** False where somebody else has read the body since. */
+  #attach(): boolean {
+    this.#attached = true
+    const fault = bodyFault(this.#source)
+    if (fault === null) {
+      this.#source.on('data', this.#onData).on('end', this.#onEnd)
+      onBodyError(this.#source, this.#onError)
+    } else process.nextTick(this.#onError, fault) // Undici is still at the head.
+    return fault === null
+  }
+
+  readonly #onError = (error: CanaryError): void => this.#observer.uploadFailed(error)
 
   readonly #onData = (chunk: Buffer): void => {
     this.#observer.uploading('client')
@@ -82,6 +100,7 @@ export class BodyRelay extends EventEmitter {
 
   readonly #onEnd = (): void => {
     this.readableEnded = true
+    this.wantsMore = false
     this.#observer.uploading(null)
     this.emit('end')
   }

@@ -41,7 +41,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     super(attempt, head, done)
     this.#pool = pool
     this.#deadlines = deadlines
-    this.#relay = attempt.hasBody && attempt.body === null ? new BodyRelay(attempt.request, this) : null
+    this.#relay = attempt.hasBody && attempt.body === null ? new BodyRelay(attempt.stream, this) : null
   }
 
   start(): void {
@@ -149,7 +149,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   }
 
   expired(): void {
-    if (this.#waitsFor === 'client') this.leaveClient()
+    if (this.#waitsFor === 'client') this.leaveClient(this.#relay?.wantsMore === true)
     else if (this.#waitsFor === 'queue') this.fail('busy')
     else if (this.#waitsFor === 'upload') this.fail('upload-timeout')
     else if (this.uploadError !== null) this.fail('broken-upload', this.uploadError)
