@@ -1,4 +1,4 @@
-import type { Draws } from './guard-sim-draws.js'
+import type { Draws } from './draws.js'
 import type { Identities, Scenario } from './guard-sim-traffic.js'
 
 const SHARES = [1, 5, 10, 50]

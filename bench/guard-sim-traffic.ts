@@ -12,7 +12,7 @@ import {
   packLatency,
   resolveGuardOptions,
 } from '@canary-release/core/guard'
-import { Alias, Draws } from './guard-sim-draws.js'
+import { Alias, Draws } from './draws.js'
 
 /** One simulated release. Time in seconds, which are ticks. */
 export interface Scenario {
