@@ -42,7 +42,8 @@ export function claimBelow(
     const [, ...segments] = (cased ? path : path.toLowerCase()).split('/')
     return joinsSlashes ? segments.filter((segment) => segment !== '') : segments
   }
-  const prefix = segmentsOf(instance.prefix.replace(/\/+$/, ''))
+  const prefix = segmentsOf(instance.prefix)
+  while (prefix.at(-1) === '') prefix.pop()
   if (prefix.length === 0) return undefined
   return ({ url = '/' }) => {
     const segments = segmentsOf(decoded(url.replace(ORIGIN, '').replace(ends, '')))

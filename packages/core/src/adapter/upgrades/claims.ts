@@ -47,7 +47,7 @@ export function compileClaims(options: UpgradeOptions): Claim | null {
   if (typeof upgrades === 'function') return upgrades
   const prefixes = (typeof upgrades === 'string' ? [upgrades] : upgrades).map(
     // With its slash at the end, so that `/orders` does not claim `/orders-old`.
-    (path) => `${path.toLowerCase().replace(/\/+$/, '')}/`,
+    (path) => (path.endsWith('/') ? path : `${path}/`).toLowerCase(),
   )
   return ({ url }) => {
     const path = `${pathOf(url)}/`

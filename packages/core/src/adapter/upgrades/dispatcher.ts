@@ -69,17 +69,13 @@ class UpgradeDispatcher {
     }
   }
 
-  readonly #onEvent = (args: readonly unknown[]): boolean => {
-    const [event] = args
-    if (event === UPGRADE) {
-      const [, request, socket, head] = args
-      this.#dispatch(request as IncomingMessage, socket as Duplex, head as Buffer)
-      return true
-    }
+  readonly #onEvent = (event: unknown, request: unknown, second: unknown, head: unknown): boolean => {
     if (event === 'request' || event === 'checkContinue' || event === 'checkExpectation') {
-      rememberAnswer(args[1] as IncomingMessage, args[2] as ServerResponse)
+      rememberAnswer(request as IncomingMessage, second as ServerResponse)
     }
-    return false
+    if (event !== UPGRADE) return false
+    this.#dispatch(request as IncomingMessage, second as Duplex, head as Buffer)
+    return true
   }
 
   /** Stands for the applications among the listeners. It has nothing to do where the upgrade came through `emit`. */

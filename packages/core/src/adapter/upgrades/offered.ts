@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
-import { cutConnection, forgetAnswer, rememberAnswer } from './open-answers.js'
+import { cutConnection, forgetAnswer, rememberOn } from './open-answers.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
@@ -51,7 +51,7 @@ export class OfferedUpgrade implements UpgradeSocket {
     if (this.#state !== 'offered') return this
     this.#state = 'kept'
     const { response, socket } = this
-    forgetAnswer(this, response)
+    forgetAnswer(socket, response)
     try {
       assign(response, socket)
     } catch {
@@ -77,7 +77,7 @@ export class OfferedUpgrade implements UpgradeSocket {
     const { response } = this
     const { writeHead, destroy } = response
     // Where the client leaves meanwhile, the response has no socket that tells it.
-    rememberAnswer(this, response)
+    rememberOn(this.socket, response)
     Reflect.set(response, 'writeHead', (...args: readonly unknown[]) => {
       if (this.#state === 'offered' && Number(args[0]) === 404 && hasNext()) this.#decline(next)
       else this.keep()

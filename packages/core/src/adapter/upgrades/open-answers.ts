@@ -1,5 +1,7 @@
+import { EventEmitter } from 'node:events'
 import { ServerResponse } from 'node:http'
 import { type Duplex, Readable } from 'node:stream'
+import type { RawRequest, RawResponse } from '../../node-http.js'
 
 /** The responses of a connection whose turn has not come. Node keeps them where nobody can ask for them. */
 const QUEUED = Symbol('canary')
@@ -12,10 +14,17 @@ interface Connection extends Duplex {
  * Remembers a response that waits for those before it on its connection. Where the client leaves, Node 20 and 22 do not
  * tell it, and no version does once an upgrade or CONNECT has come behind it: it would stay open for ever.
  */
-export function rememberAnswer(request: { readonly socket: Duplex }, response: object): void {
-  // Node gives it the socket when its turn comes; most have it from the start.
-  if (!(response instanceof ServerResponse) || response.socket !== null) return
-  const socket: Connection = request.socket
+export function rememberAnswer(request: RawRequest, response: RawResponse): void {
+  // HTTP/2 has no queue, and would make an object to show a socket.
+  if (request.httpVersionMajor > 1) return
+  // Node gives it the socket when its turn comes; nearly all have it from the start, and what is asked last takes long.
+  if (response.socket !== null || !(response instanceof ServerResponse)) return
+  // What is injected for a test may have no connection.
+  if (request.socket instanceof EventEmitter) rememberOn(request.socket, response)
+}
+
+/** The same for a response that only its caller knows to have no turn yet. */
+export function rememberOn(socket: Connection, response: ServerResponse): void {
   const queued = socket[QUEUED] ?? queueOf(socket)
   if (queued.has(response) || response.destroyed) return
   if (socket.destroyed) return endAsLeft(response)
@@ -24,7 +33,7 @@ export function rememberAnswer(request: { readonly socket: Duplex }, response: o
 }
 
 /** Forgets a response whose turn has come without Node. */
-export function forgetAnswer({ socket }: { readonly socket: Connection }, response: ServerResponse): void {
+export function forgetAnswer(socket: Connection, response: ServerResponse): void {
   socket[QUEUED]?.delete(response)
 }
 

@@ -11,21 +11,26 @@ export interface TakenEmit {
 }
 
 /** Shows each event of an emitter before its listeners get it; they do not where `takes` says true. */
-export function takeEmit(emitter: EventEmitter, takes: (args: Arguments) => boolean): TakenEmit {
+export function takeEmit(
+  emitter: EventEmitter,
+  takes: (event: unknown, first: unknown, second: unknown, third: unknown) => boolean,
+): TakenEmit {
   const own = Object.getOwnPropertyDescriptor(emitter, 'emit')
   const before = own === undefined ? null : emitter.emit
   let active = true
 
-  function further(args: Arguments): boolean {
-    // Asked for each time: tracing puts its own on the prototype, maybe later.
-    const emit: unknown = before ?? Reflect.get(Object.getPrototypeOf(emitter), 'emit')
-    return typeof emit === 'function' && Reflect.apply(emit, emitter, args)
+  /** Asked for each time: tracing puts its own on the prototype, maybe later. */
+  function inherited(): EventEmitter['emit'] {
+    const { emit }: EventEmitter = Object.getPrototypeOf(emitter)
+    return emit
   }
 
-  const emit = (...args: Arguments): boolean => (active && takes(args)) || further(args)
+  // Every request comes by here: one by one, the arguments need no array of their own.
+  const emit = (...args: Arguments): boolean =>
+    (active && takes(args[0], args[1], args[2], args[3])) || Reflect.apply(before ?? inherited(), emitter, args)
   Object.defineProperty(emitter, 'emit', { value: emit, configurable: true, writable: true, enumerable: false })
   return {
-    further,
+    further: (args) => Reflect.apply(before ?? inherited(), emitter, args),
     restore: () => {
       active = false
       // Somebody else may have put his own before it meanwhile.
