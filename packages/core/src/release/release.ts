@@ -92,7 +92,7 @@ export class Release {
     const decision = decide(plan, draw, facts)
     this.#counts.decided(decision)
     this.#guard.admit(decision)
-    if (this.#listeners.has('decision')) runWith(decision, () => this.#listeners.emit('decision', decision))
+    if (this.#listeners.has('decision')) this.#tell(decision)
     return decision
   }
 
@@ -282,6 +282,10 @@ export class Release {
       log: (message) => this.#reports.warn(message),
       onError: (error) => this.#reports.errorOnce('guard', error),
     }
+  }
+
+  #tell(decision: Decision): void {
+    runWith(decision, () => this.#listeners.emit('decision', decision))
   }
 
   #changed(change: ReleaseChange['change']): void {
