@@ -89,7 +89,7 @@ export class Release {
     const decision = decide(plan, draw, facts)
     this.#counts.decided(decision)
     this.#guard.admit(decision)
-    if (this.#listeners.has('decision')) runWith(decision, () => this.#listeners.emit('decision', decision))
+    if (this.#listeners.has('decision')) this.#tell(decision)
     return decision
   }
 
@@ -303,6 +303,10 @@ export class Release {
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)
     this.#guard.replace(before, settings, begins)
+  }
+
+  #tell(decision: Decision): void {
+    runWith(decision, () => this.#listeners.emit('decision', decision))
   }
 
   #changed(change: ReleaseChange['change']): void {

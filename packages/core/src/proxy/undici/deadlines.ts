@@ -39,7 +39,7 @@ export class Deadlines {
   add(timed: Timed): void {
     timed.place = this.#timed.length
     this.#timed.push(timed)
-    this.#timer ??= inRoot(() => setInterval(this.#sweep, TICK_MS).unref())
+    this.#timer ??= everyTick(this.#sweep)
   }
 
   delete(timed: Timed): void {
@@ -74,4 +74,8 @@ export class Deadlines {
       }
     }
   }
+}
+
+function everyTick(sweep: () => void): NodeJS.Timeout {
+  return inRoot(() => setInterval(sweep, TICK_MS).unref())
 }
