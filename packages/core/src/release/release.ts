@@ -35,7 +35,7 @@ export class Release {
   readonly #timeline: Timeline
   readonly #rotation: Rotation
   readonly #counts = new Counts()
-  readonly #reports = new Reports(() => this.options)
+  readonly #reports = new Reports()
   readonly #listeners = new Listeners<ReleaseEvents>((error) => this.#reports.errorOnce('listener', error))
   readonly #report = (kind: string, error: unknown) => this.#reports.errorOnce(kind, error)
   readonly #guard: ReleaseGuard
@@ -47,6 +47,7 @@ export class Release {
   /** @throws {CanaryError} ERR_CANARY_OPTION */
   constructor(options: AnyOptions) {
     const settings = compileSettings(options, this.#report)
+    this.#reports.tellTo(settings)
     this.#input = options
     this.#timeline = new Timeline(settings, restored(settings, settings.clock()))
     this.#rotation = new Rotation(settings.steps, settings.random())
@@ -299,6 +300,7 @@ export class Release {
   /** `anew`: the share may fall; `begins`: the guard begins a new run. */
   #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
     const before = this.options
+    this.#reports.tellTo(settings)
     this.#timeline.wait(this.#guard.mayAdvance)
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)

@@ -169,6 +169,7 @@ class UpgradeDispatcher {
     const offer = new OfferedUpgrade(request, socket, head, application.responseClass).keep()
     // With a body that Node reads itself, it is a request like any other, and the connection's last.
     if (socket === request.socket || !isUpgradeIgnored(request)) offer.open()
+    else if (/^100-continue$/i.test(request.headers.expect ?? '')) offer.response.writeContinue()
     application.listener(request, offer.response)
   }
 
