@@ -139,3 +139,9 @@ function cookieText(name: string, id: string, secure: boolean): string {
   const attributes = `Path=/; Max-Age=${COOKIE_MAX_AGE_S}; HttpOnly; SameSite=Lax`
   return `${name}=${id}; ${attributes}${secure ? '; Secure' : ''}`
 }
+
+/** The decision in place of one for B that A must serve. */
+export function fallenBack(decision: Decision, plan: Plan): Decision {
+  const { bucketsOnB, hashedBy, bucket } = decision
+  return new DrawnDecision(plan, bucketsOnB, 'A', 'fallback', hashedBy, bucket, DrawnDecision.identityOf(decision))
+}

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type Draw, DrawnDecision, decide } from '../decision/decide.js'
+import { type Draw, decide, fallenBack } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { type Explanation, explain } from '../decision/explain.js'
 import { DescribedFacts, type Facts, type RequestDescription } from '../decision/facts.js'
@@ -245,15 +245,7 @@ export class Release {
   fallback(decision: Decision, plan: Plan = this.options.plan): Decision {
     this.#counts.fellBack()
     this.#guard.withdraw(decision)
-    return new DrawnDecision(
-      plan,
-      decision.bucketsOnB,
-      'A',
-      'fallback',
-      decision.hashedBy,
-      decision.bucket,
-      DrawnDecision.identityOf(decision),
-    )
+    return fallenBack(decision, plan)
   }
 
   /** Tells `onError`, or the logger where there is none, of a problem that each request would repeat: once for each kind. */
