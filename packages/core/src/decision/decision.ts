@@ -44,6 +44,13 @@ export interface Outcome {
   readonly status: number | null
   /** From the decision to the head of the response, in milliseconds. */
   readonly durationMs: number
+  /**
+   * What a guard judges the upstream's speed by: the milliseconds from the end of the request's upload to the head of the
+   * response, without a wait that other clients caused. `null`: it says nothing, as the head came before that end.
+   *
+   * @default durationMs
+   */
+  readonly latencyMs?: number | null
   /** What failed on the upstream's side; `null` where nothing did. A client that went away is no failure. */
   readonly error: Error | null
   /** True where the client left before the response was whole. */

@@ -68,3 +68,8 @@ function compileHash(hash: Hash): HashRule {
 export function isSticky(hash: Hash): boolean {
   return hash !== 'none'
 }
+
+/** Whether groups say which side a request is for, and not chance. */
+export function isChosen(hash: Hash): boolean {
+  return typeof hash === 'object' && ('allow' in hash || 'deny' in hash)
+}

@@ -3,7 +3,9 @@ import {
   type Cell,
   type Delta,
   addFailures,
+  addIdentityFailures,
   addIdentityLatency,
+  addTo,
   cellOf,
   createDelta,
   createLatencies,
@@ -15,6 +17,10 @@ import type { ResolvedGuardOptions } from './options.js'
 
 /** Identities that one tick tells apart; more would not make its evidence better. */
 const MOST_IDENTITIES = 65_536
+/** Identities of B of which one tick tells how each fared: the hard limit remembers many ticks. */
+const MOST_OF_B = 128
+/** Below all hashes: stands for requests that have no identity, each by another number. */
+const UNNAMED = -(2 ** 40)
 
 /** One counted request, from its decision to its end. Belongs to the guard; others only carry it. */
 export interface Ticket {
@@ -23,14 +29,17 @@ export interface Ticket {
   readonly tick: number
   readonly arm: UpstreamName
   readonly bucketsOnB: number
+  /** 0 where the arm was chosen by a group. */
   readonly steps: number
   readonly identity: string | null
+  /** Stands for the identity among those of B whose requests are told apart; `null`: it is not among them. */
+  readonly key: number | null
   ended: boolean
   failed: boolean
 }
 
 /** What a collector asks about outcomes. */
-export interface CollectorOptions extends Pick<ResolvedGuardOptions, 'unit' | 'latency'> {
+export interface CollectorOptions extends Pick<ResolvedGuardOptions, 'unit' | 'latency' | 'sticky'> {
   readonly isFailure: (outcome: Outcome) => boolean
 }
 
@@ -38,6 +47,8 @@ export interface CollectorOptions extends Pick<ResolvedGuardOptions, 'unit' | 'l
 export class Collector {
   readonly #options: CollectorOptions
   readonly #byIdentity: boolean
+  readonly #tellsApart: boolean
+  #unnamed = 0
   readonly #floor: number
   #delta: Delta
   #last: Cell | null = null
@@ -47,6 +58,7 @@ export class Collector {
   constructor(options: CollectorOptions, run: number, tick: number) {
     this.#options = options
     this.#byIdentity = options.unit === 'identity'
+    this.#tellsApart = this.#byIdentity || options.sticky
     this.#floor = options.latency === false ? 0 : latencyBucket(options.latency.floorMs)
     this.#delta = createDelta(run, tick)
   }
@@ -60,45 +72,57 @@ export class Collector {
     return delta
   }
 
-  /** Counts a decided request, where its arm was left to chance; `null` for all others. */
+  /** Counts a decided request, where its arm was left to chance or to a group; `null` for all others. */
   admit(decision: Decision, identity: string | null): Ticket | null {
-    if (decision.reason !== 'bucket') return null
-    const { upstream, bucketsOnB, steps } = decision
-    this.#cell(bucketsOnB, steps).decided[upstream] += 1
+    const { upstream, bucketsOnB, reason } = decision
+    if (reason !== 'bucket' && reason !== 'group') return null
+    const steps = reason === 'bucket' ? decision.steps : 0
+    this.#countOf(bucketsOnB, steps).decided[upstream] += 1
     const { run, tick } = this.#delta
-    return { run, tick, arm: upstream, bucketsOnB, steps, identity, ended: false, failed: false }
+    const key = upstream === 'B' && this.#tellsApart ? this.#keyOf(identity) : null
+    return { run, tick, arm: upstream, bucketsOnB, steps, identity, key, ended: false, failed: false }
   }
 
   /** Takes back a request that was never tried. Only within its tick: a block that was scored stays. */
   withdraw(ticket: Ticket): void {
     if (ticket.ended || ticket.run !== this.#delta.run) return
     ticket.ended = true
-    if (ticket.tick === this.#delta.tick) this.#cell(ticket.bucketsOnB, ticket.steps).decided[ticket.arm] -= 1
+    if (ticket.tick !== this.#delta.tick) return
+    this.#countOf(ticket.bucketsOnB, ticket.steps).decided[ticket.arm] -= 1
+    const { identitiesOfB } = this.#delta
+    if (ticket.key === null) return
+    addTo(identitiesOfB, ticket.key, -1)
+    if (identitiesOfB.get(ticket.key) === 0) identitiesOfB.delete(ticket.key)
   }
 
   /** Counts how a request ended. */
   observe(ticket: Ticket, outcome: Outcome): void {
     if (ticket.ended || ticket.run !== this.#delta.run) return
     ticket.ended = true
-    const cell = this.#cell(ticket.bucketsOnB, ticket.steps)
-    cell.ended[ticket.arm] += 1
-    // A client that left tells how long it waited at least, so that a B nobody waits for is still slow.
-    if (this.#options.latency !== false) this.#countLatency(cell, ticket, outcome.durationMs)
-    if (!ticket.failed && this.#options.isFailure(outcome)) this.#countFailure(cell, ticket)
+    if (ticket.steps !== 0) {
+      const cell = this.#cell(ticket.bucketsOnB, ticket.steps)
+      cell.ended[ticket.arm] += 1
+      // A client that left tells how long it waited at least, so that a B nobody waits for is still slow.
+      const latencyMs = outcome.latencyMs === undefined ? outcome.durationMs : outcome.latencyMs
+      if (this.#options.latency !== false && latencyMs !== null) this.#countLatency(cell, ticket, latencyMs)
+    }
+    if (!ticket.failed && this.#options.isFailure(outcome)) this.#countFailure(ticket)
   }
 
   /** Counts a request as failed, once. */
   fail(ticket: Ticket, reason: string): void {
     if (ticket.run !== this.#delta.run) return
     if (ticket.arm === 'B') this.lastFailure = reason.slice(0, 200)
-    if (ticket.failed) return
-    this.#countFailure(this.#cell(ticket.bucketsOnB, ticket.steps), ticket)
+    if (!ticket.failed) this.#countFailure(ticket)
   }
 
-  #countFailure(cell: Cell, ticket: Ticket): void {
+  #countFailure(ticket: Ticket): void {
     ticket.failed = true
-    addFailures(cell, ticket.tick, ticket.arm === 'A' ? 1 : 0, ticket.arm === 'B' ? 1 : 0)
-    if (!this.#byIdentity) return
+    const count = this.#countOf(ticket.bucketsOnB, ticket.steps)
+    addFailures(count, ticket.tick, ticket.arm === 'A' ? 1 : 0, ticket.arm === 'B' ? 1 : 0)
+    if (ticket.key !== null) addIdentityFailures(this.#delta, ticket.tick, ticket.key)
+    if (!this.#byIdentity || ticket.steps === 0) return
+    const cell = this.#cell(ticket.bucketsOnB, ticket.steps)
     if (ticket.identity === null) {
       cell.unnamedFailures[ticket.arm] += 1
     } else if (cell.failedIdentities.size < MOST_IDENTITIES) {
@@ -114,6 +138,19 @@ export class Collector {
     } else if (cell.identityLatencies.size < MOST_IDENTITIES) {
       addIdentityLatency(cell, hashIdentity(ticket.identity), packLatency(ticket.arm, bucket))
     }
+  }
+
+  /** Counts a request of B's identity; its number, where it is told apart. */
+  #keyOf(identity: string | null): number | null {
+    const { identitiesOfB } = this.#delta
+    const key = identity === null ? UNNAMED - (this.#unnamed += 1) : hashIdentity(identity)
+    if (identitiesOfB.size >= MOST_OF_B && !identitiesOfB.has(key)) return null
+    addTo(identitiesOfB, key)
+    return key
+  }
+
+  #countOf(bucketsOnB: number, steps: number): Pick<Cell, 'decided' | 'failures'> {
+    return steps === 0 ? this.#delta.chosen : this.#cell(bucketsOnB, steps)
   }
 
   #cell(bucketsOnB: number, steps: number): Cell {

@@ -42,10 +42,23 @@ export interface Delta {
   readonly tick: number
   /** By nominal share. */
   readonly cells: Map<number, Cell>
+  /** Sticky hashes: requests of some identities that were decided for B in this tick. One without identity is its own. */
+  readonly identitiesOfB: Map<number, number>
+  /** Failures of theirs in this tick, by the tick in which the requests were decided. */
+  readonly failuresOfIdentities: Map<number, Map<number, number>>
+  /** Requests whose arm was chosen by a group: there is nothing to compare them with. */
+  readonly chosen: Pick<Cell, 'decided' | 'failures'>
 }
 
 export function createDelta(run: number, tick: number): Delta {
-  return { run, tick, cells: new Map() }
+  return {
+    run,
+    tick,
+    cells: new Map(),
+    identitiesOfB: new Map(),
+    failuresOfIdentities: new Map(),
+    chosen: { decided: { A: 0, B: 0 }, failures: new Map() },
+  }
 }
 
 /** The cell of a share, made where it is missing. */
@@ -73,10 +86,22 @@ export function createLatencies(): Latencies {
 }
 
 /** Counts failures of requests that were decided in `tick`. */
-export function addFailures(cell: Cell, tick: number, kA: number, kB: number): void {
+export function addFailures(cell: Pick<Cell, 'failures'>, tick: number, kA: number, kB: number): void {
   const known = cell.failures.get(tick)
   if (known === undefined) cell.failures.set(tick, { A: kA, B: kB })
   else addPair(known, { A: kA, B: kB })
+}
+
+/** Counts one more for an identity. */
+export function addTo(counts: Map<number, number>, identity: number, count = 1): void {
+  counts.set(identity, (counts.get(identity) ?? 0) + count)
+}
+
+/** Counts failures of an identity's requests to B that were decided in `tick`. */
+export function addIdentityFailures(delta: Delta, tick: number, identity: number, count = 1): void {
+  let failures = delta.failuresOfIdentities.get(tick)
+  if (failures === undefined) delta.failuresOfIdentities.set(tick, (failures = new Map()))
+  addTo(failures, identity, count)
 }
 
 /** One identity's arm and latency bucket in one number, which grows with the latency. */
@@ -103,11 +128,18 @@ export function mergeDeltas(deltas: readonly Delta[]): Delta {
   const [first] = deltas
   if (first === undefined) throw new RangeError('there must be at least one delta to merge')
   const merged = createDelta(first.run, first.tick)
-  for (const { run, tick, cells } of deltas) {
+  for (const delta of deltas) {
+    const { run, tick, cells } = delta
     if (run !== merged.run || tick !== merged.tick) {
       throw new RangeError(`deltas must be of run ${merged.run} and tick ${merged.tick}, got ${run} and ${tick}`)
     }
     for (const cell of cells.values()) mergeCell(cellOf(merged, cell.bucketsOnB, cell.steps), cell)
+    for (const [identity, n] of delta.identitiesOfB) addTo(merged.identitiesOfB, identity, n)
+    for (const [decided, failures] of delta.failuresOfIdentities) {
+      for (const [identity, k] of failures) addIdentityFailures(merged, decided, identity, k)
+    }
+    addPair(merged.chosen.decided, delta.chosen.decided)
+    for (const [decided, { A, B }] of delta.chosen.failures) addFailures(merged.chosen, decided, A, B)
   }
   return merged
 }

@@ -47,8 +47,11 @@ export interface Guard {
   /** Begins anew: other upstreams, or a release that restarts. Requests under way count no more. */
   reset(): void
   report(): GuardReport
-  /** False: a ramp must stay at this share, and that time does not count (option `hold`). Does not ask the host. */
-  mayAdvance(bucketsOnB: number, steps: number): boolean
+  /**
+   * How many buckets may be on B where a ramp has `from` of them there and would have `to`. Below `to` it must stay, and
+   * that time does not count (option `hold`). Does not ask the host.
+   */
+  mayReach(from: number, to: number, steps: number): number
   /** Why the ramp is held and for about how long; `null` where it may advance. */
   holding(): string | null
   /** Ticks on a timer that keeps no process alive. */

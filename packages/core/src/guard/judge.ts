@@ -1,13 +1,14 @@
 import { Blocks } from './block.js'
 import { type Delta, type Pair, addPair, failedOf } from './delta.js'
 import { ErrorTest } from './error-test.js'
-import { HardLimit } from './hard-limit.js'
+import { HardLimit, type Reached } from './hard-limit.js'
+import { IdentityFilter } from './identity-filter.js'
 import { LatencyTest, type SlowRequests } from './latency-test.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { ArmCount } from './report.js'
 
 /** What a judge looks at. */
-export type JudgeOptions = Pick<ResolvedGuardOptions, 'unit' | 'errors' | 'latency' | 'hardLimit' | 'needed'>
+export type JudgeOptions = Pick<ResolvedGuardOptions, 'unit' | 'sticky' | 'errors' | 'latency' | 'hardLimit' | 'needed'>
 
 /** Evidence, in natural logarithms. `latency` is `null` where it is not watched. */
 export interface LnEvidence {
@@ -20,7 +21,7 @@ export interface LnEvidence {
 export type Finding =
   | { readonly kind: 'errors'; readonly a: ArmCount; readonly b: ArmCount; readonly ticks: number | null }
   | ({ readonly kind: 'latency' } & SlowRequests)
-  | { readonly kind: 'hard-limit'; readonly b: ArmCount; readonly failureRate: number }
+  | { readonly kind: 'hard-limit'; readonly b: Reached; readonly failureRate: number }
 
 /** Judges a run of ticks, one after the other. Without clock or I/O: what it knows are the deltas. */
 export class Judge {
@@ -29,6 +30,9 @@ export class Judge {
   readonly #errors: ErrorTest
   readonly #latency: LatencyTest | null
   readonly #hardLimit: HardLimit | null
+  readonly #tellsApart: boolean
+  readonly #identitiesOfB = new IdentityFilter()
+  #identities = 0
   readonly #decided: Pair = { A: 0, B: 0 }
   readonly #failed: Pair = { A: 0, B: 0 }
   /** The same since the evidence of errors began to grow. */
@@ -42,7 +46,8 @@ export class Judge {
     this.#options = options
     this.#errors = new ErrorTest(options.errors)
     this.#latency = options.latency === false ? null : new LatencyTest(options.latency)
-    this.#hardLimit = options.hardLimit === false ? null : new HardLimit(options.hardLimit)
+    this.#tellsApart = options.unit === 'identity' || options.sticky
+    this.#hardLimit = options.hardLimit === false ? null : new HardLimit(options.hardLimit, this.#tellsApart)
   }
 
   /** Requests of A in the run that were decided, and that failed. */
@@ -73,6 +78,11 @@ export class Judge {
   get breach(): 'evidence' | 'hard-limit' | null {
     if (this.#isConclusive()) return 'evidence'
     return (this.#hardLimit?.reached ?? null) === null ? null : 'hard-limit'
+  }
+
+  /** How many identities B has had in the run; a request without one counts as one. */
+  get identities(): number {
+    return this.#identities
   }
 
   /** Whether the memory for identities that failed is spent, so that silence means nothing any more. */
@@ -109,6 +119,8 @@ export class Judge {
 
   /** Takes the next tick. Ticks ascend; a delta is spent by it. */
   tick(delta: Delta): void {
+    const { decided, failures } = delta.chosen
+    if (delta.cells.size > 0 || decided.B > 0 || failures.size > 0) this.#watch(delta)
     if (delta.cells.size === 0) return
     this.#tick = delta.tick
     this.#count(delta)
@@ -146,7 +158,12 @@ export class Judge {
       addPair(this.#lately.decided, cell.decided)
       addPair(this.#lately.failed, failed)
     }
-    this.#hardLimit?.tick(delta)
+  }
+
+  /** What no comparison needs. */
+  #watch(delta: Delta): void {
+    for (const identity of delta.identitiesOfB.keys()) if (this.#identitiesOfB.add(identity)) this.#identities += 1
+    this.#hardLimit?.tick(delta, this.#identities)
   }
 
   /** A regression after a long healthy time is told in its own figures, not in those of the whole run. */

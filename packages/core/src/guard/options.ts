@@ -92,17 +92,21 @@ type CheckedGuardOptions = Readonly<z.output<typeof guardOptionsSchema>>
 /** The options of a guard, complete. */
 export interface ResolvedGuardOptions extends Omit<CheckedGuardOptions, 'unit'> {
   readonly unit: 'request' | 'identity'
+  /** Whether the release's hash keeps an identity on one side. */
+  readonly sticky: boolean
+  /** Whether its hash chooses the callers of B by their groups, so that no chance has made the arms alike. */
+  readonly chosen: boolean
   /** The evidence at which it acts: judges / alpha. */
   readonly needed: number
 }
 
 /**
  * Checks a guard's options and completes them; `true` stands for the defaults. `sticky` says whether the release's
- * hash keeps an identity on one side.
+ * hash keeps an identity on one side, `chosen` whether it does so by groups.
  *
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function resolveGuardOptions(input: true | GuardOptions, sticky: boolean): ResolvedGuardOptions {
+export function resolveGuardOptions(input: true | GuardOptions, sticky: boolean, chosen = false): ResolvedGuardOptions {
   const checked = guardOptionsSchema.safeParse(input === true ? {} : input)
   if (!checked.success) {
     const [issue] = checked.error.issues
@@ -110,5 +114,5 @@ export function resolveGuardOptions(input: true | GuardOptions, sticky: boolean)
     throw new CanaryError('ERR_CANARY_OPTION', `${name} ${issue?.message ?? 'must be valid'}`)
   }
   const { unit, alpha, judges } = checked.data
-  return { ...checked.data, unit: unit ?? (sticky ? 'identity' : 'request'), needed: judges / alpha }
+  return { ...checked.data, unit: unit ?? (sticky ? 'identity' : 'request'), sticky, chosen, needed: judges / alpha }
 }

@@ -1,4 +1,4 @@
-import { ERROR_RATIOS } from './evidence.js'
+import { CAP, ERROR_RATIOS } from './evidence.js'
 
 /** An odds ratio that a ramp must not miss: see {@link requestsToJudge}. */
 const WORTH_FINDING = 5
@@ -27,4 +27,24 @@ export function requestsToJudge(a: { readonly n: number; readonly k: number }, s
   const pA = Math.min(0.5, Math.max(0.001, (a.k + 0.5) / (a.n + 500)))
   const odds = (WORTH_FINDING * pA) / (1 - pA)
   return Math.ceil(requestsNeeded(pA, odds / (1 + odds), s, alpha))
+}
+
+/**
+ * How many identities B must have so that it would be found if all of them failed, and none of A's: of each only the
+ * first failure counts. `needed` is the evidence that it takes.
+ */
+export function identitiesNeeded(
+  share: number,
+  { tolerate, minFailures }: { readonly tolerate: number; readonly minFailures: number },
+  needed: number,
+): number {
+  if (share <= 0 || share >= 1) return Infinity
+  const most = Math.max(...ERROR_RATIOS.map((ratio) => lnOfFailure(share, ratio, tolerate)))
+  return Math.max(minFailures, Math.ceil(Math.log(2 * ERROR_RATIOS.length * needed) / most))
+}
+
+/** What one identity of B that fails says for odds that are `ratio` times the tolerated ones. */
+function lnOfFailure(share: number, ratio: number, tolerate: number): number {
+  const expected = Math.log1p(share * (ratio * tolerate - 1)) - Math.log1p(share * (tolerate - 1))
+  return Math.min(CAP, Math.log(ratio) - expected)
 }

@@ -5,8 +5,9 @@ import { Hold } from './hold.js'
 import { Judge } from './judge.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
+import { identitiesNeeded } from './plan.js'
 import { Sight, verdictOf } from './verdict.js'
-import { evidenceText, findingText } from './words.js'
+import { countText, evidenceText, findingText, rateText } from './words.js'
 
 /**
  * One run of a guard: from a start, or a change of the upstreams, to the next. Knows the evidence and what was done
@@ -25,13 +26,13 @@ export class GuardRun {
   #overruled = false
   #reason: string | null = null
 
-  constructor(options: ResolvedGuardOptions, host: GuardHost) {
-    const { needed, tickMs, latency } = options
+  constructor(options: ResolvedGuardOptions, host: GuardHost, tick: number) {
+    const { needed, tickMs, latency, sticky } = options
     this.#options = options
     this.#host = host
     this.#judge = new Judge(options)
     // Where latency is watched too, half of α is left for errors.
-    this.hold = new Hold(1 / (latency === false ? needed : 2 * needed), tickMs)
+    this.hold = new Hold(1 / (latency === false ? needed : 2 * needed), tickMs, sticky, tick)
   }
 
   /** True after a person resumed a release that was paused for a breach: what was judged is not judged again. */
@@ -39,10 +40,11 @@ export class GuardRun {
     return this.#paused === 'breach' && (state === 'running' || state === 'complete')
   }
 
-  score(delta: Delta): void {
+  /** Takes what a tick saw; `open` is the one that begins. */
+  score(delta: Delta, open: number): void {
     this.#judge.tick(delta)
     this.#sight.tick(delta)
-    this.hold.tick(this.#judge.a, this.#judge.b)
+    this.hold.tick(this.#judge.a, this.#judge.b, open)
   }
 
   /** Acts on the evidence as it is now. */
@@ -57,12 +59,15 @@ export class GuardRun {
   report(tick: number, { state, bucketsOnB, steps }: Standing): Omit<GuardReport, 'hold' | 'lastFailure'> {
     const { errors, latency, combined } = this.#judge.ln
     const { needed, judges, unit } = this.#options
+    const unseen = this.#judge.full || this.#sight.blindAt(tick, bucketsOnB / steps)
+    const few = unseen ? null : this.#tooFew(bucketsOnB / steps)
+    const verdict = verdictOf({
+      breach: this.#breached,
+      paused: this.#paused !== null && state === 'paused',
+      blind: unseen || few !== null,
+    })
     return {
-      verdict: verdictOf({
-        breach: this.#breached,
-        paused: this.#paused !== null && state === 'paused',
-        blind: this.#judge.full || this.#sight.blindAt(tick, bucketsOnB / steps),
-      }),
+      verdict,
       evidence: {
         errors: numberOf(errors),
         latency: latency === null ? null : numberOf(latency),
@@ -74,8 +79,18 @@ export class GuardRun {
       b: this.#judge.b,
       oddsRatio: this.#judge.oddsRatio,
       unit,
-      reason: this.#reason,
+      reason: verdict === 'blind' ? (few ?? this.#reason) : this.#reason,
     }
+  }
+
+  /** Why silence of so few identities means nothing; `null` where it does, or where they are not what counts. */
+  #tooFew(share: number): string | null {
+    const { unit, errors, latency, needed } = this.#options
+    if (unit !== 'identity') return null
+    const wanted = identitiesNeeded(share, errors, latency === false ? needed : 2 * needed)
+    const { identities } = this.#judge
+    if (identities >= wanted) return null
+    return `too few identities to judge: B has had ${countText(identities)}, and at ${rateText(share)} it takes ${countText(wanted)}`
   }
 
   #breach(kind: 'evidence' | 'hard-limit', state: Standing['state'], report: () => GuardReport): void {

@@ -9,6 +9,8 @@ import { GuardRun } from './run.js'
 /** Ticks between two lines of the log that say that the ramp is held. */
 const REPEAT = 300
 
+const CHOSEN = 'callers of B are chosen by their groups, not drawn: there is nothing to compare it with'
+
 class Watcher implements Guard {
   readonly #options: ResolvedGuardOptions
   readonly #host: GuardHost
@@ -29,15 +31,17 @@ class Watcher implements Guard {
     this.#timerSaw = this.#tickedAt
     this.#tick = Math.floor(this.#tickedAt / options.tickMs)
     this.#run = this.#newRun()
-    const { unit, latency } = options
-    this.#collector = new Collector({ unit, latency, isFailure: this.#isFailure }, this.#runs, this.#tick)
+    const { unit, latency, sticky } = options
+    this.#collector = new Collector({ unit, latency, sticky, isFailure: this.#isFailure }, this.#runs, this.#tick)
   }
 
   admit(decision: Decision, identity: string | null): Ticket | null {
     // The release's clock may run faster than the timer, and is the one that counts.
     const elapsed = this.#host.now() - this.#tickedAt
     if (elapsed >= this.#options.tickMs || elapsed < 0) this.tick()
-    return this.#collector.admit(decision, identity)
+    const ticket = this.#collector.admit(decision, identity)
+    if (ticket !== null && this.#options.hold) this.#run.hold.note(decision.bucket, decision.steps)
+    return ticket
   }
 
   withdraw(ticket: Ticket | null): void {
@@ -61,7 +65,7 @@ class Watcher implements Guard {
       this.#tickedAt = now
       // Ascends also where the clock stands still or steps back.
       this.#tick = Math.max(this.#tick + 1, Math.floor(now / this.#options.tickMs))
-      this.#run.score(this.#collector.take(this.#runs, this.#tick))
+      this.#run.score(this.#collector.take(this.#runs, this.#tick), this.#tick)
       const standing = this.#host.standing()
       if (this.#run.isOver(standing)) this.reset()
       this.#run.act(standing, () => this.report())
@@ -84,21 +88,21 @@ class Watcher implements Guard {
     const report = this.#run.report(this.#tick, standing)
     return {
       ...report,
-      reason: report.reason ?? this.holding(),
+      reason: report.reason ?? this.holding() ?? (this.#options.chosen ? CHOSEN : null),
       lastFailure: this.#collector.lastFailure,
       hold: this.#options.hold ? this.#run.hold.state(shareOf(standing)) : null,
     }
   }
 
-  mayAdvance(bucketsOnB: number, steps: number): boolean {
-    return !this.#options.hold || this.#run.hold.mayAdvance(bucketsOnB / steps)
+  mayReach(from: number, to: number, steps: number): number {
+    return this.#options.hold ? this.#run.hold.mayReach(from, to, steps) : to
   }
 
   holding(): string | null {
     if (!this.#options.hold) return null
     const standing = this.#host.standing()
     const held = standing.ramping && standing.state === 'running'
-    return held ? this.#run.hold.words(shareOf(standing)) : null
+    return held ? this.#run.hold.words(standing.bucketsOnB, standing.steps) : null
   }
 
   start(): void {
@@ -142,7 +146,7 @@ class Watcher implements Guard {
 
   #newRun(): GuardRun {
     this.#runs += 1
-    return new GuardRun(this.#options, this.#host)
+    return new GuardRun(this.#options, this.#host, this.#tick)
   }
 }
 

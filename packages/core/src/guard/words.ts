@@ -39,8 +39,11 @@ export function findingText(finding: Finding, tickMs: number): string {
       return `B took longer than ${over} for ${share(finding.b, 'requests ')}, A for ${share(finding.a)}`
     }
     case 'hard-limit': {
-      const limit = rateText(finding.failureRate)
-      return `B failed ${countText(finding.b.k)} of ${countText(finding.b.n)} requests in a row (${rateText(finding.b.k / finding.b.n)}), and the hard limit is ${limit}`
+      const { n, k, identities, rate } = finding.b
+      const limit = `and the hard limit is ${rateText(finding.failureRate)}`
+      const row = `B failed ${countText(k)} of ${countText(n)} requests in a row`
+      if (identities === null) return `${row} (${rateText(rate)}), ${limit}`
+      return `${row}, ${rateText(rate)} on the mean of ${countText(identities)} identities, ${limit}`
     }
   }
 }

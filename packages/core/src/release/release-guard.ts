@@ -1,12 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { DrawnDecision } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
-import { isSticky } from '../decision/plan.js'
+import { isChosen, isSticky } from '../decision/plan.js'
 import { type Guard, type GuardHost, type Ticket, createGuard, resolveGuardOptions } from '../guard/index.js'
 import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
 import type { Reports } from './reports.js'
-import type { MayAdvance, Timeline } from './timeline.js'
+import type { MayReach, Timeline } from './timeline.js'
+
+const CHOSEN =
+  'the guard has nothing to compare: with hash allow or deny the callers of B are chosen, not drawn. Only the hard limit looks at B'
 
 /** What a release's guard sees and does of it. */
 export interface Guarded {
@@ -21,7 +24,7 @@ export class ReleaseGuard {
   readonly #host: GuardHost
   #guard: Guard | null = null
   /** Asked before a ramp advances; `null` where nobody need be. */
-  mayAdvance: MayAdvance | null = null
+  mayReach: MayReach | null = null
 
   constructor(guarded: Guarded) {
     this.#host = this.#hostFor(guarded)
@@ -70,7 +73,7 @@ export class ReleaseGuard {
       now: () => timeline.settings.clock(),
       standing: () => {
         const { start, steps } = timeline.settings
-        timeline.wait(this.mayAdvance)
+        timeline.wait(this.mayReach)
         return { state: timeline.state(), bucketsOnB: timeline.bucketsOnB(), steps, ramping: start !== null }
       },
       pause: (reason) => move('pause', reason),
@@ -83,14 +86,17 @@ export class ReleaseGuard {
 
   #started({ guard, hash }: ReleaseSettings): Guard | null {
     if (guard === false) return null
-    const created = createGuard(resolveGuardOptions(guard, isSticky(hash)), this.#host)
+    const chosen = isChosen(hash)
+    const options = resolveGuardOptions(guard, isSticky(hash), chosen)
+    if (chosen) this.#host.log(options.hardLimit === false ? `${CHOSEN}, and it is off` : CHOSEN)
+    const created = createGuard(options, this.#host)
     inRoot(() => created.start())
     return created
   }
 
   #use(guard: Guard | null): void {
     this.#guard = guard
-    this.mayAdvance = guard === null ? null : (bucketsOnB, steps) => guard.mayAdvance(bucketsOnB, steps)
+    this.mayReach = guard === null ? null : (from, to, steps) => guard.mayReach(from, to, steps)
   }
 }
 

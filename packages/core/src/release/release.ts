@@ -85,7 +85,7 @@ export class Release {
    */
   decideBy(facts: Facts, plan: Plan = this.options.plan): Decision {
     const draw = this.#draw
-    draw.bucketsOnB = this.#timeline.advance(this.#guard.mayAdvance, this.#completed)
+    draw.bucketsOnB = this.#timeline.advance(this.#guard.mayReach, this.#completed)
     draw.standing = this.#timeline.standing
     const decision = decide(plan, draw, facts)
     this.#counts.decided(decision)
@@ -153,7 +153,7 @@ export class Release {
 
   /** What of the release's state is to be stored: as of now, with what only this process knows of a ramp's time. */
   carried(): ReleaseRecord {
-    this.#timeline.wait(this.#guard.mayAdvance)
+    this.#timeline.wait(this.#guard.mayReach)
     return this.#timeline.carried()
   }
 
@@ -208,7 +208,7 @@ export class Release {
 
   /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
-    this.#timeline.wait(this.#guard.mayAdvance)
+    this.#timeline.wait(this.#guard.mayReach)
     return this.#timeline.status(this.#counts.snapshot())
   }
 
@@ -285,7 +285,7 @@ export class Release {
 
   #standsAt() {
     const timeline = this.#timeline
-    timeline.wait(this.#guard.mayAdvance)
+    timeline.wait(this.#guard.mayReach)
     return { record: timeline.carried(), state: timeline.state() }
   }
 
@@ -293,7 +293,7 @@ export class Release {
   #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
     const before = this.options
     this.#reports.tellTo(settings)
-    this.#timeline.wait(this.#guard.mayAdvance)
+    this.#timeline.wait(this.#guard.mayReach)
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)
     this.#guard.replace(before, settings, begins)

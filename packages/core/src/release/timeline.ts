@@ -6,8 +6,8 @@ import { type Ramp, bucketsOfRamp, compileRamp, crossingOf, elapsedOfRamp, share
 import type { ReleaseSettings } from './settings.js'
 import type { ReleaseStatus } from './status.js'
 
-/** Whether a ramp may leave `bucketsOnB`: what a guard says. */
-export type MayAdvance = (bucketsOnB: number, steps: number) => boolean
+/** How many buckets a ramp that has `from` on B, and would have `to`, may have there: what a guard says. */
+export type MayReach = (from: number, to: number, steps: number) => number
 
 /** Where a release stands in time: the one place that knows its settings, its record and the clock together. */
 export class Timeline {
@@ -98,13 +98,13 @@ export class Timeline {
    * The present number of buckets on B, for a request: time goes on. Calls `completed` once, when all are there: it may
    * change the release, and that holds already.
    */
-  advance(mayAdvance: MayAdvance | null, completed: () => void): number {
+  advance(mayReach: MayReach | null, completed: () => void): number {
     const share = this.#share
     if (share.kind !== 'timed') return share.bucketsOnB
     let elapsedMs = Math.floor(this.settings.clock()) - share.startMs
     if (!(elapsedMs > this.#leastMs)) elapsedMs = this.#leastMs
     const buckets = bucketsOfElapsed(elapsedMs, share.durationMs, share.steps)
-    if (mayAdvance !== null && this.#isHeld(buckets, mayAdvance)) return this.#hold(elapsedMs)
+    if (mayReach !== null && this.#isHeld(buckets, mayReach)) return this.#hold(elapsedMs)
     this.#leastMs = elapsedMs
     this.#reached = buckets
     if (buckets !== share.steps || this.#completed) return buckets
@@ -114,17 +114,22 @@ export class Timeline {
   }
 
   /** Time that passes without a request: where the ramp may not advance, it does not count either. */
-  wait(mayAdvance: MayAdvance | null): void {
+  wait(mayReach: MayReach | null): void {
     const share = this.#share
-    if (mayAdvance === null || share.kind !== 'timed') return
+    if (mayReach === null || share.kind !== 'timed') return
     const elapsedMs = elapsedOfRamp(share, this.settings.clock(), this.#leastMs)
     if (elapsedMs === null) return
     const buckets = bucketsOfElapsed(elapsedMs, share.durationMs, share.steps)
-    if (this.#isHeld(buckets, mayAdvance)) this.#hold(elapsedMs)
+    if (this.#isHeld(buckets, mayReach)) this.#hold(elapsedMs)
   }
 
-  #isHeld(buckets: number, mayAdvance: MayAdvance): boolean {
-    return buckets > this.#reached && this.#reached > 0 && !mayAdvance(this.#reached, this.settings.steps)
+  /** Whether the ramp may not have as many buckets on B as its time says; it has reached what it may. */
+  #isHeld(buckets: number, mayReach: MayReach): boolean {
+    if (buckets <= this.#reached || this.#reached === 0) return false
+    const most = mayReach(this.#reached, buckets, this.settings.steps)
+    if (most >= buckets) return false
+    this.#reached = most
+    return true
   }
 
   /** Keeps a ramp at the share it has reached: the time until it may go on does not count. */

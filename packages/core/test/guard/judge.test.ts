@@ -207,7 +207,10 @@ describe('several processes', () => {
   /** What each of some processes saw, tick by tick. */
   function deltasOf(history: Sent[][], unit: 'request' | 'identity', processes: number): Delta[][] {
     const { latency } = resolveGuardOptions({}, false)
-    const collectors = Array.from({ length: processes }, () => new Collector({ unit, latency, isFailure }, 1, 0))
+    const collectors = Array.from(
+      { length: processes },
+      () => new Collector({ unit, latency, sticky: unit === 'identity', isFailure }, 1, 0),
+    )
     const pending: { readonly due: number; readonly end: () => void }[] = []
     return [...history, [], [], []].map((requests, tick) => {
       for (const request of requests) {

@@ -8,6 +8,8 @@ describe('the options of a guard', () => {
     expect(errors).toEqual({ tolerate: 1.25, minFailures: 5, isFailure: null })
     expect(rest).toEqual({
       alpha: 0.01,
+      sticky: false,
+      chosen: false,
       pauseEvidence: 10,
       onBreach: 'rollback',
       hold: false,

@@ -218,8 +218,9 @@ describe('a ramp', () => {
   it('is held until B had the requests that it takes', () => {
     const release = new WatchedRelease({ hold: true })
     release.standing = { ...release.standing, bucketsOnB: 10 }
-    const mayAdvance = () => release.guard.mayAdvance(release.standing.bucketsOnB, release.standing.steps)
-    expect(release.guard.mayAdvance(0, 1000)).toBe(true)
+    const leaves = (bucketsOnB: number) => release.guard.mayReach(bucketsOnB, bucketsOnB + 5, 1000) === bucketsOnB + 5
+    const mayAdvance = () => leaves(release.standing.bucketsOnB)
+    expect(leaves(0)).toBe(true)
     expect(mayAdvance()).toBe(false)
     expect(release.guard.holding()).toMatch(/B has no traffic at present$/)
     for (let i = 0; i < 10; i += 1) {
@@ -241,7 +242,7 @@ describe('a ramp', () => {
     }
     expect(mayAdvance()).toBe(true)
     expect(release.guard.holding()).toBeNull()
-    expect(release.guard.mayAdvance(500, 1000)).toBe(false)
+    expect(release.guard.mayReach(500, 505, 1000)).toBe(500)
   })
 })
 
