@@ -12,8 +12,9 @@ import {
   failRequest,
   takePayload,
 } from '@canary-release/core/adapter'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
+import { contentTypeDisguise, restoreContentType } from './content-types.js'
 import { claimBelow, pathsBelow } from './paths-below.js'
 
 declare module 'fastify' {
@@ -135,11 +136,19 @@ interface Answered {
  * taken here: the hooks that follow may wait, and whoever reads it meanwhile would read it alone.
  */
 function passBodiesOn(instance: FastifyInstance): void {
-  instance.addHook('preParsing', ({ raw }: { raw: IncomingMessage & Answered }, reply, payload, done) => {
+  const disguise = contentTypeDisguise(instance)
+  const last: preParsingHookHandler = (request, reply, payload, done) => {
+    const raw: IncomingMessage & Answered = request.raw
     raw[RESPONSE] = reply.raw
+    disguise(request)
     done(null, payload)
+  }
+  // Behind those that plugins add to single routes.
+  instance.addHook('onRoute', (route) => {
+    route.preParsing = [route.preParsing ?? [], last].flat()
   })
   instance.addContentTypeParser('*', (request, payload, done) => {
+    restoreContentType(request)
     const raw: IncomingMessage & Answered = request.raw
     if (raw[RESPONSE] !== undefined) takePayload(raw, raw[RESPONSE], payload, request.headers)
     done(null, payload)

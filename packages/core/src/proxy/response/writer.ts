@@ -14,6 +14,7 @@ import type { Attempt } from '../forwarder.js'
 import { emitIn } from '../../request-context.js'
 import { closeLingering } from './lingering-close.js'
 import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
+import { type WrapperFlush, wrapperFlush } from './wrapper-flush.js'
 
 // A body of this size or less leaves in one write with its head, where it comes in one piece.
 const SMALL = 4096
@@ -34,6 +35,8 @@ export abstract class ResponseWriter {
   /** The body's first piece, while it may still become the whole of it. */
   #held: Buffer | null = null
   #drains = false
+  /** Looked for when a body is written in pieces. */
+  #wrapper: WrapperFlush | null | undefined
   #hints = 0
 
   constructor(attempt: Attempt) {
@@ -90,6 +93,8 @@ export abstract class ResponseWriter {
   #write(chunk: Buffer): boolean {
     const { response, context } = this.attempt
     const more = context.runInAsyncScope(writeBody, null, response, chunk)
+    if (this.#wrapper === undefined) this.#wrapper = wrapperFlush(this.attempt)
+    this.#wrapper?.wrote()
     if (!more && !this.#drains) {
       this.#drains = true
       response.on('drain', this.#onDrain)
@@ -106,6 +111,7 @@ export abstract class ResponseWriter {
     const { response } = this.attempt
     if (isGone(response)) return
     this.#headSent = true
+    this.#wrapper?.stop()
     if (trailers !== null && trailers.length > 0) addTrailers(response, trailers)
     if (this.#held === null) response.end()
     else endWith(response, this.#held)
