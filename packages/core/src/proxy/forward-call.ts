@@ -3,7 +3,7 @@ import type { Decision, Outcome } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { UrlUpstream } from '../upstream.js'
-import type { ResponseSink } from './response/handed-body.js'
+import type { ResponseSink } from './response/sink.js'
 import type { TakenBody } from './taken-body.js'
 import type { ResolvedHealthOptions, ResolvedProxyOptions } from './options.js'
 

@@ -5,7 +5,7 @@ import type { Decision } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { UrlUpstream } from '../upstream.js'
-import type { ResponseSink } from './response/handed-body.js'
+import type { ResponseSink } from './response/sink.js'
 
 /** Limits and hooks of one attempt: those of `proxy` that concern whoever carries it. */
 export interface TransportSettings {

@@ -13,7 +13,8 @@ import {
 import type { Attempt } from '../forwarder.js'
 import { hookError } from '../../hook.js'
 import { emitIn } from '../../request-context.js'
-import { type BodyTaker, HandedBody, type ResponseSink } from './handed-body.js'
+import { type BodyTaker, HandedBody } from './handed-body.js'
+import type { ResponseSink } from './sink.js'
 import { closeLingering } from './lingering-close.js'
 import {
   type RawHeaders,
