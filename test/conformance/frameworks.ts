@@ -112,7 +112,7 @@ function expressHarness(create: typeof express): FrameworkHarness {
   }
 }
 
-function koaHarness(Application: typeof Koa): FrameworkHarness {
+function koaHarness(Application: typeof Koa, through = false): FrameworkHarness {
   return {
     closesWhole: false,
     async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
@@ -143,7 +143,7 @@ function koaHarness(Application: typeof Koa): FrameworkHarness {
         })
       }
       const middlewares = mounts.map(({ prefix = '/', source }) => {
-        const middleware = forKoa.canary(withLogger(source) as never)
+        const middleware = forKoa.canary(withLogger(source) as never, { through })
         app.use(koaMount(prefix, middleware as never))
         return middleware
       })
@@ -176,7 +176,7 @@ async function readKoa(
   return next()
 }
 
-const fastifyHarness: FrameworkHarness = {
+const fastifyHarness = (through?: boolean): FrameworkHarness => ({
   closesWhole: true,
   async start({ mounts, authenticate, as = 'user', headers = {}, parse, rewrites }) {
     const app = Fastify({ forceCloseConnections: true })
@@ -194,6 +194,7 @@ const fastifyHarness: FrameworkHarness = {
       const options = 'decide' in source ? { release: source as Release } : (withLogger(source) as never)
       await app.register(rewrites === true ? canaryDecision : fastifyCanary, {
         ...(prefix === undefined ? {} : { prefix }),
+        ...(through === undefined ? {} : { through }),
         ...options,
       })
     }
@@ -212,7 +213,7 @@ const fastifyHarness: FrameworkHarness = {
     failFastify(request, reason)
     return Promise.resolve('failed softly')
   },
-}
+})
 
 const nodeHarness: FrameworkHarness = {
   closesWhole: false,
@@ -292,6 +293,13 @@ export const FRAMEWORKS: Record<string, FrameworkHarness> = {
   'Express 5': expressHarness(express),
   'Koa 2': koaHarness(Koa2 as unknown as typeof Koa),
   'Koa 3': koaHarness(Koa),
-  'Fastify 5': fastifyHarness,
+  'Fastify 5': fastifyHarness(),
   'node:http': nodeHarness,
+}
+
+/** The frameworks that can send forwarded responses themselves, doing so. */
+export const THROUGH: Record<string, FrameworkHarness> = {
+  'Koa 2': koaHarness(Koa2 as unknown as typeof Koa, true),
+  'Koa 3': koaHarness(Koa, true),
+  'Fastify 5': fastifyHarness(true),
 }

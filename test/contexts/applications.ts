@@ -67,7 +67,7 @@ function startExpress(create: typeof express): Start {
   }
 }
 
-function startKoa(Application: typeof Koa): Start {
+function startKoa(Application: typeof Koa, through = false): Start {
   return ({ release, ledger }) => {
     const app = new Application()
     app.silent = true
@@ -82,7 +82,7 @@ function startKoa(Application: typeof Koa): Start {
         context.body = String(code)
       }
     })
-    const middleware = forKoa.canary(release as never)
+    const middleware = forKoa.canary(release as never, { through })
     app.use(middleware as never)
     app.use(async (context) => {
       ledger.noteForLong('answer', idOf(context.req))
@@ -165,6 +165,7 @@ export const APPLICATIONS: Record<string, Start> = {
   'Express 5': startExpress(express),
   'Koa 2': startKoa(Koa2 as unknown as typeof Koa),
   'Koa 3': startKoa(Koa),
+  'Koa 3, through it': startKoa(Koa, true),
   'Fastify 5': startFastify,
   'node:http': startNode,
 }

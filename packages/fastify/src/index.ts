@@ -16,6 +16,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandl
 import fp from 'fastify-plugin'
 import { contentTypeDisguise, restoreContentType } from './content-types.js'
 import { claimBelow, pathsBelow } from './paths-below.js'
+import { type Through, sinkOf, throughOf } from './through.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -36,6 +37,16 @@ export type CanaryPluginOptions = {
    */
   readonly graceMs?: number | undefined
 } & ({ readonly release: Release } | Exclude<CanarySource<FastifyRequest, FastifyHandler>, Release>)
+
+export type CanaryForwardOptions = CanaryPluginOptions & {
+  /**
+   * Sends forwarded responses by `reply.send`, so that `onSend` hooks see them (cookies, sessions, compression); `false`:
+   * always past Fastify, which is faster. `auto` looks once, when the application is ready, whether such a hook is there.
+   *
+   * @default 'auto'
+   */
+  readonly through?: Through | undefined
+}
 
 /** When {@link canaryDecision} decides: after the authentication of the hook that is named. */
 export type CanaryDecisionOptions = CanaryPluginOptions & {
@@ -78,7 +89,8 @@ function addressOf({ ip, ips, socket }: FastifyRequest): { ip: string; peerTrust
 }
 
 function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, FastifyHandler> {
-  const { prefix: _, hook: __, graceMs: ___, ...rest }: CanaryPluginOptions & { hook?: unknown } = options
+  const own: CanaryPluginOptions & { hook?: unknown; through?: unknown } = options
+  const { prefix: _, hook: __, graceMs: ___, through: ____, ...rest } = own
   return 'release' in rest ? rest.release : rest
 }
 
@@ -106,7 +118,8 @@ function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): Fasti
 }
 
 /** Async, as what a callback plugin throws would be an uncaught exception. */
-async function forwardPlugin(instance: FastifyInstance, options: CanaryPluginOptions): Promise<void> {
+async function forwardPlugin(instance: FastifyInstance, options: CanaryForwardOptions): Promise<void> {
+  const isThrough = throughOf(instance, options.through)
   const mount = mountOn(instance, options)
   instance.removeAllContentTypeParsers()
   passBodiesOn(instance)
@@ -119,7 +132,7 @@ async function forwardPlugin(instance: FastifyInstance, options: CanaryPluginOpt
     // @fastify/cors has such a route for the whole application. Its hooks run for these routes too.
     const isTaken = instance.hasRoute({ method: 'OPTIONS', url: `${instance.prefix}${url}` })
     const free = isTaken ? methods.filter((method) => method !== 'OPTIONS') : methods
-    instance.route({ method: free, url, handler: (request, reply) => answer(mount, request, reply) })
+    instance.route({ method: free, url, handler: (request, reply) => answer(mount, isThrough(), request, reply) })
   }
   takeUpgrades(instance)
 }
@@ -155,12 +168,14 @@ function passBodiesOn(instance: FastifyInstance): void {
   })
 }
 
-function answer(mount: FastifyMount, request: FastifyRequest, reply: FastifyReply): unknown {
+function answer(mount: FastifyMount, isThrough: boolean, request: FastifyRequest, reply: FastifyReply): unknown {
   const routed = mount.route(reply)
   if (routed.action === 'next') return routed.run(() => reply.callNotFound())
   if (routed.action === 'handle') return routed.run(() => routed.handler(request, reply))
   copyHeaders(reply)
+  const sink = isThrough ? sinkOf(reply) : undefined
   mount.forward(routed, {
+    sink,
     beforeHead: () => reply.hijack(),
     done: (error) => {
       if (error !== null) reply.send(error)

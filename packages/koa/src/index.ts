@@ -3,12 +3,14 @@ import type { Decision, Release } from '@canary-release/core'
 import {
   type CanarySource,
   type Framework,
+  type ResponseSink,
   type Routed,
   type UpgradeOptions,
   type UpgradeServer,
   attachUpgrades as attachListener,
   createMount,
   failRequest,
+  optionError,
   thrown,
 } from '@canary-release/core/adapter'
 import type { Context, Middleware } from 'koa'
@@ -25,6 +27,8 @@ interface KoaContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
   url: string
+  status: number
+  body: unknown
   respond?: boolean | undefined
   readonly request: object
   readonly state: CanaryState & { user?: unknown; auth?: unknown }
@@ -62,14 +66,25 @@ const framework: Framework<KoaContext, Context> = {
   address: null,
 }
 
+export interface KoaOptions {
+  /**
+   * Hands forwarded responses to Koa (`ctx.status`, headers, `ctx.body` as a stream): what outer middlewares do after
+   * `await next()` still counts, such as the cookies of koa-session. Else they are written past Koa, which is faster, and
+   * the middleware's promise is settled when the response is over.
+   *
+   * @default false
+   */
+  readonly through?: boolean | undefined
+}
+
 /**
- * Koa middleware that sends each request to its release's upstream. Its promise is settled when the response is over;
- * a response that was forwarded is written past Koa, so headers that outer middlewares set after `await next()` come
- * too late.
+ * Koa middleware that sends each request to its release's upstream.
  *
  * @throws {CanaryError} ERR_CANARY_OPTION
  */
-export function canary(source: CanarySource<Context, Middleware>): CanaryMiddleware {
+export function canary(source: CanarySource<Context, Middleware>, options: KoaOptions = {}): CanaryMiddleware {
+  const { through = false } = options
+  if (typeof through !== 'boolean') throw optionError('through', 'must be true or false', through)
   const mount = createMount<KoaContext, Context, Middleware>(source, framework)
 
   async function middleware(context: KoaContext, next: KoaNext): Promise<unknown> {
@@ -98,7 +113,12 @@ export function canary(source: CanarySource<Context, Middleware>): CanaryMiddlew
       const giveBack = () => {
         context.respond = true
       }
+      const handOver = () => {
+        giveBack()
+        resolve(undefined)
+      }
       mount.forward(routed, {
+        sink: through ? sinkOf(context, handOver) : undefined,
         done: (error) => {
           if (error === null) return resolve(undefined)
           giveBack()
@@ -114,6 +134,25 @@ export function canary(source: CanarySource<Context, Middleware>): CanaryMiddlew
 
   const fail = ({ req }: { readonly req: IncomingMessage }, reason: string) => failRequest(req, reason)
   return Object.assign(middleware, { release: mount.release, close: mount.close, fail })
+}
+
+/** Gives Koa a response whose headers are on `ctx.res` already, where `ctx.set` puts them too. */
+function sinkOf(context: KoaContext, handOver: () => void): ResponseSink {
+  const { res } = context
+  return {
+    send: (status, reason, body) => {
+      const length = res.getHeader('content-length')
+      const hasType = res.hasHeader('content-type')
+      context.status = status
+      if (reason !== '') res.statusMessage = reason
+      context.body = body
+      // Koa guesses the type of a stream, and takes the length for that of a body which was there before.
+      if (!hasType) res.removeHeader('content-type')
+      if (length !== undefined) res.setHeader('content-length', length)
+      handOver()
+    },
+    hasHeader: (name) => res.hasHeader(name),
+  }
 }
 
 /** What is used of a Koa 2 or 3 application. */

@@ -5,6 +5,7 @@ import { bodyError } from '../proxy/body-error.js'
 import type { ForwardedRelease } from '../proxy/forward-call.js'
 import type { RawResponse } from '../node-http.js'
 import type { Proxy } from '../proxy/proxy.js'
+import type { ResponseSink } from '../proxy/response/sink.js'
 import { giveBackBody, takenBody } from '../proxy/take-body.js'
 import type { RequestFacts } from '../request/request-facts.js'
 import { runWith } from '../request-context.js'
@@ -21,8 +22,10 @@ export interface ForwardHooks<Handler> {
   readonly done: (error: CanaryError | null) => void
   /** B could not serve, and A is a handler of this application. */
   readonly handle: (handler: Handler) => void
-  /** Called just before the response's head goes out. */
+  /** Called just before the response's head goes out, where nothing of `sink` is called. */
   readonly beforeHead?: (() => void) | undefined
+  /** Sends the response, where the framework does that itself; not that of an upgrade. @default none */
+  readonly sink?: ResponseSink | undefined
 }
 
 /** One decided request in the hands of its adapter. */
@@ -79,10 +82,14 @@ export class Routed<Context, Request, Handler> {
   }
 
   /** Sends the request to its upstream and the response to the client. */
-  forward(proxy: Proxy, release: ForwardedRelease, { done, handle, beforeHead }: ForwardHooks<Handler>): void {
+  forward(proxy: Proxy, release: ForwardedRelease, hooks: ForwardHooks<Handler>): void {
+    const { done, handle } = hooks
     const context = this.#context
     const framework = this.#framework
     const request = framework.raw(context)
+    const upgrade = takeUpgrade(request)
+    const sink = upgrade === null ? hooks.sink : undefined
+    const beforeHead = sink === undefined ? hooks.beforeHead : undefined
     const speaks = saysAnything(this.#headers, this.decision)
     const taken = takenBody(request)
     // What is not sent must flow: an error page may wait for the end of the request.
@@ -100,10 +107,11 @@ export class Routed<Context, Request, Handler> {
       parsedBody: () => framework.body(context),
       taken,
       peerTrusted: this.#facts.peerTrusted(),
-      upgrade: takeUpgrade(request),
+      upgrade,
       release,
       decision: this.decision,
       startedAt: this.startedAt,
+      sink,
       redecided: (decision) => {
         this.#remembered.decision = decision
         framework.decided(context, decision)

@@ -4,6 +4,8 @@ export type { UpgradeClaims, UpgradeOptions } from '../adapter/upgrades/claims.j
 export type { CanarySource, RegistrySource } from '../adapter/source.js'
 export type { ForwardHooks, Routed } from '../adapter/routed.js'
 export type { Framework, FrameworkAddress } from '../adapter/framework.js'
+export type { ResponseSink } from '../proxy/response/sink.js'
+export { optionError } from '../option-error.js'
 export { CanaryError } from '../errors.js'
 export type { Trust } from '../request/trust.js'
 export { type Mount, createMount } from '../adapter/mount.js'

@@ -3,6 +3,7 @@ import type { Decision, Outcome } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { UrlUpstream } from '../upstream.js'
+import type { ResponseSink } from './response/sink.js'
 import type { TakenBody } from './taken-body.js'
 import type { ResolvedHealthOptions, ResolvedProxyOptions } from './options.js'
 
@@ -50,6 +51,8 @@ export interface ForwardCall {
   readonly redecided: (decision: Decision) => void
   /** Called once the upstream's headers are set on the response, just before its head goes out; may set more. */
   readonly beforeHead: ((response: RawResponse) => void) | null
+  /** Sends the response in place of whoever forwards. @default none */
+  readonly sink?: ResponseSink | null | undefined
   /**
    * Called instead of `done` where the fallback goes to an upstream that is a handler of the framework. Without it, such
    * a request fails as if there were no fallback.

@@ -5,6 +5,7 @@ import type { Decision } from '../decision/decision.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { UrlUpstream } from '../upstream.js'
+import type { ResponseSink } from './response/sink.js'
 
 /** Limits and hooks of one attempt: those of `proxy` that concern whoever carries it. */
 export interface TransportSettings {
@@ -40,6 +41,11 @@ export interface Attempt {
   /** The decision in force for this attempt. */
   readonly decision: Decision
   readonly beforeHead: ((response: RawResponse) => void) | null
+  /**
+   * Sends the response where it is not `null`, once its headers are set. A forwarder that does not know it writes the
+   * response itself.
+   */
+  readonly sink: ResponseSink | null
   /** Whose request it is, as {@link Forwarder.close} is told. */
   readonly mount: object
   /** Where a failure is told that no request can answer for. */

@@ -100,7 +100,18 @@ export class Forwarding {
   }
 
   #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
-    const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead, taken = null } = this.#call
+    const {
+      request,
+      response,
+      path,
+      peerTrusted,
+      upgrade,
+      release,
+      parsedBody,
+      beforeHead,
+      sink = null,
+      taken = null,
+    } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
     if (mayLackHeaders(request)) {
@@ -132,6 +143,7 @@ export class Forwarding {
       settings,
       decision: this.#decision,
       beforeHead,
+      sink,
       mount: this.#mount,
       reports: release,
       context,

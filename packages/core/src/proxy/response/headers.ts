@@ -21,14 +21,19 @@ export function writeResponseHead(attempt: Attempt, status: number, reason: stri
   const { response } = attempt
   setResponseHeaders(attempt, status, raw)
   try {
-    if (response instanceof Http2ServerResponse) response.writeHead(status)
-    // Node would keep a reason that it refuses, and refuse it again with the error page.
-    else if (reason === '' || NOT_IN_REASON.test(reason)) response.writeHead(status)
-    else response.writeHead(status, reason)
+    const said = reasonFor(response, reason)
+    if (said === '' || response instanceof Http2ServerResponse) response.writeHead(status)
+    else response.writeHead(status, said)
   } catch (error) {
     withdrawHead(response, raw)
     throw error
   }
+}
+
+/** The upstream's reason where the response can have it, else nothing. */
+export function reasonFor(response: RawResponse, reason: string): string {
+  // Node would keep a reason that it refuses, and refuse it again with the error page.
+  return response instanceof Http2ServerResponse || NOT_IN_REASON.test(reason) ? '' : reason
 }
 
 /**
@@ -217,17 +222,23 @@ export function writeEarlyHints(response: RawResponse, raw: RawHeaders): void {
   }
 }
 
-/** Adds trailers, where the response can have them. */
-export function addTrailers(response: RawResponse, raw: RawHeaders): void {
+/** Adds trailers, where the response can have them; before its head has left, Node judges that. */
+export function addTrailers(
+  response: RawResponse,
+  raw: RawHeaders,
+  hasHeader: (name: string) => boolean = (name) => response.hasHeader(name),
+): void {
   const trailers: Record<string, string> = Object.create(null)
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const known = headerName(latin1(raw[i]))
     const { name } = known
     // A trailer must not gainsay the head: the gateway's own word of the decision is there, and what middlewares said.
-    if (!mayTrail(known) || response.hasHeader(name)) continue
+    if (!mayTrail(known) || hasHeader(name)) continue
     const value = latin1(raw[i + 1])
     const before = trailers[name]
     trailers[name] = before === undefined ? value : `${before}, ${value}`
   }
-  if (response instanceof Http2ServerResponse || response.chunkedEncoding) response.addTrailers(trailers)
+  if (response instanceof Http2ServerResponse || response.chunkedEncoding || !response.headersSent) {
+    response.addTrailers(trailers)
+  }
 }

@@ -11,9 +11,19 @@ import {
   writeBody,
 } from './client-connection.js'
 import type { Attempt } from '../forwarder.js'
+import { hookError } from '../../hook.js'
 import { emitIn } from '../../request-context.js'
+import { type BodyTaker, HandedBody } from './handed-body.js'
+import type { ResponseSink } from './sink.js'
 import { closeLingering } from './lingering-close.js'
-import { type RawHeaders, addTrailers, writeEarlyHints, writeResponseHead } from './headers.js'
+import {
+  type RawHeaders,
+  addTrailers,
+  reasonFor,
+  setResponseHeaders,
+  writeEarlyHints,
+  writeResponseHead,
+} from './headers.js'
 import { type WrapperFlush, wrapperFlush } from './wrapper-flush.js'
 
 // A body of this size or less leaves in one write with its head, where it comes in one piece.
@@ -34,6 +44,8 @@ export abstract class ResponseWriter {
   #headSent = false
   /** The body's first piece, while it may still become the whole of it. */
   #held: Buffer | null = null
+  /** The body, where the framework sends the response. */
+  #handed: HandedBody | null = null
   #drains = false
   /** Looked for when a body is written in pieces. */
   #wrapper: WrapperFlush | null | undefined
@@ -73,13 +85,31 @@ export abstract class ResponseWriter {
 
   #sendHead(status: number, reason: string, raw: RawHeaders, last: boolean): void {
     if (last) closeAfter(this.attempt.response)
+    const { sink } = this.attempt
+    if (sink !== null) return this.#handOver(sink, status, reason, raw)
     writeResponseHead(this.attempt, status, reason, raw)
     // A head whose body is not in the same packet goes out alone; else both are one write.
     process.nextTick(flushLater, this)
   }
 
+  #handOver(sink: ResponseSink, status: number, reason: string, raw: RawHeaders): void {
+    const { attempt } = this
+    setResponseHeaders(attempt, status, raw)
+    const taker: BodyTaker = {
+      wanted: () => this.onDrain(),
+      dropped: (aborted) => this.onClientClose(aborted),
+    }
+    this.#handed = new HandedBody(attempt, sink, taker)
+    try {
+      sink.send(status, reasonFor(attempt.response, reason), this.#handed)
+    } catch (error) {
+      throw hookError('the response could not be handed to the framework', error)
+    }
+  }
+
   /** False where the client takes no more for now: {@link onDrain} follows. */
   protected sendBody(chunk: Buffer): boolean {
+    if (this.#handed !== null) return this.#handed.add(chunk)
     const { response } = this.attempt
     if (!this.#headSent && this.#held === null && chunk.length <= SMALL) {
       this.#held = chunk
@@ -109,6 +139,7 @@ export abstract class ResponseWriter {
 
   #end(trailers: RawHeaders | null): void {
     const { response } = this.attempt
+    if (this.#handed !== null) return this.#handed.finish(trailers)
     if (isGone(response)) return
     this.#headSent = true
     this.#wrapper?.stop()
@@ -122,6 +153,7 @@ export abstract class ResponseWriter {
     const { response } = this.attempt
     response.off('close', this.#onClose)
     if (this.#drains) response.off('drain', this.#onDrain)
+    this.#handed?.release()
   }
 
   protected cutOff(): void {
@@ -156,7 +188,9 @@ export abstract class ResponseWriter {
   readonly #onDrain = (): void => this.onDrain()
 
   readonly #onClose = (): void => {
-    this.onClientClose(!this.isComplete() || wasCutShort(this.attempt.response))
+    // What a framework sends in place of the body that it was given is whole as well.
+    const isWhole = this.#handed !== null || this.isComplete()
+    this.onClientClose(!isWhole || wasCutShort(this.attempt.response))
   }
 }
 
