@@ -100,6 +100,7 @@ export class Routed<Context, Request, Handler> {
       parsedBody: () => framework.body(context),
       taken,
       peerTrusted: this.#facts.peerTrusted(),
+      trustConfigured: this.#facts.trustConfigured(),
       upgrade: takeUpgrade(request),
       release,
       decision: this.decision,

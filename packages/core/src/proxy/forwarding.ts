@@ -101,6 +101,7 @@ export class Forwarding {
 
   #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
     const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead, taken = null } = this.#call
+    const { trustConfigured = false } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
     if (mayLackHeaders(request)) {
@@ -114,6 +115,8 @@ export class Forwarding {
       peerTrusted,
       decisionHeader: settings.decisionHeader,
       realIpHeader: release.options.realIpHeader ?? null,
+      dropIdentity: settings.dropHeaders.identity || (trustConfigured && !peerTrusted),
+      drops: settings.dropHeaders.drops,
       decision: this.#decision,
       bodyUntouched: body.present && body.again === null && (taken?.headers ?? null) === null,
     })
