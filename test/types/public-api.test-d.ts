@@ -33,6 +33,15 @@ createRelease({
   percentage: 1,
   consumer: apiKeyConsumers({ header: 'apikey', keys: {} }),
 })
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { dropHeaders: 'identity' } })
+createRelease({
+  name: 'orders-v2',
+  upstreams,
+  percentage: 1,
+  proxy: { dropHeaders: ['identity', 'x-debug-*'] as const },
+})
+// @ts-expect-error: 'identity' or a list
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { dropHeaders: 'x-debug' } })
 // @ts-expect-error: no such option
 createRelease({ name: 'orders-v2', upstreams, percentge: 10 })
 // @ts-expect-error: a number

@@ -119,6 +119,19 @@ const wrong: [options: object, message: string][] = [
   [{ proxy: { connectTimeoutMs: 0.5 } }, 'proxy.connectTimeoutMs must be a whole number, got 0.5'],
   [{ proxy: { connections: '5' } }, 'proxy.connections must be a number, got "5"'],
   [{ proxy: { forwarder: {} } }, 'proxy.forwarder must be a Forwarder, got {}'],
+  [
+    { proxy: { dropHeaders: 'x-debug' } },
+    `proxy.dropHeaders must be 'identity' or a list of header names, which may end with *, got "x-debug"`,
+  ],
+  [{ proxy: { dropHeaders: ['a b'] } }, 'proxy.dropHeaders.0 must be a header name, got "a b"'],
+  [
+    { proxy: { dropHeaders: ['x', 'Content-Length'] } },
+    'proxy.dropHeaders.1 must be a header that the gateway does not answer for, got "Content-Length"',
+  ],
+  [
+    { proxy: { dropHeaders: ['x-*-y'] } },
+    'proxy.dropHeaders.0 must have its * at the end, behind the beginning of a name, got "x-*-y"',
+  ],
   [{ proxy: { onRequestHeaders: 5 } }, 'proxy.onRequestHeaders must be a function, got 5'],
   // Unknown names, with the nearest known one.
   [{ percentge: 5 }, 'percentge is not an option: did you mean percentage?'],

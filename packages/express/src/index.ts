@@ -59,6 +59,8 @@ const framework: Framework<Exchange, Request> = {
   ...nodeFramework,
   // One and the same object; the rest of this file wants nothing of Express's own types.
   request: ({ request }) => request as unknown as Request,
+  // Without `trust proxy` it is false.
+  trustConfigured: ({ request }) => Boolean(request.app?.get('trust proxy')),
   trust: ({ request }) => trustOf(request),
 }
 

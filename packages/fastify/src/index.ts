@@ -73,6 +73,8 @@ function frameworkAt(instance: FastifyInstance): Framework<FastifyReply, Fastify
     rewrite: ({ request }, path) => {
       request.raw.url = path
     },
+    // Without `trustProxy` a request has none.
+    trustConfigured: ({ request }) => request.ips !== undefined,
     trust: null,
     address: ({ request }) => addressOf(request),
   }
@@ -83,9 +85,22 @@ function propertyOf(request: FastifyRequest, name: string): unknown {
 }
 
 /** Fastify's `trustProxy`, read from what it made of it: only a trusted peer brings more than one address. */
-function addressOf({ ip, ips, socket }: FastifyRequest): { ip: string; peerTrusted: boolean } {
+function addressOf(request: FastifyRequest): { ip: string; peerTrusted: boolean } {
+  const { ip, ips, socket } = request
   if (ips === undefined || ips.length === 0) return { ip, peerTrusted: false }
-  return { ip: clientOfChain(ips) || (socket.remoteAddress ?? ''), peerTrusted: ips.length > 1 }
+  const peerTrusted = ips.length > 1 || (request.headers['x-forwarded-for'] === undefined && trustsPeer(request))
+  return { ip: clientOfChain(ips) || (socket.remoteAddress ?? ''), peerTrusted }
+}
+
+/** Fastify gives no function to ask, but believes x-forwarded-proto of whom it trusts. */
+function trustsPeer(request: FastifyRequest): boolean {
+  try {
+    const asked = { raw: request.raw, headers: { 'x-forwarded-proto': 'believed' } }
+    const protocol: string = Reflect.get(request, 'protocol', asked)
+    return protocol === 'believed'
+  } catch {
+    return false
+  }
 }
 
 function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, FastifyHandler> {

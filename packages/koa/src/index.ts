@@ -61,6 +61,7 @@ const framework: Framework<KoaContext, Context> = {
   rewrite: (context, path) => {
     context.url = path
   },
+  trustConfigured: () => false,
   // Never ctx.ip: with `proxy: true` it is the leftmost entry of X-Forwarded-For, which anyone can forge.
   trust: null,
   address: null,

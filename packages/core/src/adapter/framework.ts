@@ -30,6 +30,8 @@ export interface Framework<Context, Request> {
   readonly decided: (context: Context, decision: Decision) => void
   /** Puts another path and query in the request, for rewrite mode. */
   readonly rewrite: (context: Context, path: string) => void
+  /** Whether the application said whom the framework trusts. */
+  readonly trustConfigured: (context: Context) => boolean
   /** Which peers the framework trusts, where the mount has no `trustedIps`; `null`: nobody. */
   readonly trust: ((context: Context) => Trust) | null
   /** The framework's own judgement of the address, where it gives no function to ask; goes before `trust`. */

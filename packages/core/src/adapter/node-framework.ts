@@ -33,6 +33,7 @@ export const nodeFramework: Framework<NodeExchange, NodeRequest> = {
   rewrite: ({ request }, path) => {
     request.url = path
   },
+  trustConfigured: () => false,
   trust: null,
   address: null,
 }

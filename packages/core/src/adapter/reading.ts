@@ -23,6 +23,7 @@ export function compileReading<Context, Request>(
     consumer: consumer === null ? null : callWith(consumer, framework.request),
     groups: groups === null ? null : callWith(groups, framework.request),
     user: framework.user,
+    trustConfigured: trust === null ? framework.trustConfigured : () => true,
     trust: trust === null ? (framework.trust ?? (() => TRUST_NOBODY)) : () => trust,
     address: trust === null ? framework.address : null,
     realIpHeader,

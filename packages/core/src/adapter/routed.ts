@@ -107,6 +107,7 @@ export class Routed<Context, Request, Handler> {
       parsedBody: () => framework.body(context),
       taken,
       peerTrusted: this.#facts.peerTrusted(),
+      trustConfigured: this.#facts.trustConfigured(),
       upgrade,
       release,
       decision: this.decision,

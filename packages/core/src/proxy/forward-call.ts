@@ -41,6 +41,12 @@ export interface ForwardCall {
   readonly taken?: TakenBody | null | undefined
   /** Whether the socket's peer is a trusted proxy: its x-forwarded-* are appended to, anyone else's replaced. */
   readonly peerTrusted: boolean
+  /**
+   * Whether it was said which peers are trusted: from others, headers that say who calls are then not passed on.
+   *
+   * @default false
+   */
+  readonly trustConfigured?: boolean | undefined
   /** The socket of an upgrade; `null` for an ordinary request. */
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly release: ForwardedRelease

@@ -111,6 +111,7 @@ export class Forwarding {
       beforeHead,
       sink = null,
       taken = null,
+      trustConfigured = false,
     } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
@@ -125,6 +126,8 @@ export class Forwarding {
       peerTrusted,
       decisionHeader: settings.decisionHeader,
       realIpHeader: release.options.realIpHeader ?? null,
+      dropIdentity: settings.dropHeaders.identity || (trustConfigured && !peerTrusted),
+      drops: settings.dropHeaders.drops,
       decision: this.#decision,
       bodyUntouched: body.present && body.again === null && (taken?.headers ?? null) === null,
     })

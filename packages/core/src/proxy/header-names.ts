@@ -1,3 +1,5 @@
+import { IDENTITY_HEADERS, compileNames, dashed } from './identity-names.js'
+
 /** What forwarding does with a header, by its name. */
 export type HeaderRole =
   | 'pass'
@@ -6,6 +8,8 @@ export type HeaderRole =
   | 'connection'
   | 'host'
   | 'forwarded'
+  /** Who calls, as a gateway says it: not believed of strangers where it is known who is none. */
+  | 'identity'
   | 'x-forwarded-for'
   | 'x-forwarded-host'
   | 'x-forwarded-port'
@@ -105,24 +109,39 @@ for (const role of SPECIAL) learn(role, role)
 for (const name of CLIENT_CLAIMS) learn(name, 'forwarded')
 // This server has answered it already: Node sends the 100 by itself.
 learn('expect', 'drop')
+// No header of HTTP, but servers that make variables of headers take it for HTTP_PROXY, and send what they send there.
+learn('proxy', 'drop')
 // What the decision's header is called by default: nobody but the gateway may say it.
 learn(DEFAULT_DECISION_HEADER, 'drop')
 
 /** Whether a decision may not be told in a header of this name, because servers and clients act on it. */
 export function isReserved(sent: string): boolean {
   const { name, role } = headerName(sent)
-  const spelt = name.replaceAll('_', '-')
+  const spelt = dashed(name)
   return spelt !== DEFAULT_DECISION_HEADER && (role !== 'pass' || MEANT.has(spelt))
 }
 
 /** Whether a trailer of this name is passed on; what a client acts on stands in the head (RFC 9110, 6.5.1). */
 export function mayTrail({ name, role }: HeaderName): boolean {
-  return role === 'pass' && !MEANT.has(name)
+  return (role === 'pass' || role === 'identity') && !MEANT.has(name)
 }
+
+const isIdentity = compileNames(IDENTITY_HEADERS)
+
+/** Names that clients and upstreams sent: so many are kept, and no longer ones, for whoever sends them chooses them. */
+const met = new Map<string, HeaderName>()
+const MOST_MET = 1024
+const LONGEST_MET = 64
 
 /** Looks a header's name up, in whatever case it was sent. */
 export function headerName(sent: string): HeaderName {
-  return known.get(sent) ?? unusual(sent)
+  return known.get(sent) ?? met.get(sent) ?? meet(sent)
+}
+
+function meet(sent: string): HeaderName {
+  const entry = unusual(sent)
+  if (met.size < MOST_MET && sent.length <= LONGEST_MET) met.set(sent, entry)
+  return entry
 }
 
 /**
@@ -133,7 +152,7 @@ function unusual(sent: string): HeaderName {
   const name = sent.toLowerCase()
   const entry = known.get(name)
   if (entry !== undefined) return entry
-  if (!name.includes('_')) return { name, role: 'pass' }
-  const twin = known.get(name.replaceAll('_', '-'))
+  if (isIdentity(name)) return { name, role: 'identity' }
+  const twin = name.includes('_') ? known.get(dashed(name)) : undefined
   return { name, role: twin === undefined || twin.role === 'pass' ? 'pass' : 'drop' }
 }

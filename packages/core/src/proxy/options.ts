@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Forwarder, RequestHeadersHook, ResponseHeadersHook } from './forwarder.js'
-import { isReserved } from './header-names.js'
+import { headerName, isReserved } from './header-names.js'
+import { type NameTest, compileNames } from './identity-names.js'
 
 export const RESERVED = 'must be a header that has no other meaning, such as x-canary-upstream'
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
@@ -11,6 +12,36 @@ function isForwarder(value: unknown): value is Forwarder {
   if (typeof value !== 'object' || value === null || !('forward' in value && 'close' in value)) return false
   return typeof value.forward === 'function' && typeof value.close === 'function'
 }
+
+/** Which headers of clients are not passed on, compiled. */
+export interface DroppedHeaders {
+  /** The documented headers that say who calls. */
+  readonly identity: boolean
+  /** Others; `null`: none. */
+  readonly drops: NameTest | null
+}
+
+const DROPPED = "must be 'identity' or a list of header names, which may end with *"
+/** The gateway says these itself, by what the client says: without its word some messages would not be read aright. */
+const ANSWERED_FOR = new Set(
+  `connection content-encoding content-length host trailer transfer-encoding x-canary-via x-forwarded-for x-forwarded-host
+x-forwarded-port x-forwarded-proto`.split(/\s+/),
+)
+const droppedName = z
+  .string({ error: DROPPED })
+  .regex(HEADER_NAME, { error: 'must be a header name' })
+  .refine((name) => !ANSWERED_FOR.has(headerName(name).name), {
+    error: 'must be a header that the gateway does not answer for',
+  })
+  .refine((name) => !/^\*|\*./.test(name), { error: 'must have its * at the end, behind the beginning of a name' })
+
+const droppedSchema = z
+  .union([z.literal('identity'), z.array(droppedName).readonly()], { error: DROPPED })
+  .transform((given): DroppedHeaders => {
+    const names = typeof given === 'string' ? [given] : given
+    const others = names.filter((name) => name !== 'identity')
+    return { identity: others.length < names.length, drops: others.length === 0 ? null : compileNames(others) }
+  })
 
 /** The checked form of `proxy` in a release's options. */
 export const proxyOptionsSchema = z.strictObject({
@@ -34,6 +65,15 @@ export const proxyOptionsSchema = z.strictObject({
     .toLowerCase()
     .nullable()
     .default(null),
+  /**
+   * Headers of clients that nobody's request is sent on with: `'identity'` for those by which gateways say who calls
+   * (`remote-user`, `x-auth-request-*` …, as the README lists them), or a list of names, in which `'identity'` may stand
+   * and names may end with `*`. `_` in a name is read as `-`. What `onRequestHeaders` sets is sent, and so is the
+   * `realIpHeader` of a trusted peer.
+   *
+   * @default those of `'identity'` alone, and from untrusted peers alone, where it was said which peers are trusted
+   */
+  dropHeaders: droppedSchema.prefault([]),
   /** Replaces the undici forwarder. */
   forwarder: z.custom<Forwarder>(isForwarder, { error: 'must be a Forwarder' }).nullable().default(null),
   /**

@@ -12,6 +12,8 @@ export interface RequestReading<Context> {
   readonly consumer: ((context: Context) => unknown) | null
   readonly groups: ((context: Context) => unknown) | null
   readonly user: (context: Context) => unknown
+  /** Whether it was said who is trusted, be it nobody. */
+  readonly trustConfigured: (context: Context) => boolean
   /** Which peers are trusted; asked for each request, as a framework may keep it on the application. */
   readonly trust: (context: Context) => Trust
   readonly address: ((context: Context) => { readonly ip: string; readonly peerTrusted: boolean }) | null
@@ -124,6 +126,11 @@ export class RequestFacts<Context> implements Facts {
     if (address !== null) return address(this.#context).peerTrusted
     const peer = this.#raw.socket?.remoteAddress ?? ''
     return peer !== '' && trust(this.#context)(peer, 0)
+  }
+
+  /** Whether it was said which peers may do that. */
+  trustConfigured(): boolean {
+    return this.#reading.trustConfigured(this.#context)
   }
 
   header(name: string): string {

@@ -3,6 +3,7 @@ import type { Decision } from '../../decision/decision.js'
 import { CanaryError } from '../../errors.js'
 import type { RawRequest } from '../../node-http.js'
 import { headerName } from '../header-names.js'
+import { type NameTest, dashed } from '../identity-names.js'
 import { readHost } from './host.js'
 
 /** What the headers of a forwarded request depend on, beside the request. */
@@ -15,6 +16,10 @@ export interface RequestHeaderPlan {
   readonly decisionHeader: string | null
   /** What names the client where the peer is trusted, in lower case; of anybody else it is a forgery. */
   readonly realIpHeader: string | null
+  /** Headers that say who calls are a stranger's claim, or unwanted from anybody. */
+  readonly dropIdentity: boolean
+  /** What else is not passed on. */
+  readonly drops: NameTest | null
   readonly decision: Decision
   /** The request's stream is passed on: its content-length and content-encoding still hold. */
   readonly bodyUntouched: boolean
@@ -68,19 +73,23 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
         forwardedProto = joined(forwardedProto, value)
         break
       case 'forwarded':
-        if (plan.peerTrusted) headers.push(name, value)
+        if (plan.peerTrusted && !isDropped(name, plan)) headers.push(name, value)
+        break
+      case 'identity':
+        if (!isOwn(name, plan) && !isDropped(name, plan) && mayTell(name, plan)) headers.push(name, value)
         break
       case 'content-length':
       case 'content-encoding':
         if (plan.bodyUntouched) headers.push(name, value)
         break
       case 'cookie':
+        if (isDropped(name, plan)) break
         // HTTP/2 splits cookies into several fields, which HTTP/1.1 servers do not expect.
         if (request.httpVersionMajor < 2) headers.push(name, value)
         else cookies = cookies === undefined ? value : `${cookies}; ${value}`
         break
       default:
-        if (!isOwn(name, plan)) headers.push(name, value)
+        if (!isOwn(name, plan) && !isDropped(name, plan)) headers.push(name, value)
     }
   }
   if (cookies !== undefined) headers.push('cookie', cookies)
@@ -110,11 +119,19 @@ function isOwn(name: string, { decisionHeader, realIpHeader, peerTrusted }: Requ
   return readsAlike(name, decisionHeader) || (!peerTrusted && readsAlike(name, realIpHeader))
 }
 
+function mayTell(name: string, { dropIdentity, realIpHeader }: RequestHeaderPlan): boolean {
+  return !dropIdentity || readsAlike(name, realIpHeader)
+}
+
+/** Whether the application wants nobody to say this header. Who the client is, the trusted proxy must be able to say. */
+function isDropped(name: string, { drops, realIpHeader }: RequestHeaderPlan): boolean {
+  return drops !== null && drops(name) && !readsAlike(name, realIpHeader)
+}
+
 /** CGI and WSGI tell underscores and dashes no more apart than capitals. */
 function readsAlike(name: string, own: string | null): boolean {
   if (own === null || name.length !== own.length) return false
-  if (name === own || !(name.includes('_') || own.includes('_'))) return name === own
-  return name.replaceAll('_', '-') === own.replaceAll('_', '-')
+  return name === own || dashed(name) === dashed(own)
 }
 
 function joined(before: string | undefined, value: string): string {
