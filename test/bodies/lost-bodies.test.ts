@@ -1,13 +1,15 @@
 import { once } from 'node:events'
-import { Agent, type IncomingMessage, type ServerResponse, request as httpRequest } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, type ServerResponse, request as httpRequest } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
 import { type AddressInfo, type Server, type Socket, createServer as createNetServer } from 'node:net'
+import { Duplex, type Readable } from 'node:stream'
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import { canary as expressCanary } from '@canary-release/express'
 import { canary as fastifyCanary } from '@canary-release/fastify'
 import express from 'express'
 import Fastify, { type FastifyRequest } from 'fastify'
 import { afterEach, describe, expect, test } from 'vitest'
-import { APPLICATIONS, type Before, type Start, http2Application, turns } from './applications.js'
+import { APPLICATIONS, type Before, type Request, type Start, http2Application, turns } from './applications.js'
 import { binary, hashingUpstream, sha1, upload, uploadHttp2 } from './uploads.js'
 
 // What can't be sent whole is never sent short, and nobody waits for it for ever.
@@ -53,7 +55,7 @@ describe.each(Object.entries(APPLICATIONS))('on %s', (_name, start) => {
       const answer = await upload(port, BODY, framing)
       expect(answer).toEqual({
         status: 500,
-        text: expect.stringMatching(/ERR_CANARY_BODY.*paused.*mount canary before/),
+        text: expect.stringMatching(/ERR_CANARY_BODY.*keeps it back.*mount canary before/),
       })
     }
     expect(upstream.whole).toEqual([])
@@ -149,6 +151,87 @@ test('Express’s own error page, which waits for the end of the request, comes 
   )
   const answer = await upload((server.address() as AddressInfo).port, BODY, 'in chunks')
   expect([answer.status, answer.text]).toEqual([502, expect.stringContaining('could not be connected to')])
+})
+
+test.each([
+  ['HTTP/1.1', APPLICATIONS['node:http']],
+  ['HTTP/2', http2Application],
+] as const)('somebody who pauses a body that is under way over %s gets the client an error', async (version, start) => {
+  const upstream = await hashing()
+  const requests: Request[] = []
+  if (start === undefined) throw new Error('no application')
+  const options = { upstreams: { A: upstream.url, B: upstream.url }, proxy: { bodyTimeoutMs: 300 } }
+  const port = await started(start, options, (request) => void requests.push(request))
+  const session = version === 'HTTP/2' ? connectHttp2(`http://127.0.0.1:${port}`) : null
+  opened.push(() => session?.destroy())
+  const sent: Duplex | ClientRequest =
+    session?.request({ ':method': 'POST', ':path': '/' }) ??
+    httpRequest({ port, host: '127.0.0.1', method: 'POST', agent: false })
+  sent.on('error', () => {})
+  const arrived = new Promise((resolve) => {
+    upstream.server.once('request', (incoming: IncomingMessage) => incoming.once('data', resolve))
+  })
+  sent.write('first')
+  await arrived
+  // The forwarder has asked for more by then.
+  await turns(10)
+  requests[0]?.pause()
+  sent.write('second')
+  const [head] = await once(sent, 'response')
+  expect(head.statusCode ?? head[':status']).toBe(500)
+  const answered: Readable = sent instanceof Duplex ? sent : head
+  expect((await answered.setEncoding('utf8').toArray()).join('')).toMatch(/ERR_CANARY_BODY.*keeps it back/)
+  expect(upstream.whole).toEqual([])
+})
+
+test('an observed body waits in the queue for a connection, and loses nothing', async () => {
+  const held: (() => void)[] = []
+  const upstream = await hashing()
+  // Its first request is answered when the test says so.
+  const [answer] = upstream.server.listeners('request')
+  upstream.server.removeAllListeners('request')
+  upstream.server.once('request', (_request, response) => void held.push(() => response.end('first')))
+  const start = APPLICATIONS['node:http']
+  if (start === undefined || answer === undefined) throw new Error('nothing to test with')
+  const options = { upstreams: { A: upstream.url, B: upstream.url }, proxy: { connections: 1 } }
+  let seen = 0
+  const port = await started(start, options, (request) => {
+    request.on('data', (chunk: Buffer) => (seen += chunk.length))
+    // It lets the body flow, whoever holds it.
+    setImmediate(() => request.resume())
+  })
+  const first = upload(port, Buffer.from('first'), 'with its length')
+  await expect.poll(() => held.length).toBe(1)
+  upstream.server.on('request', answer as never)
+  const second = upload(port, BODY, 'in chunks')
+  await expect.poll(() => seen).toBeGreaterThan(1_000_000)
+  expect(seen).toBeLessThan(2 * 1_048_576)
+  held[0]?.()
+  expect((await first).text).toBe('first')
+  const { status, text } = await second
+  expect([status, JSON.parse(text).sha1]).toEqual([200, sha1(BODY)])
+})
+
+test('in rewrite mode a body is left to what comes after the canary', async () => {
+  const app = express()
+  app.use((request, _response, next) => {
+    request.on('data', () => {})
+    next()
+  })
+  const upstreams = { A: 'http://127.0.0.1:1', B: 'http://127.0.0.1:1' }
+  const middleware = expressCanary({ name: 'x', upstreams, percentage: 50, mode: 'rewrite' })
+  app.use(middleware)
+  app.use((request, response) => {
+    void request.toArray().then((chunks) => response.send(sha1(Buffer.concat(chunks))))
+  })
+  const server = app.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  opened.push(
+    () => middleware.close(0),
+    () => server.close(),
+  )
+  const { port } = server.address() as AddressInfo
+  expect(await upload(port, BODY, 'in chunks')).toEqual({ status: 200, text: sha1(BODY) })
 })
 
 describe('memory', () => {

@@ -44,6 +44,10 @@ async function running(prepare: (app: FastifyInstance) => unknown, options: obje
   return { port: (app.server.address() as AddressInfo).port, upstream }
 }
 
+function withTimeout({ proxy }: { proxy?: object }): object {
+  return { proxy: { ...proxy, bodyTimeoutMs: 300 } }
+}
+
 /** As quick as it can be: the default takes seconds. */
 const brotli = (body: Buffer) => brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })
 
@@ -71,7 +75,7 @@ const PLUGINS: Record<string, (app: FastifyInstance) => unknown> = {
   },
 }
 
-const FORWARDERS: Record<string, () => object> = {
+const FORWARDERS: Record<string, () => { proxy?: object }> = {
   undici: () => ({}),
   'http-proxy': () => ({ proxy: { forwarder: httpProxyForwarder() } }),
 }
@@ -186,6 +190,17 @@ describe.each(Object.entries(FORWARDERS))('through %s', (_forwarder, options) =>
     }
   })
 
+  test('a hook’s stream that never ends ends with an error', async () => {
+    const swallow = hook((_request, _reply, payload, done) => {
+      payload.resume()
+      done(null, new Readable({ read() {} }))
+    })
+    const { port, upstream } = await running(swallow, withTimeout(options()))
+    const answer = await upload(port, SMALL, 'in chunks')
+    expect(answer).toEqual({ status: 500, text: expect.stringMatching(/ERR_CANARY_BODY.*keeps it back/) })
+    expect(upstream.whole).toEqual([])
+  })
+
   test('a body that cannot be decompressed is the client’s fault', async () => {
     const { port, upstream } = await running((app) => app.register(fastifyCompress), options())
     const answer = await upload(port, SMALL, 'with its length', { 'content-encoding': 'gzip' })
@@ -231,3 +246,20 @@ test.each(['before', 'after'])(
     }
   },
 )
+
+test('a hook waits for the end of a large body that is watched: it gets it, and the client an error', async () => {
+  let length = 0
+  const { port, upstream } = await running((app) => {
+    app.addHook('onRequest', (request, _reply, done) => {
+      request.raw.on('data', (chunk: Buffer) => (length += chunk.length))
+      done()
+    })
+    app.addHook('preHandler', ({ raw }) => (raw.readableEnded ? Promise.resolve() : once(raw, 'end')))
+  })
+  const small = await upload(port, SMALL, 'in chunks')
+  expect([small.status, upstream.whole]).toEqual([200, [sha1(SMALL)]])
+  length = 0
+  const large = await upload(port, LARGE, 'in chunks')
+  expect(large).toEqual({ status: 500, text: expect.stringMatching(/ERR_CANARY_BODY.*mount canary before/) })
+  expect([length, upstream.whole.length]).toEqual([LARGE.length, 1])
+})

@@ -5,7 +5,7 @@ export type BodyFault = 'read' | 'held' | 'decoded' | 'destroyed' | 'objects' | 
 
 const SAYS: Readonly<Record<BodyFault, string>> = {
   read: 'the body was read before it could be sent: mount canary before what reads it',
-  held: 'something else that reads the body paused it and never resumed: mount canary before it',
+  held: 'something else that reads the body keeps it back, paused perhaps: mount canary before it',
   decoded: 'something else that reads the body decodes it as text, which loses bytes: mount canary before it',
   destroyed: 'something else that reads the body destroyed it: mount canary before it',
   objects: 'a hook replaced the body with a stream of objects: a stream of bytes was expected',

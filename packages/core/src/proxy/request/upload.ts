@@ -15,8 +15,7 @@ export function connectionOf(request: RawRequest): Duplex | null {
 
 /** Whether bytes of the body have come that nobody has read, or all of them: the client is not waited for then. */
 export function isHeldBack(request: RawRequest): boolean {
-  if (request.readableEnded) return false
-  if (request.readableLength > 0) return true
+  if (request.readableLength > 0 || request.readableEnded) return true
   if (!(request instanceof Http2ServerRequest)) return request.complete
   return request.stream.readableLength > 0 || request.stream.readableEnded
 }
