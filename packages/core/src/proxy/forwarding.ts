@@ -100,14 +100,14 @@ export class Forwarding {
   }
 
   #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
-    const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead, taken = null } = this.#call
+    const { request, response, path, peerTrusted, upgrade, release, beforeHead, taken = null } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
     if (mayLackHeaders(request)) {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
     const joined = joinPath(path, upstream)
-    const body = (this.#body ??= requestBody(request, taken !== null, parsedBody))
+    const body = (this.#body ??= requestBody(request, taken !== null, this.#call))
     const clean = requestHeaders(request, {
       host: upstream.host,
       preserveHost: settings.preserveHost,
@@ -115,7 +115,7 @@ export class Forwarding {
       decisionHeader: settings.decisionHeader,
       realIpHeader: release.options.realIpHeader ?? null,
       decision: this.#decision,
-      bodyUntouched: body.present && body.again === null && (taken?.headers ?? null) === null,
+      bodyUntouched: body.untouched && (taken?.headers ?? null) === null,
     })
     if (taken !== null) addPayloadHeaders(clean, taken)
     const headers = upgrade === null ? clean : upgradeHeaders(clean, request, body.present)

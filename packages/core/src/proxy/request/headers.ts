@@ -16,7 +16,7 @@ export interface RequestHeaderPlan {
   /** What names the client where the peer is trusted, in lower case; of anybody else it is a forgery. */
   readonly realIpHeader: string | null
   readonly decision: Decision
-  /** The request's stream is passed on: its content-length and content-encoding still hold. */
+  /** The request's body is passed on as it came: its content-length and content-encoding still hold. */
   readonly bodyUntouched: boolean
 }
 
