@@ -113,7 +113,7 @@ test.each(Object.entries(PARSERS))('%s: a form means the same to the upstream, o
         counts.sent += 1
       } else counts.refused += 1
     }),
-    { seed: 5, numRuns: 200 },
+    { seed: 5, numRuns: 300 },
   )
-  expect(Math.min(counts.sent, counts.refused)).toBeGreaterThan(20)
+  expect(Math.min(counts.sent, counts.refused)).toBeGreaterThan(10)
 })
