@@ -100,14 +100,14 @@ export class Forwarding {
   }
 
   #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
-    const { request, response, path, peerTrusted, upgrade, release, beforeHead, taken = null } = this.#call
+    const { request, response, path, peerTrusted, upgrade, release, parsedBody, beforeHead, taken = null } = this.#call
     const settings = release.options.proxy
     if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
     if (mayLackHeaders(request)) {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
     const joined = joinPath(path, upstream)
-    const body = (this.#body ??= requestBody(request, taken !== null, this.#call))
+    const body = (this.#body ??= requestBody(request, taken !== null, parsedBody, this.#call.rawBody))
     const clean = requestHeaders(request, {
       host: upstream.host,
       preserveHost: settings.preserveHost,

@@ -13,25 +13,22 @@ export interface RequestBody {
   readonly untouched: boolean
 }
 
-/** What is left of a body where its stream was read already. */
-export interface BodyLeft {
-  /** Its bytes, or its text, where somebody kept them. */
-  readonly rawBody: () => unknown
-  /** What a parser made of it. */
-  readonly parsedBody: () => unknown
-}
-
 const NONE: RequestBody = { present: false, again: null, untouched: false }
 const STREAM: RequestBody = { present: true, again: null, untouched: true }
 const CHUNKED = /^chunked$/i
 
 /**
  * How a request's body can be sent. A stream that someone has read is sent again from what they left, unless it was
- * `taken` before.
+ * `taken` before: `rawBody` has its bytes or its text, where somebody kept them, and `parsedBody` what a parser made of it.
  *
  * @throws {CanaryError} ERR_CANARY_BODY where that is not what came, ERR_CANARY_REQUEST for a doubtful framing.
  */
-export function requestBody(request: RawRequest, taken: boolean, left: BodyLeft): RequestBody {
+export function requestBody(
+  request: RawRequest,
+  taken: boolean,
+  parsedBody: () => unknown,
+  rawBody: () => unknown,
+): RequestBody {
   checkFraming(request)
   // Who changed the body may have deleted what its head announced.
   if (taken) return STREAM
@@ -40,7 +37,7 @@ export function requestBody(request: RawRequest, taken: boolean, left: BodyLeft)
   if (!request.readableEnded) throw unsendable(request, 'it is not read to its end')
   const own = 'rawBody' in request ? request.rawBody : undefined
   try {
-    const { bytes, exact } = readBody(request, [left.rawBody(), own], left.parsedBody())
+    const { bytes, exact } = readBody(request, [rawBody(), own], parsedBody())
     return { present: true, again: bytes, untouched: exact }
   } catch (error) {
     // Too deep, a cycle, a bigint: what a middleware put there is no longer what came.
