@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { ask, gateway, httpUpstream, testRelease, urlUpstream } from './harness.js'
@@ -193,6 +194,7 @@ describe('a body that was read is refused:', () => {
   test.each<[string, Sent, unknown]>([
     ['multipart', { type: 'multipart/form-data; boundary=x', body: '--x--' }, { field: '1' }],
     ['something nobody kept', { type: JSON_TYPE, body: '{}' }, undefined],
+    ['a stream that was only handed on', { type: JSON_TYPE, body: '{}' }, Readable.from([])],
     ['an unknown type', { type: 'application/x-odd', body: 'x' }, { x: 1 }],
     ['an unknown charset', { type: `${TEXT}; charset=x-own`, body: 'x' }, 'x'],
     ['a charset that is not over ASCII', { type: `${JSON_TYPE}; charset=utf-16`, body: '{"a":1}' }, { a: 1 }],

@@ -67,7 +67,7 @@ function hasLost(bytes: Buffer): boolean {
 }
 
 function parsedText(parsed: unknown, wire: WireBody): string {
-  if (parsed === undefined) return refuse('nothing was kept of it')
+  if (parsed === undefined || isStream(parsed)) return refuse('nothing was kept of it')
   if (JSON_TYPE.test(wire.type)) return parsedJson(parsed, wire)
   if (wire.type === FORM_TYPE && typeof parsed !== 'string') return parsedForm(parsed, wire)
   return refuse('its bytes were not kept')
@@ -88,6 +88,11 @@ function parsedForm(parsed: unknown, wire: WireBody): string {
   // Escapes are of the form's charset too.
   const decoded = text.replaceAll(/%[89A-F][\dA-F]/g, '\u0080')
   return isLost || !isWrittenAlike(decoded, wire.charset) ? refuse('it is not in UTF-8') : text
+}
+
+/** A parser that only hands the stream on has parsed nothing. */
+function isStream(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'pipe' in value && typeof value.pipe === 'function'
 }
 
 function refuse(reason: string): never {
