@@ -32,7 +32,9 @@ const children: ChildProcess[] = []
 const upstreams: Server[] = []
 
 async function startUpstream(name: string): Promise<string> {
-  const server = createServer((request, response) => response.end(`${name} ${request.url}`))
+  const server = createServer((request, response) => {
+    void request.toArray().then((chunks) => response.end(`${name} ${request.url}${Buffer.concat(chunks).toString()}`))
+  })
   upstreams.push(server)
   await once(server.listen(0, '127.0.0.1'), 'listening')
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -121,6 +123,23 @@ describe('README', () => {
     })
   }
 
+  for (const block of blocks.filter(({ kind }) => kind === 'raw-body')) {
+    test(`line ${block.line}: a body arrives as it came, its digest true`, async () => {
+      const port = await freePort()
+      const { child, output } = run(block, port)
+      await listening(port, child, output)
+      const sent: readonly (readonly [string, string])[] = [
+        ['application/json', '{ "id": 12345678901234567890 }'],
+        ['application/x-www-form-urlencoded', 'user.name=x&a[]=1&a[][b]=2'],
+      ]
+      for (const [type, body] of sent) {
+        const headers = { 'content-type': type, 'content-digest': 'sha-256=:of/its+bytes:' }
+        const response = await fetch(`http://127.0.0.1:${port}/orders/7`, { method: 'POST', headers, body })
+        expect([response.status, (await response.text()).slice(1)], output()).toEqual([200, ` /7${body}`])
+      }
+    })
+  }
+
   for (const block of blocks.filter(({ kind }) => kind === 'upgrades')) {
     test(`line ${block.line}: an upgrade passes the application's authentication`, async () => {
       const port = await freePort()
@@ -189,7 +208,7 @@ describe('README', () => {
     })
   }
 
-  const SERVERS = new Set(['gateway', 'upgrades', 'own-upgrades', 'registry', 'admin', 'none'])
+  const SERVERS = new Set(['gateway', 'raw-body', 'upgrades', 'own-upgrades', 'registry', 'admin', 'none'])
   for (const block of blocks.filter(({ kind }) => !SERVERS.has(kind))) {
     test(`line ${block.line}: the program runs to its end (${block.kind})`, async () => {
       const { child, output } = run(block, 0)

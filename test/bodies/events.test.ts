@@ -129,11 +129,14 @@ function reader(answer: IncomingMessage) {
   }
 }
 
-const TYPES = ['text/event-stream', 'application/x-ndjson; charset=utf-8', 'application/json', 'text/html']
+const MESSAGES = ['text/event-stream', 'application/x-ndjson; charset=utf-8']
+/** Only a middleware that offers `flush` can be asked to let out anything else. */
+const typesOf = (name: string) =>
+  name.startsWith('compression') ? [...MESSAGES, 'application/json', 'text/html'] : MESSAGES
 
-describe.each(Object.entries(APPLICATIONS))('%s', (_name, start) => {
+describe.each(Object.entries(APPLICATIONS))('%s', (name, start) => {
   describe.each(Object.entries(FORWARDERS))('through %s', (_forwarder, forwarder) => {
-    test.each(TYPES)('hands on each piece of %s before the next is there', async (type) => {
+    test.each(typesOf(name))('hands on each piece of %s before the next is there', async (type) => {
       const { response, answer } = await exchange(start, type, forwarder())
       const { has, ended } = reader(answer)
       let sent = ''

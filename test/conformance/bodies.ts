@@ -23,6 +23,38 @@ export function bodies({ app }: Stage): void {
     expect(seen.headers['content-length']).toBe(String(seen.length))
   })
 
+  const INEXACT: readonly (readonly [string, string, string])[] = [
+    ['JSON with a large integer', 'application/json', '{ "id": 12345678901234567890 }'],
+    ['a form with escapes of latin-1', 'application/x-www-form-urlencoded', 'user.name=x&a[]=%E9&a[]=1'],
+  ]
+
+  test.each(INEXACT)('%s arrives as it came where rawBody is kept', async (_name, type, body) => {
+    const { url } = await app({ percentage: 100 }, { parse: 'keeping' })
+    expect((await echoOf(url, send(type, body))).body).toBe(body)
+  })
+
+  test.each(INEXACT)('%s is refused where only a parser read it', async (_name, type, body) => {
+    const { url } = await app({ percentage: 100 }, { parse: true })
+    const { status, text } = await ask(url, send(type, body))
+    expect([status, text]).toEqual([500, expect.stringMatching(/^ERR_CANARY_BODY: .*before the parser, .*rawBody/)])
+  })
+
+  test('a digest is refused with a body that was parsed, and sent with its bytes', async () => {
+    const sent = send('application/json', '{ "a": 1 }')
+    const digested = { ...sent, headers: { ...sent.headers, 'content-digest': 'sha-256=:x:' } }
+    const parsing = await app({ percentage: 100 }, { parse: true })
+    expect((await ask(parsing.url, digested)).text).toMatch(/^ERR_CANARY_BODY: .*digest/)
+    const keeping = await app({ percentage: 100 }, { parse: 'keeping' })
+    expect(await echoOf(keeping.url, digested)).toMatchObject({ body: sent.body })
+  })
+
+  test('an empty body in chunks does not become an object', async () => {
+    const { url } = await app({ percentage: 100 }, { parse: true })
+    const headers = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }
+    const { status, text } = await ask(url, { method: 'POST', headers })
+    expect([status, text]).toEqual([500, expect.stringMatching(/^ERR_CANARY_BODY: .*empty/)])
+  })
+
   test('multipart that was read cannot be sent again: an error that says what to do', async () => {
     const { url } = await app({}, { parse: true })
     const body = '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'

@@ -29,8 +29,8 @@ export interface AppSpec {
   readonly as?: 'user' | 'auth'
   /** Response headers that a middleware sets before the canary. */
   readonly headers?: Record<string, string | string[]>
-  /** Reads the body before the canary, and leaves it parsed. */
-  readonly parse?: boolean
+  /** Reads the body before the canary, and leaves it parsed; `keeping`: and its bytes in `rawBody`. */
+  readonly parse?: boolean | 'keeping'
   /** Only decides (rewrite mode), and answers with what it sees then. */
   readonly rewrites?: boolean
 }
@@ -85,8 +85,10 @@ function expressHarness(create: typeof express): FrameworkHarness {
           return next()
         }, next)
       })
-      if (parse === true) app.use(create.json(), create.urlencoded({ extended: true }), create.text(), create.raw())
-      if (parse === true)
+      const keeps = parse === 'keeping' ? { verify: keepRaw } : {}
+      const parsers = [create.json(keeps), create.urlencoded({ extended: true, ...keeps }), create.text(keeps)]
+      if (parses(parse)) app.use(...parsers, create.raw(keeps))
+      if (parses(parse))
         app.use((request, _response, next) => void (isMultipart(request) ? request.resume().on('end', next) : next()))
       const middlewares = mounts.map(({ prefix = '/', source }) => {
         const middleware = forExpress.canary(withLogger(source) as never)
@@ -134,11 +136,13 @@ function koaHarness(Application: typeof Koa, through = false): FrameworkHarness 
         context.set(headers)
         return next()
       })
-      if (parse === true) {
+      if (parses(parse)) {
         const parser = bodyparser({ enableTypes: ['json', 'form', 'text'], rawFor: [] } as never)
         app.use((context, next) => (isOctets(context.req) ? readKoa(context, next) : parser(context as never, next)))
         app.use(async (context, next) => {
           if (isMultipart(context.req)) for await (const _ of context.req);
+          // It always keeps the text.
+          if (parse !== 'keeping') Reflect.deleteProperty(context.request, 'rawBody')
           return next()
         })
       }
@@ -201,7 +205,10 @@ const fastifyHarness = (through?: boolean): FrameworkHarness => ({
     if (rewrites === true) app.get('/*', (request) => seenAfter({ url: request.raw.url, canary: request.canary }))
     app.addHook('preHandler', async (request, reply) => {
       reply.headers(headers)
-      if (parse === true) Reflect.set(request, 'body', parsed(request.raw, await collect(request.raw)))
+      if (!parses(parse)) return
+      const bytes = await collect(request.raw)
+      Reflect.set(request, 'body', parsed(request.raw, bytes))
+      if (parse === 'keeping') Reflect.set(request, 'rawBody', bytes)
     })
     await app.listen({ port: 0, host: '127.0.0.1' })
     const { port } = app.server.address() as AddressInfo
@@ -227,7 +234,11 @@ const nodeHarness: FrameworkHarness = {
       if (user === null) return void response.writeHead(401).end()
       if (user !== undefined) Reflect.set(request, as, user)
       for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-      if (parse === true) Reflect.set(request, 'body', parsed(request, await collect(request)))
+      if (parses(parse)) {
+        const bytes = await collect(request)
+        Reflect.set(request, 'body', parsed(request, bytes))
+        if (parse === 'keeping') Reflect.set(request, 'rawBody', bytes)
+      }
       const url = request.url ?? ''
       const under = handlers.filter(({ prefix }) => url.startsWith(prefix))
       if (under.length === 0) return void response.writeHead(404).end()
@@ -278,10 +289,18 @@ async function collect(stream: AsyncIterable<unknown>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
+function parses(parse: AppSpec['parse']): boolean {
+  return parse !== undefined && parse !== false
+}
+
+function keepRaw(request: IncomingMessage, _response: ServerResponse, bytes: Buffer): void {
+  Reflect.set(request, 'rawBody', bytes)
+}
+
 /** As a body parser leaves it. */
 function parsed({ headers }: IncomingMessage, body: Buffer): unknown {
   const type = headers['content-type'] ?? ''
-  if (type.startsWith('application/json')) return JSON.parse(body.toString())
+  if (type.startsWith('application/json')) return JSON.parse(body.toString() || '{}')
   if (type.startsWith('application/x-www-form-urlencoded'))
     return Object.fromEntries(new URLSearchParams(body.toString()))
   if (type.startsWith('text/')) return body.toString()

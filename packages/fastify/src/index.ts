@@ -63,6 +63,7 @@ function frameworkAt(instance: FastifyInstance): Framework<FastifyReply, Fastify
     request: (reply) => reply.request,
     user: ({ request }) => propertyOf(request, 'user') ?? propertyOf(request, 'auth'),
     path: ({ request }) => below(request.url),
+    rawBody: ({ request }) => propertyOf(request, 'rawBody'),
     body: ({ request }) => request.body,
     giveBody: ({ request }, body) => {
       request.body = body

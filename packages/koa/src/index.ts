@@ -53,6 +53,7 @@ const framework: Framework<KoaContext, Context> = {
   request: (context) => context as unknown as Context,
   user: ({ state }) => state.user ?? state.auth,
   path: ({ url }) => url,
+  rawBody: ({ request }) => ('rawBody' in request ? request.rawBody : undefined),
   body: ({ request }) => ('body' in request ? request.body : undefined),
   giveBody: null,
   decided: ({ state }, decision) => {

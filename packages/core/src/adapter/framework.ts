@@ -22,6 +22,8 @@ export interface Framework<Context, Request> {
   readonly user: (context: Context) => unknown
   /** Path and query below the mount's prefix, as text. */
   readonly path: (context: Context) => string
+  /** The bytes or the text of the body, where a parser kept them. */
+  readonly rawBody: (context: Context) => unknown
   /** What a body parser left. */
   readonly body: (context: Context) => unknown
   /** Gives handlers a body that was taken. `null`: they read the raw request, where it is no longer whole. */

@@ -9,6 +9,7 @@ export type NodeRequest = (IncomingMessage | Http2ServerRequest) & {
   canary?: Decision
   user?: unknown
   auth?: unknown
+  rawBody?: unknown
   body?: unknown
 }
 export type NodeResponse = ServerResponse | Http2ServerResponse
@@ -25,6 +26,7 @@ export const nodeFramework: Framework<NodeExchange, NodeRequest> = {
   request: ({ request }) => request,
   user: ({ request }) => request.user ?? request.auth,
   path: ({ request }) => request.url ?? '/',
+  rawBody: ({ request }) => request.rawBody,
   body: ({ request }) => request.body,
   giveBody: null,
   decided: ({ request }, decision) => {

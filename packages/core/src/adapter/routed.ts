@@ -104,6 +104,7 @@ export class Routed<Context, Request, Handler> {
       request,
       response: framework.response(context),
       path: framework.path(context),
+      rawBody: () => framework.rawBody(context),
       parsedBody: () => framework.body(context),
       taken,
       peerTrusted: this.#facts.peerTrusted(),

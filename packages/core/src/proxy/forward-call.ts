@@ -35,6 +35,8 @@ export interface ForwardCall {
   readonly response: RawResponse
   /** Path and query as text, below the mount's prefix, as the client sent them: not yet checked. */
   readonly path: string
+  /** What was kept of the body's bytes on the framework's request, looked at where the stream was read already. */
+  readonly rawBody: () => unknown
   /** What a body parser left on the framework's request. Looked at only where the stream was read already. */
   readonly parsedBody: () => unknown
   /** The body, where others read it too or a hook has put it in place of the request's own. @default none */

@@ -119,7 +119,7 @@ export class Forwarding {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
     const joined = joinPath(path, upstream)
-    const body = (this.#body ??= requestBody(request, taken !== null, parsedBody))
+    const body = (this.#body ??= requestBody(request, taken !== null, parsedBody, this.#call.rawBody))
     const clean = requestHeaders(request, {
       host: upstream.host,
       preserveHost: settings.preserveHost,
@@ -129,7 +129,7 @@ export class Forwarding {
       dropIdentity: settings.dropHeaders.identity || (trustConfigured && !peerTrusted),
       drops: settings.dropHeaders.drops,
       decision: this.#decision,
-      bodyUntouched: body.present && body.again === null && (taken?.headers ?? null) === null,
+      bodyUntouched: body.untouched && (taken?.headers ?? null) === null,
     })
     if (taken !== null) addPayloadHeaders(clean, taken)
     const headers = upgrade === null ? clean : upgradeHeaders(clean, request, body.present)

@@ -160,6 +160,7 @@ export async function gateway(release: TestRelease, settings: GatewaySettings = 
       request,
       response,
       path: request.url ?? '',
+      rawBody: () => undefined,
       parsedBody: () => ('body' in request ? request.body : undefined),
       peerTrusted: false,
       upgrade,

@@ -205,6 +205,7 @@ describe('an HTTP/2 client', () => {
         request,
         response,
         path: request.url,
+        rawBody: () => undefined,
         parsedBody: () => undefined,
         peerTrusted: false,
         upgrade: null,

@@ -21,7 +21,7 @@ export interface RequestHeaderPlan {
   /** What else is not passed on. */
   readonly drops: NameTest | null
   readonly decision: Decision
-  /** The request's stream is passed on: its content-length and content-encoding still hold. */
+  /** The request's body is passed on as it came: its content-length and content-encoding still hold. */
   readonly bodyUntouched: boolean
 }
 
