@@ -66,7 +66,7 @@ export class Ledger {
   watch(request: IncomingMessage, response: ServerResponse): string {
     const id = idOf(request)
     const place = () => (this.#givenBack.has(id) ? 'outside' : 'inside')
-    if (WRAPPED.has(request.url ?? '')) this.#wrap(response, id)
+    if (WRAPPED.has(request.url ?? '')) this.#wrap(response, id, place)
     response.on('finish', () => this.note('finish', id, place()))
     response.on('close', () => {
       if (response.writableFinished) this.note('close', id, place())
@@ -76,14 +76,14 @@ export class Ledger {
   }
 
   /** As middlewares do that compress, measure or log. */
-  #wrap(response: ServerResponse, id: string): void {
+  #wrap(response: ServerResponse, id: string, place: () => Place): void {
     const { write, destroy } = response
     response.write = (...chunk: unknown[]) => {
-      this.note('write', id)
+      this.note('write', id, place())
       return Reflect.apply(write, response, chunk)
     }
     response.destroy = (error) => {
-      this.note('destroy', id)
+      this.note('destroy', id, place())
       return destroy.call(response, error)
     }
   }

@@ -8,19 +8,6 @@ import { emitTo } from './listeners.js'
 import type { Attempt } from '../forwarder.js'
 import type { RawRequest } from '../../node-http.js'
 
-/** Header pairs as an object, several values of one name as a list. */
-export function headersObject(pairs: readonly string[]): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = Object.create(null)
-  for (let i = 0; i + 1 < pairs.length; i += 2) {
-    const name = pairs[i] ?? ''
-    const value = pairs[i + 1] ?? ''
-    const before = headers[name]
-    if (before === undefined) headers[name] = value
-    else headers[name] = Array.isArray(before) ? [...before, value] : [before, value]
-  }
-  return headers
-}
-
 /** Runs `act` while the request shows another path and other headers: http-proxy reads them nowhere else. */
 export function shadowing(request: RawRequest, url: string, headers: object, act: () => void): void {
   const before = ['url', 'headers'].map((name) => [name, Object.getOwnPropertyDescriptor(request, name)] as const)

@@ -11,12 +11,12 @@ import {
   capturing,
   correctHead,
   destroyWaiting,
-  headersObject,
   optionsOf,
   rewrittenHead,
   shadowing,
   webOptions,
 } from './adjust.js'
+import { headersObject } from '../header-pairs.js'
 import { emitTo, withEmit } from './listeners.js'
 import { emitIn } from '../../request-context.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'

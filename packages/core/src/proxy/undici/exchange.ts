@@ -8,6 +8,7 @@ import type { Attempt, AttemptResult } from '../forwarder.js'
 import { inRoot } from '../../request-context.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { mayRepeat } from '../retry.js'
+import { dispatchTraced } from './traced-dispatch.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
 type Waits = 'queue' | 'upload' | 'upstream' | 'client'
@@ -71,7 +72,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
       servername: this.#pool.servername,
     }
     // Undici asks a body for no more than the relay has, and its types do not know `servername`.
-    connection.client.dispatch(options as Dispatcher.DispatchOptions, this)
+    dispatchTraced(connection.client, options as Dispatcher.DispatchOptions, this)
   }
 
   onConnect(): void {

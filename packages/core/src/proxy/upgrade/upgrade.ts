@@ -7,6 +7,7 @@ import { closeAfter, isGone } from '../response/client-connection.js'
 import { emitIn } from '../../request-context.js'
 import { openSocket } from '../upstream-socket.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
+import { headersObject } from '../header-pairs.js'
 import { setResponseHeaders, writeResponseHead } from '../response/headers.js'
 import { joinSockets, type Tunnels } from './tunnel.js'
 import { switchedTo } from './request.js'
@@ -68,7 +69,8 @@ export class Upgrade {
       this.#request = http.request({
         method: request.method ?? 'GET',
         path,
-        headers,
+        // Instrumentations that add headers of their own spoil an array.
+        headers: headersObject(headers),
         setHost: false,
         createConnection: () => openSocket(upstream, this.#onConnect),
       })
@@ -88,6 +90,8 @@ export class Upgrade {
       .on('response', (response) => this.#onRefusal(response))
     try {
       this.#request.end()
+      // Node takes `Connection: Upgrade` for a wish to be kept behind an ordinary answer.
+      this.#request.shouldKeepAlive = false
     } catch (error) {
       this.#finish(hookError('a listener left an upgrade that cannot be sent', error), false)
     }
