@@ -105,7 +105,7 @@ test('a target of 64 KB goes through as it is where Node allows it', async () =>
   const handler = createHandler(withBase(upstream.port))
   const server = createServer({ maxHeaderSize: 131_072 }, (request, response) => void handler(request, response))
   const gateway = await serving(server, handler.close)
-  const target = `/${'a/../b%2e/'.repeat(6554)}`
+  const target = `/${'a//b;c%2f/'.repeat(6554)}`
   const text = await sendRaw(gateway.port, `GET ${target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n`)
   await gateway.close()
   expect(statusesOf(text)).toEqual([200])

@@ -107,7 +107,7 @@ export class Forwarding {
     if (mayLackHeaders(request)) {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
-    const joined = joinPath(path, upstream)
+    const joined = joinPath(path, upstream, settings.path)
     const body = (this.#body ??= requestBody(request, taken !== null, parsedBody))
     const clean = requestHeaders(request, {
       host: upstream.host,

@@ -74,6 +74,14 @@ export const proxyOptionsSchema = z.strictObject({
    * @default those of `'identity'` alone, and from untrusted peers alone, where it was said which peers are trusted
    */
   dropHeaders: droppedSchema.prefault([]),
+  /**
+   * Which paths are refused with ERR_CANARY_REQUEST: `plain`, those with dot segments under any server's reading;
+   * `strict`, also those that servers read in several ways (`//`, `\\`, `;`, `%2f`, escaped letters …): for a canary
+   * behind a gate on a sub-path.
+   *
+   * @default 'plain'
+   */
+  path: z.enum(['plain', 'strict']).default('plain'),
   /** Replaces the undici forwarder. */
   forwarder: z.custom<Forwarder>(isForwarder, { error: 'must be a Forwarder' }).nullable().default(null),
   /**
