@@ -45,14 +45,14 @@ export function joinPath(path: string, upstream: UrlUpstream, rule: PathRule): s
  */
 export function checkSegments(path: string, rule: PathRule): void {
   const own = originForm(path)
-  if (stands(DOT_SEGMENT, own)) throw refused('the request path has a dot segment')
-  if (rule === 'strict' && stands(AMBIGUOUS, own)) {
+  if (stands(own, DOT_SEGMENT)) throw refused('the request path has a dot segment')
+  if (rule === 'strict' && stands(own, AMBIGUOUS)) {
     throw refused('the request path can be read in several ways')
   }
 }
 
 /** Whether something stands before the query. */
-function stands(pattern: RegExp, path: string): boolean {
+function stands(path: string, pattern: RegExp): boolean {
   const found = pattern.exec(path)
   if (found === null) return false
   const query = path.indexOf('?')
