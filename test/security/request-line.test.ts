@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GATEWAYS, type Gateway, type GatewayOptions, optionsFor, sendRaw, serving, statusesOf } from './gateways.js'
 import { PREFIXED } from './prefixed-gateways.js'
-import { type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
+import { PASSED, type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
 import { TARGETS, type Target, staysBelow } from './target-table.js'
 
 const MOUNTS = [
@@ -127,6 +127,7 @@ function whole(port: number, target: string): string {
     'x-forwarded-host: gateway',
     'x-forwarded-port: 80',
     'x-forwarded-proto: http',
+    PASSED,
     '',
     '',
   ].join('\r\n')

@@ -57,6 +57,11 @@ export const proxyOptionsSchema = z.strictObject({
   queue: z.number().int().min(0).max(1_000_000).default(1024),
   /** True sends the client's `Host` instead of the upstream's. */
   preserveHost: z.boolean().default(false),
+  /**
+   * True names this gateway to the upstream in `Via` (RFC 9110, 7.6.3), behind those of the client. nginx compresses
+   * nothing for a request that has one, unless it is told to by `gzip_proxied`.
+   */
+  via: z.boolean().default(false),
   /** Name of a request header that tells the upstream the decision (`A` or `B`); a client's own is always removed. */
   decisionHeader: z
     .string()
