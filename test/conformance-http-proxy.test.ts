@@ -8,6 +8,7 @@ import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { hosts } from './conformance/hosts.js'
 import { limits } from './conformance/limits.js'
+import { loops } from './conformance/loops.js'
 import { pipelines } from './conformance/pipelines.js'
 import { type Stage, createStage } from './conformance/stage.js'
 
@@ -27,6 +28,7 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('hears early answers', () => void earlyAnswers(through))
     describe('answers', () => void answers(through))
     describe('keeps its limits', () => void limits(through))
+    describe('ends loops', () => void loops(through))
     describe('takes pipelines', () => void pipelines(through))
   })
 }

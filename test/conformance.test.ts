@@ -8,6 +8,8 @@ import { forwarding } from './conformance/forwarding.js'
 import { FRAMEWORKS } from './conformance/frameworks.js'
 import { hosts } from './conformance/hosts.js'
 import { limits } from './conformance/limits.js'
+import { loops } from './conformance/loops.js'
+import { paths } from './conformance/paths.js'
 import { pipelines } from './conformance/pipelines.js'
 import { registry } from './conformance/registry.js'
 import { createStage } from './conformance/stage.js'
@@ -21,10 +23,12 @@ for (const [name, harness] of Object.entries(FRAMEWORKS)) {
     describe('knows its callers', () => void callers(stage))
     describe('forwards', () => void forwarding(stage))
     describe('reads hosts', () => void hosts(stage))
+    describe('reads paths', () => void paths(stage))
     describe('sends bodies again', () => void bodies(stage))
     describe('hears early answers', () => void earlyAnswers(stage))
     describe('answers', () => void answers(stage))
     describe('keeps its limits', () => void limits(stage))
+    describe('ends loops', () => void loops(stage))
     describe('takes pipelines', () => void pipelines(stage))
     describe('follows a registry', () => void registry(stage))
   })

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GATEWAYS, type Gateway, type GatewayOptions, optionsFor, sendRaw, serving, statusesOf } from './gateways.js'
 import { PREFIXED } from './prefixed-gateways.js'
-import { type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
+import { PASSED, type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
 import { TARGETS, type Target, staysBelow } from './target-table.js'
 
 const MOUNTS = [
@@ -105,7 +105,7 @@ test('a target of 64 KB goes through as it is where Node allows it', async () =>
   const handler = createHandler(withBase(upstream.port))
   const server = createServer({ maxHeaderSize: 131_072 }, (request, response) => void handler(request, response))
   const gateway = await serving(server, handler.close)
-  const target = `/${'a/../b%2e/'.repeat(6554)}`
+  const target = `/${'a//b;c%2f/'.repeat(6554)}`
   const text = await sendRaw(gateway.port, `GET ${target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n`)
   await gateway.close()
   expect(statusesOf(text)).toEqual([200])
@@ -127,6 +127,7 @@ function whole(port: number, target: string): string {
     'x-forwarded-host: gateway',
     'x-forwarded-port: 80',
     'x-forwarded-proto: http',
+    PASSED,
     '',
     '',
   ].join('\r\n')

@@ -1,7 +1,7 @@
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GATEWAYS, type Gateway, type GatewayOptions, optionsFor, sendRaw, statusesOf } from './gateways.js'
-import { type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
+import { PASSED, type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
 import { type Clean, FRAMING_TRAILERS, SMUGGLING } from './smuggling-table.js'
 
 // Behind each attack goes one more request, so that a byte too much or too few of the first would show in it.
@@ -18,6 +18,7 @@ const OF_UNDICI: Dialect = (port, { line, framing = 'none', body = '' }) =>
     'x-forwarded-host: gateway',
     'x-forwarded-port: 80',
     'x-forwarded-proto: http',
+    PASSED,
     ...(framing === 'none'
       ? []
       : [framing === 'chunked' ? 'transfer-encoding: chunked' : `content-length: ${framing}`]),
@@ -28,6 +29,7 @@ const OF_UNDICI: Dialect = (port, { line, framing = 'none', body = '' }) =>
 const OF_HTTP_PROXY: Dialect = (port, { line, framing = 'none', body = '' }) =>
   [
     `${line} HTTP/1.1`,
+    PASSED,
     'x-forwarded-proto: http',
     'x-forwarded-port: 80',
     'x-forwarded-host: gateway',

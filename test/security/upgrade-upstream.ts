@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, type Socket, createServer } from 'node:net'
+import { ofAnyMount } from './recording-upstream.js'
 
 /** A raw server that switches protocols, keeps every byte it gets, and closes a connection when it is told `END`. */
 export interface UpgradeUpstream extends AsyncDisposable {
@@ -37,7 +38,7 @@ export async function startUpgradeUpstream(): Promise<UpgradeUpstream> {
     sockets,
     behave: answering(SWITCHED),
     take: () => {
-      const text = received.join('')
+      const text = ofAnyMount(received.join(''))
       received.fill('')
       return text
     },

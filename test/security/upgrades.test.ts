@@ -3,7 +3,7 @@ import { type Socket, connect } from 'node:net'
 import { httpProxyForwarder } from '@canary-release/core/http-proxy'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { GATEWAYS, type Gateway, type GatewayOptions, optionsFor, sendRaw, statusesOf } from './gateways.js'
-import { startRecordingUpstream } from './recording-upstream.js'
+import { PASSED, startRecordingUpstream } from './recording-upstream.js'
 import { BAD_ANSWERS, FORWARDED, IGNORED, REFUSED } from './upgrade-table.js'
 import { SWITCHED, type UpgradeUpstream, answering, startUpgradeUpstream } from './upgrade-upstream.js'
 
@@ -15,6 +15,7 @@ const OWN = [
   'x-forwarded-host: gateway',
   'x-forwarded-port: 80',
   'x-forwarded-proto: http',
+  PASSED,
 ]
 /** What Node and the frameworks say of themselves. */
 const OF_FRAMEWORK = /^(?:date|x-powered-by|keep-alive): /i

@@ -40,6 +40,13 @@ createRelease({
   percentage: 1,
   proxy: { dropHeaders: ['identity', 'x-debug-*'] as const },
 })
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { path: 'strict' } })
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { via: true } })
+new CanaryError('ERR_CANARY_LOOP', 'no').status satisfies number
+// @ts-expect-error: true or false
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { via: 'gateway' } })
+// @ts-expect-error: plain or strict
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { path: 'loose' } })
 // @ts-expect-error: 'identity' or a list
 createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { dropHeaders: 'x-debug' } })
 // @ts-expect-error: no such option

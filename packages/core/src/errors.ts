@@ -8,6 +8,8 @@ const STATUS_OF = {
   ERR_CANARY_STATE: 409,
   /** A request line or header that must not be forwarded. */
   ERR_CANARY_REQUEST: 400,
+  /** A request that has passed this mount twice already. */
+  ERR_CANARY_LOOP: 508,
   /** A body that was read by someone else and cannot be sent again. */
   ERR_CANARY_BODY: 500,
   /** No connection to the upstream. */

@@ -132,6 +132,8 @@ const wrong: [options: object, message: string][] = [
     { proxy: { dropHeaders: ['x-*-y'] } },
     'proxy.dropHeaders.0 must have its * at the end, behind the beginning of a name, got "x-*-y"',
   ],
+  [{ proxy: { via: 'gateway' } }, 'proxy.via must be a boolean, got "gateway"'],
+  [{ proxy: { path: 'loose' } }, 'proxy.path must be one of "plain", "strict", got "loose"'],
   [{ proxy: { onRequestHeaders: 5 } }, 'proxy.onRequestHeaders must be a function, got 5'],
   // Unknown names, with the nearest known one.
   [{ percentge: 5 }, 'percentge is not an option: did you mean percentage?'],

@@ -3,11 +3,12 @@ import { CanaryError } from '../errors.js'
 import type { ForwardedRelease } from '../proxy/forward-call.js'
 import { createProxy } from '../proxy/proxy.js'
 import { giveBackBody, takeBody } from '../proxy/take-body.js'
-import { joinPath } from '../proxy/request/path.js'
+import { type PathRule, checkSegments, joinPath } from '../proxy/request/path.js'
 import { optionError, parseOptions } from '../option-error.js'
 import type { AnyHandler } from '../release/options.js'
 import { type ResolvedMountOptions, mountOptionsSchema } from '../release/options-schema.js'
 import { Release } from '../release/release.js'
+import type { UrlUpstream } from '../upstream.js'
 import { RequestFacts, type RequestReading } from '../request/request-facts.js'
 import { type DecisionHeaders, compileDecisionHeaders } from './decision-headers.js'
 import { createForwardedOf } from './forwarded.js'
@@ -112,17 +113,17 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     const { mount, facts, inForce, remembered, first } = look(context)
     const upstream = remembered.decision.upstream === 'B' && inForce.B !== null ? inForce.B : inForce.A
     const action = upstream.kind === 'handler' ? 'handle' : mount.mode === 'rewrite' ? 'next' : 'forward'
-    if (
-      action === 'next' &&
-      first &&
-      upstream.kind === 'url' &&
-      (upstream.basePath !== '' || upstream.fixedPath !== null)
-    ) {
-      framework.rewrite(context, joinPath(framework.path(context), upstream))
-    }
+    if (action === 'next' && first && upstream.kind === 'url') rewrite(context, upstream, mount.proxy.path)
     if (action === 'forward') takeBody(framework.raw(context), framework.response(context))
     else handBody(context)
     return new Routed(action, context, framework, remembered, inForce, decisionHeaders(inForce, mount), facts)
+  }
+
+  /** What comes next forwards it: the path must be as good as one that is forwarded here. */
+  function rewrite(context: Context, upstream: UrlUpstream, rule: PathRule): void {
+    const path = framework.path(context)
+    if (upstream.basePath === '' && upstream.fixedPath === null) checkSegments(path, rule)
+    else framework.rewrite(context, joinPath(path, upstream, rule))
   }
 
   /** Only Fastify's bodies are taken before the decision. */

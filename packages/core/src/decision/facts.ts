@@ -1,3 +1,6 @@
+import { readCookie } from './cookies.js'
+import { meantText, trimBlanks } from './wire-text.js'
+
 /**
  * What a decision may want to know of a request. Each is asked for only where a rule needs it; the empty string
  * means that the request has none. None of them throws.
@@ -20,8 +23,9 @@ export interface RequestDescription {
   readonly groups?: readonly string[] | undefined
   /** The client's address. */
   readonly ip?: string | undefined
-  /** Header names in any case. */
+  /** Header names in any case. A text means the same as its UTF-8, read byte for byte as Node does. */
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined
+  /** Those that are not here are looked for in the header `cookie`. */
   readonly cookies?: Readonly<Record<string, string | undefined>> | undefined
   /** True where the client speaks TLS. @default false */
   readonly secure?: boolean | undefined
@@ -39,7 +43,7 @@ export class DescribedFacts implements Facts {
 
   consumer(): string {
     try {
-      return textOf(this.#request.consumer)
+      return meantText(textOf(this.#request.consumer))
     } catch {
       return ''
     }
@@ -64,11 +68,7 @@ export class DescribedFacts implements Facts {
 
   header(name: string): string {
     try {
-      const { headers } = this.#request
-      if (headers === undefined || headers === null) return ''
-      if (Object.hasOwn(headers, name)) return textOf(headers[name])
-      for (const key of Object.keys(headers)) if (key.toLowerCase() === name) return textOf(headers[key])
-      return ''
+      return meantText(this.#headerText(name))
     } catch {
       return ''
     }
@@ -77,10 +77,19 @@ export class DescribedFacts implements Facts {
   cookie(name: string): string {
     try {
       const { cookies } = this.#request
-      return cookies !== undefined && cookies !== null && Object.hasOwn(cookies, name) ? textOf(cookies[name]) : ''
+      const described = cookies !== undefined && cookies !== null && Object.hasOwn(cookies, name)
+      return readCookie(described ? `${name}=${textOf(cookies[name])}` : this.#headerText('cookie'), name)
     } catch {
       return ''
     }
+  }
+
+  #headerText(name: string): string {
+    const { headers } = this.#request
+    if (headers === undefined || headers === null) return ''
+    if (Object.hasOwn(headers, name)) return headerText(headers[name])
+    for (const key of Object.keys(headers)) if (key.toLowerCase() === name) return headerText(headers[key])
+    return ''
   }
 
   secure(): boolean {
@@ -90,6 +99,13 @@ export class DescribedFacts implements Facts {
       return false
     }
   }
+}
+
+/** As a server reads it: without the blanks around each value. */
+function headerText(value: unknown): string {
+  return Array.isArray(value) && value.every((part) => typeof part === 'string')
+    ? value.map(trimBlanks).join(', ')
+    : trimBlanks(textOf(value))
 }
 
 function textOf(value: unknown): string {

@@ -23,7 +23,7 @@ const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 export class Forwarding {
   readonly #call: ForwardCall
   readonly #forwarder: Forwarder
-  readonly #mount: object
+  readonly #mount: { readonly id: string }
   readonly #hooks: AwaitedHooks
   readonly #now: () => number
   #decision: Decision
@@ -37,7 +37,13 @@ export class Forwarding {
   /** Milliseconds from the decision to the head. */
   #latency = -1
 
-  constructor(call: ForwardCall, forwarder: Forwarder, mount: object, hooks: AwaitedHooks, now: () => number) {
+  constructor(
+    call: ForwardCall,
+    forwarder: Forwarder,
+    mount: { readonly id: string },
+    hooks: AwaitedHooks,
+    now: () => number,
+  ) {
     this.#call = call
     this.#forwarder = forwarder
     this.#mount = mount
@@ -118,9 +124,11 @@ export class Forwarding {
     if (mayLackHeaders(request)) {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
-    const joined = joinPath(path, upstream)
+    const joined = joinPath(path, upstream, settings.path)
     const body = (this.#body ??= requestBody(request, taken !== null, parsedBody, this.#call.rawBody))
     const clean = requestHeaders(request, {
+      mount: this.#mount.id,
+      via: settings.via,
       host: upstream.host,
       preserveHost: settings.preserveHost,
       peerTrusted,

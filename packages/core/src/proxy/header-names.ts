@@ -7,6 +7,7 @@ export type HeaderRole =
   | 'drop'
   | 'connection'
   | 'host'
+  | 'x-canary-via'
   | 'forwarded'
   /** Who calls, as a gateway says it: not believed of strangers where it is known who is none. */
   | 'identity'
@@ -43,6 +44,7 @@ const HOP_BY_HOP = [
 const SPECIAL: readonly HeaderRole[] = [
   'connection',
   'host',
+  'x-canary-via',
   'forwarded',
   'x-forwarded-for',
   'x-forwarded-host',

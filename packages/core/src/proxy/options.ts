@@ -57,6 +57,11 @@ export const proxyOptionsSchema = z.strictObject({
   queue: z.number().int().min(0).max(1_000_000).default(1024),
   /** True sends the client's `Host` instead of the upstream's. */
   preserveHost: z.boolean().default(false),
+  /**
+   * True names this gateway to the upstream in `Via` (RFC 9110, 7.6.3), behind those of the client. nginx compresses
+   * nothing for a request that has one, unless it is told to by `gzip_proxied`.
+   */
+  via: z.boolean().default(false),
   /** Name of a request header that tells the upstream the decision (`A` or `B`); a client's own is always removed. */
   decisionHeader: z
     .string()
@@ -74,6 +79,14 @@ export const proxyOptionsSchema = z.strictObject({
    * @default those of `'identity'` alone, and from untrusted peers alone, where it was said which peers are trusted
    */
   dropHeaders: droppedSchema.prefault([]),
+  /**
+   * Which paths are refused with ERR_CANARY_REQUEST: `plain`, those with dot segments under any server's reading;
+   * `strict`, also those that servers read in several ways (`//`, `\\`, `;`, `%2f`, escaped letters …): for a canary
+   * behind a gate on a sub-path.
+   *
+   * @default 'plain'
+   */
+  path: z.enum(['plain', 'strict']).default('plain'),
   /** Replaces the undici forwarder. */
   forwarder: z.custom<Forwarder>(isForwarder, { error: 'must be a Forwarder' }).nullable().default(null),
   /**

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { CanaryError } from '../errors.js'
 import { AwaitedHooks } from './awaited-hooks.js'
 import type { Forwarder } from './forwarder.js'
@@ -10,6 +11,8 @@ import { createUndiciForwarder } from './undici/forwarder.js'
 
 /** Forwards decided requests; one for each mount. */
 export interface Proxy {
+  /** Eight hex digits, of no meaning: what the mount is known by to itself, where a request comes back. */
+  readonly id: string
   /** Forwards one request and calls its `done` exactly once; it never throws. */
   forward(call: ForwardCall): void
   /**
@@ -59,6 +62,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   }
 
   const proxy: Proxy = {
+    id: randomBytes(4).toString('hex'),
     forward,
     watch: (release) => {
       if (closed === null) checks.watch(release)

@@ -1,9 +1,10 @@
+import { readCookie } from '../decision/cookies.js'
 import type { Facts } from '../decision/facts.js'
+import { meantText } from '../decision/wire-text.js'
 import { disown, isPromise } from '../hook.js'
 import type { RawRequest } from '../node-http.js'
 import { clientIp } from './client-ip.js'
 import { CONSUMER_NAMES, consumerOfUser, consumerText, groupList, groupsOfUser, isSomebody } from './consumer.js'
-import { readCookie } from './cookies.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 
@@ -39,7 +40,7 @@ export class RequestFacts<Context> implements Facts {
   }
 
   consumer(): string {
-    return this.known?.id ?? this.caller()
+    return this.known?.id ?? meantText(this.caller())
   }
 
   groups(): readonly string[] {
@@ -134,7 +135,7 @@ export class RequestFacts<Context> implements Facts {
   }
 
   header(name: string): string {
-    return headerText(this.#raw.headers, name)
+    return meantText(headerText(this.#raw.headers, name))
   }
 
   cookie(name: string): string {

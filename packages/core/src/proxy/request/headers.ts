@@ -4,10 +4,15 @@ import { CanaryError } from '../../errors.js'
 import type { RawRequest } from '../../node-http.js'
 import { headerName } from '../header-names.js'
 import { type NameTest, dashed } from '../identity-names.js'
+import { PASSED_MOUNTS, passedMounts } from './passed-mounts.js'
 import { readHost } from './host.js'
 
 /** What the headers of a forwarded request depend on, beside the request. */
 export interface RequestHeaderPlan {
+  /** The id of the mount, eight hex digits. */
+  readonly mount: string
+  /** The upstream is told in `Via` that there is a gateway. */
+  readonly via: boolean
   /** The upstream's own `Host`. */
   readonly host: string
   readonly preserveHost: boolean
@@ -28,7 +33,7 @@ export interface RequestHeaderPlan {
 /**
  * The headers to send upstream, `[name, value, …]`: the client's in their order, then those the gateway answers for.
  *
- * @throws {CanaryError} ERR_CANARY_REQUEST where the client names a host that is none, or several
+ * @throws {CanaryError} ERR_CANARY_REQUEST where the client names a host that is none, or several; ERR_CANARY_LOOP
  */
 export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): string[] {
   const raw = request.rawHeaders
@@ -39,6 +44,7 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
   let forwardedHost: string | undefined
   let forwardedPort: string | undefined
   let forwardedProto: string | undefined
+  let passed: string | undefined
   let cookies: string | undefined
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const sent = raw[i] ?? ''
@@ -59,6 +65,9 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
         break
       case 'host':
         host = onlyHost(host, value, request)
+        break
+      case 'x-canary-via':
+        passed = joined(passed, value)
         break
       case 'x-forwarded-for':
         forwardedFor = joined(forwardedFor, value)
@@ -110,6 +119,8 @@ export function requestHeaders(request: RawRequest, plan: RequestHeaderPlan): st
   own.push('x-forwarded-port', trusted ? joined(forwardedPort, port) : port)
   const proto = secure ? 'https' : 'http'
   own.push('x-forwarded-proto', trusted ? joined(forwardedProto, proto) : proto)
+  own.push(PASSED_MOUNTS, passedMounts(passed, plan.mount))
+  if (plan.via) own.push('via', `${request.httpVersion} canary-release`)
   if (plan.decisionHeader !== null) own.push(plan.decisionHeader, plan.decision.upstream)
   return own
 }

@@ -3,6 +3,8 @@ import type { LiveRelease } from './live-release.js'
 import type { KnownConsumer } from './mount.js'
 import type { Scopes } from './scope-index.js'
 import { type Row, isOf } from '../records/store.js'
+import { meantText } from '../../decision/wire-text.js'
+import { isUuid } from '../entities/fields.js'
 import { TextTable } from './text-table.js'
 
 /** The consumer with what is looked up by it: found once, everything else is at hand. */
@@ -36,8 +38,15 @@ export class KnownConsumers {
   /** The first of these four for each text: one look-up for each request. */
   readonly #byAny = new TextTable<Known>()
 
+  /** An id in capitals is the same id, and a name that a header brought is meant as its UTF-8. */
   find(text: string): Known | null {
-    return this.#byAny.get(text)
+    return this.#byAny.get(text) ?? this.#findMeant(text)
+  }
+
+  #findMeant(text: string): Known | null {
+    if (isUuid(text)) return this.byId(text.toLowerCase())
+    const meant = meantText(text)
+    return meant === text ? null : this.#byAny.get(meant)
   }
 
   byId(id: string): Known | null {

@@ -1,4 +1,6 @@
-/** The value of one cookie out of a `Cookie` header, without quotes, not decoded; `''` where it has none. The first of several counts. */
+import { meantText, trimBlanks } from './wire-text.js'
+
+/** The value of one cookie out of a `Cookie` header, without quotes, and not unescaped; `''` where it has none. The first of several counts. */
 export function readCookie(header: string | undefined, name: string): string {
   if (header === undefined) return ''
   let from = 0
@@ -8,12 +10,16 @@ export function readCookie(header: string | undefined, name: string): string {
     const equals = found + name.length
     if (header[equals] === '=' && startsPair(header, found)) {
       const semicolon = header.indexOf(';', equals)
-      const value = header.slice(equals + 1, semicolon === -1 ? header.length : semicolon).trim()
-      return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
+      return cookieValue(header.slice(equals + 1, semicolon === -1 ? header.length : semicolon))
     }
     from = equals
   }
   return ''
+}
+
+function cookieValue(sent: string): string {
+  const value = trimBlanks(sent)
+  return meantText(value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value)
 }
 
 function startsPair(header: string, at: number): boolean {
