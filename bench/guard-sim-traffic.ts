@@ -4,7 +4,9 @@ import {
   type GuardOptions,
   Judge,
   addFailures,
+  addIdentityFailures,
   addIdentityLatency,
+  addTo,
   cellOf,
   createDelta,
   createLatencies,
@@ -121,7 +123,7 @@ function accounts(scenario: Scenario, identities: Identities, draws: Draws): Tra
     octaves: Math.round(8 * draws.normal()),
   }))
   const latency = latenciesTimes(1)
-  return (_, cell, second) => {
+  return (delta, cell, second) => {
     const buckets = scenario.bucketsOnB(second)
     for (let i = draws.poisson(requestsPerSecond); i > 0; i -= 1) {
       const account = all[who.draw(draws)]
@@ -129,11 +131,13 @@ function accounts(scenario: Scenario, identities: Identities, draws: Draws): Tra
       const arm = account.bucket < buckets ? 'B' : 'A'
       cell.decided[arm] += 1
       cell.ended[arm] += 1
+      if (arm === 'B') addTo(delta.identitiesOfB, account.hash)
       const bucket = Math.max(FLOOR, Math.min(287, latency.draw(draws) + account.octaves))
       if (scenario.options.unit === 'request') increment((cell.latencies ??= createLatencies())[arm], bucket)
       else addIdentityLatency(cell, account.hash, packLatency(arm, bucket))
       if (draws.uniform() >= account.rate) continue
       addFailures(cell, second, arm === 'A' ? 1 : 0, arm === 'B' ? 1 : 0)
+      if (arm === 'B') addIdentityFailures(delta, second, account.hash)
       if (scenario.options.unit !== 'request') cell.failedIdentities.set(account.hash, arm)
     }
   }

@@ -1,8 +1,18 @@
-// False alarms and detection of the guard, simulated: `node bench/dist/guard-sim.js [--runs 2000] [--seed 1]`.
+// False alarms and detection of the guard, simulated: `node bench/dist/guard-sim.js [--runs 2000] [--seed 1]`; only whole
+// releases with `--releases`.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { HANGING, HEALTHY, SHARES, WANTED, WORSE, WRONG_UNIT } from './guard-sim-scenarios.js'
+import {
+  type Held,
+  ONE_FOR_ALL,
+  afterRestart,
+  fivePartners,
+  heldRamp,
+  oneForAll,
+  tenTimes,
+} from './guard-sim-releases.js'
 import { type Ending, type Scenario, simulate } from './guard-sim-traffic.js'
 
 interface Job {
@@ -10,6 +20,16 @@ interface Job {
   readonly seed: number
   readonly part: number
   readonly parts: number
+  readonly releases: boolean
+}
+
+/** What became of whole releases, a run each. */
+interface Releases {
+  readonly restarted: number[]
+  readonly again: number[][]
+  readonly held: Held[]
+  readonly blind: number[]
+  readonly oneForAll: number[][]
 }
 
 const ALL: readonly Scenario[] = [...HEALTHY, ...WRONG_UNIT, ...WORSE.flatMap(({ shares }) => shares), HANGING]
@@ -22,20 +42,71 @@ function work({ runs, seed, part, parts }: Job): Ending[][] {
   })
 }
 
+function releases({ runs, seed, part, parts }: Job): Releases {
+  const each = <Result>(kind: number, simulated: (seed: number) => Result): Result[] => {
+    const results: Result[] = []
+    for (let run = part; run < runs; run += parts) results.push(simulated(seedOf(seed, 100 + kind, run)))
+    return results
+  }
+  return {
+    restarted: each(0, afterRestart),
+    again: each(1, tenTimes),
+    held: each(2, heldRamp),
+    blind: each(3, fivePartners),
+    oneForAll: ONE_FOR_ALL.map((hostile, i) => each(4 + i, oneForAll(hostile))),
+  }
+}
+
 function seedOf(seed: number, scenario: number, run: number): number {
   return Math.imul(seed, 0x9e3779b1) ^ Math.imul(scenario + 1, 0x85ebca6b) ^ Math.imul(run + 1, 0xc2b2ae35)
 }
 
-async function inParallel(runs: number, seed: number): Promise<Ending[][]> {
+async function inParallel<Result>(runs: number, seed: number, ofReleases: boolean): Promise<Result[]> {
   const parts = availableParallelism()
-  const shards = await Promise.all(
+  return Promise.all(
     Array.from({ length: parts }, (_, part) => {
-      const job: Job = { runs, seed, part, parts }
+      const job: Job = { runs, seed, part, parts, releases: ofReleases }
       const worker = new Worker(new URL(import.meta.url), { workerData: job })
-      return new Promise<Ending[][]>((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      return new Promise<Result>((resolve, reject) => worker.once('message', resolve).once('error', reject))
     }),
   )
-  return ALL.map((_, i) => shards.flatMap((shard) => shard[i] ?? []))
+}
+
+function printReleases(runs: number, seed: number, shards: readonly Releases[]): void {
+  const all = <Result>(pick: (shard: Releases) => readonly Result[]) => shards.flatMap(pick)
+  const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
+  const say = (what: string, count: number, most: number) => {
+    console.log(row(what, `${count} of ${runs}`))
+    if (count > most) complain(`${what}: ${count}, at most ${most} expected`)
+  }
+  const alarms = 0.01 * runs + 3 * Math.sqrt(0.01 * runs)
+  console.log(`\n\`node bench/dist/guard-sim.js --releases --runs ${runs} --seed ${seed}\`:\n`)
+  console.log(`${row('release', 'runs')}\n${row('---', '---:')}`)
+  say('rolled back, repaired and restarted, A = B: rolled back again', sum(all(({ restarted }) => restarted)), alarms)
+  for (const [i, { name, percentage }] of ONE_FOR_ALL.entries()) {
+    say(`${name}, A = B, ${percentage} % on B: rolled back`, sum(all((shard) => shard.oneForAll[i] ?? [])), alarms)
+  }
+  say(
+    'five partners, B fails 40 %: another verdict than `blind` with the reason',
+    runs - sum(all(({ blind }) => blind)),
+    0,
+  )
+  const held = all((shard) => shard.held)
+  say('held ramp, 3 to 300 consumers: stuck', held.filter(({ stuck }) => stuck).length, 0)
+  say('held ramp: left a share unjudged', held.filter(({ unjudged }) => unjudged).length, 0)
+  const reached = [3, 10, 30, 100].map((from) => {
+    const some = held.filter(({ identities }) => identities >= from && identities < from * 3.4)
+    return `${median(some.map(({ percentage }) => percentage))} % with ${from} or more`
+  })
+  console.log(`\nA held ramp of 30 minutes stands after 90 at (median): ${reached.join(', ')}.`)
+  const again = all((shard) => shard.again)
+  const medians = Array.from({ length: 10 }, (_, i) => median(again.map((requests) => requests[i] ?? Infinity)))
+  console.log(
+    `\n5 % against 1 %, ten times in a row at 50 % on B, requests to B until it is rolled back: ${medians.join(', ')}.`,
+  )
+  const [first = 0, ...later] = medians
+  if (later.some((count) => Math.abs(count / first - 1) > 0.15))
+    complain('a later regression is not found as fast as the first')
 }
 
 function median(values: readonly number[]): number {
@@ -97,14 +168,23 @@ function complain(text: string): void {
 
 if (isMainThread) {
   const { values } = parseArgs({
-    options: { runs: { type: 'string', default: '2000' }, seed: { type: 'string', default: '1' } },
+    options: {
+      runs: { type: 'string', default: '2000' },
+      seed: { type: 'string', default: '1' },
+      releases: { type: 'boolean', default: false },
+    },
   })
   const [runs, seed] = [Number(values.runs), Number(values.seed)]
   if (!Number.isInteger(runs) || runs < 1 || !Number.isInteger(seed)) {
     throw new RangeError('--runs must be a whole number above 0 and --seed a whole number')
   }
-  print(runs, seed, await inParallel(runs, seed))
+  if (!values.releases) {
+    const shards = await inParallel<Ending[][]>(runs, seed, false)
+    const endings = ALL.map((_, i) => shards.flatMap((shard) => shard[i] ?? []))
+    print(runs, seed, endings)
+  }
+  printReleases(runs, seed, await inParallel<Releases>(runs, seed, true))
 } else {
   const job: Job = workerData
-  parentPort?.postMessage(work(job))
+  parentPort?.postMessage(job.releases ? releases(job) : work(job))
 }

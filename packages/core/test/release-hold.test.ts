@@ -129,3 +129,85 @@ describe('a ramp that is held', () => {
     held.release.close()
   })
 })
+
+describe('a ramp that is held, of a hash that keeps identities together', () => {
+  const HOUR = 3_600_000
+
+  function stickyRamp() {
+    let now = START * 1000
+    const release = createRelease({
+      name: 'orders-v2',
+      upstreams: { A: 'http://a:1', B: 'http://b:1' },
+      start: START,
+      duration: '1h',
+      guard: { hold: true, latency: false },
+      clock: () => now,
+      logger: { info() {}, warn() {}, error() {} },
+    })
+    const bucketOf = (consumer: string) => release.explain({ consumer }).decision.bucket ?? -1
+    return {
+      release,
+      /** Consumers by their buckets, ascending. */
+      consumers: (count: number) =>
+        Array.from({ length: count }, (_, i) => `consumer-${i}`).toSorted((a, b) => bucketOf(a) - bucketOf(b)),
+      bucketOf,
+      /** A second each, in which one of them asks. */
+      pass(milliseconds: number, who: readonly string[], perSecond = 1) {
+        const end = now + milliseconds
+        for (let i = 0; now < end; now += 1000) {
+          for (let n = 0; n < perSecond && who.length > 0; n += 1, i += 1) {
+            const decision = release.decide({ consumer: who[i % who.length] ?? '' })
+            release.record({ decision, status: 200, durationMs: 5, error: null, aborted: false })
+          }
+        }
+      },
+      get onB() {
+        return release.status().bucketsOnB
+      },
+    }
+  }
+
+  test('goes on past buckets that nobody uses, up to the first that somebody does', () => {
+    const ramp = stickyRamp()
+    const who = ramp.consumers(3)
+    const first = ramp.bucketOf(who[0] ?? '')
+    ramp.pass(HOUR * (first / 1000) + 300_000, who)
+    // That one is on B now, and has to be judged.
+    expect(ramp.onB).toBe(first + 1)
+    expect(ramp.release.guard?.report().hold?.had).toBeLessThan(ramp.release.guard?.report().hold?.needed ?? 0)
+    ramp.release.close()
+  })
+
+  test('goes on past the first once B has had its requests, and past one who left', () => {
+    const ramp = stickyRamp()
+    const who = ramp.consumers(3)
+    const [first, second] = [ramp.bucketOf(who[0] ?? ''), ramp.bucketOf(who[1] ?? '')]
+    ramp.pass(HOUR, who, 20)
+    expect(ramp.onB).toBeGreaterThan(first + 1)
+    const left = stickyRamp()
+    left.pass(HOUR * (first / 1000) + 300_000, who)
+    expect(left.onB).toBe(first + 1)
+    // Nobody asks from there for ten minutes.
+    left.pass(580_000, who.slice(1))
+    expect(left.onB).toBe(first + 1)
+    left.pass(120_000, who.slice(1))
+    expect(left.onB).toBeGreaterThan(first + 1)
+    expect(left.onB).toBeLessThanOrEqual(second + 1)
+    ramp.release.close()
+    left.release.close()
+  })
+
+  test('stays where it is without traffic, and with too little of it', () => {
+    const ramp = stickyRamp()
+    const who = ramp.consumers(3)
+    ramp.pass(60_000, who.slice(0, 1))
+    const { onB } = ramp
+    ramp.pass(HOUR, [])
+    expect(ramp.onB).toBe(onB)
+    for (let i = 0; i < 99; i += 1) ramp.pass(1000, who.slice(2))
+    expect(ramp.onB).toBe(onB)
+    ramp.pass(120_000, who.slice(2))
+    expect(ramp.onB).toBeGreaterThan(onB)
+    ramp.release.close()
+  })
+})

@@ -76,7 +76,10 @@ export class Routed<Context, Request, Handler> {
     const response = this.#framework.response(this.#context)
     this.#setHeaders(response)
     return runWith(this.decision, () => {
-      if (release !== null) observeResponse(release, this.decision, response, this.startedAt)
+      if (release !== null) {
+        const request = this.#framework.raw(this.#context)
+        observeResponse(release, this.decision, { request, response, startedAt: this.startedAt })
+      }
       return next()
     })
   }

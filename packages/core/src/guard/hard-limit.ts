@@ -47,7 +47,7 @@ export class HardLimit {
     return this.#reached
   }
 
-  /** Takes the next tick; `known` is how many identities B has had in the run. */
+  /** Takes the next tick; `known` is how many identities B has: `Infinity` before that is known. */
   tick(delta: Delta, known: number): void {
     const counts = [...delta.cells.values(), delta.chosen]
     for (const { decided } of counts) if (decided.B > 0) this.#decided(delta.tick, decided.B)
@@ -94,34 +94,22 @@ export class HardLimit {
 
   /** Looks at the requests in a row that end in `tick` or later: nothing changed in those before. */
   #reachedFrom(tick: number, known: number): Reached | null {
+    const least = Math.min(ENOUGH, Math.max(1, known))
+    const row = new Row(this.#tellsApart ? Math.ceil(this.#over / least) : Infinity)
     let from = this.#ticks.findLastIndex((one) => one.tick <= tick)
-    for (let before = 0; from > 0 && before < this.#over; before += this.#ticks[from]?.n ?? 0) from -= 1
-    const row = new Row()
-    for (const entry of this.#ticks.slice(from)) {
+    const start = from
+    while (from > 0 && row.length < this.#over) row.add(this.#ticks[(from -= 1)], 1)
+    for (const entry of this.#ticks.slice(start)) {
       row.add(entry, 1)
-      for (
-        let first = this.#ticks[from];
-        first !== undefined && row.n - first.n >= this.#over;
-        first = this.#ticks[from]
-      ) {
-        row.add(first, -1)
-        from += 1
-      }
-      if (row.n >= this.#over && this.#isBad(row, known)) {
-        return { n: row.n, k: row.k, identities: this.#tellsApart ? row.identities : null, rate: this.#rateOf(row) }
+      while (row.isLongWithout(this.#ticks[from], this.#over)) from += 1
+      if (row.length < this.#over || (this.#tellsApart && row.identities < least)) continue
+      const rate = this.#tellsApart ? row.meanRate : row.k / row.n
+      // A mean may lose its last digit.
+      if (rate >= this.#rate - 1e-9) {
+        return { n: row.n, k: row.k, identities: this.#tellsApart ? row.identities : null, rate }
       }
     }
     return null
-  }
-
-  #isBad(row: Row, known: number): boolean {
-    if (this.#tellsApart && row.identities < Math.min(ENOUGH, Math.max(1, known))) return false
-    // A mean may lose its last digit.
-    return this.#rateOf(row) >= this.#rate - 1e-9
-  }
-
-  #rateOf(row: Row): number {
-    return this.#tellsApart ? row.meanRate : row.k / row.n
   }
 }
 
@@ -129,8 +117,20 @@ export class HardLimit {
 class Row {
   n = 0
   k = 0
+  readonly #most: number
   readonly #identities = new Map<number, Readonly<ArmCount>>()
   #rates = 0
+  /** Requests of an identity above `most`. */
+  #excess = 0
+
+  /** Of each identity no more than `most` requests make the row longer: else who asks most makes it too short for others. */
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  get length(): number {
+    return this.n - this.#excess
+  }
 
   get identities(): number {
     return this.#identities.size
@@ -142,18 +142,32 @@ class Row {
   }
 
   /** Adds a tick, or takes it away again. */
-  add(tick: TickOfB, sign: 1 | -1): void {
+  add(tick: TickOfB | undefined, sign: 1 | -1): void {
+    if (tick === undefined) return
     this.n += sign * tick.n
     this.k += sign * tick.k
     for (const [identity, { n, k }] of tick.identities) {
-      const before = this.#identities.get(identity) ?? { n: 0, k: 0 }
+      const before = this.#identities.get(identity) ?? NONE
       const after = { n: before.n + sign * n, k: before.k + sign * k }
       this.#rates += rateOf(after) - rateOf(before)
+      this.#excess += Math.max(0, after.n - this.#most) - Math.max(0, before.n - this.#most)
       if (after.n === 0) this.#identities.delete(identity)
       else this.#identities.set(identity, after)
     }
   }
+
+  /** Takes its first tick away where it is still `over` long without it. */
+  isLongWithout(first: TickOfB | undefined, over: number): boolean {
+    // Most often it would be too short at once.
+    if (first === undefined || this.length < over || this.n - first.n < over) return false
+    this.add(first, -1)
+    if (this.length >= over) return true
+    this.add(first, 1)
+    return false
+  }
 }
+
+const NONE: Readonly<ArmCount> = { n: 0, k: 0 }
 
 function rateOf({ n, k }: ArmCount): number {
   return n === 0 ? 0 : k / n

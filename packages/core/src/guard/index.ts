@@ -1,6 +1,14 @@
 export { type CollectorOptions, type Ticket, Collector, isFailure } from './collector.js'
 export { type Cell, type Delta, type Latencies, type Pair, createDelta, mergeDeltas } from './delta.js'
-export { addFailures, addIdentityLatency, cellOf, createLatencies, packLatency } from './delta.js'
+export {
+  addFailures,
+  addIdentityFailures,
+  addIdentityLatency,
+  addTo,
+  cellOf,
+  createLatencies,
+  packLatency,
+} from './delta.js'
 export type { Guard, GuardHost, Standing } from './guard.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'

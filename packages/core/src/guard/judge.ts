@@ -23,6 +23,10 @@ export type Finding =
   | ({ readonly kind: 'latency' } & SlowRequests)
   | { readonly kind: 'hard-limit'; readonly b: Reached; readonly failureRate: number }
 
+/** After as many requests that B should have had, or ticks, those that it has had are taken for all its identities. */
+const ENOUGH_OF_B = 200
+const ENOUGH_TICKS = 300
+
 /** Judges a run of ticks, one after the other. Without clock or I/O: what it knows are the deltas. */
 export class Judge {
   readonly #options: JudgeOptions
@@ -33,6 +37,9 @@ export class Judge {
   readonly #tellsApart: boolean
   readonly #identitiesOfB = new IdentityFilter()
   #identities = 0
+  /** Requests that B would have had, were identities spread evenly. */
+  #expectedOfB = 0
+  #first = Infinity
   readonly #decided: Pair = { A: 0, B: 0 }
   readonly #failed: Pair = { A: 0, B: 0 }
   /** The same since the evidence of errors began to grow. */
@@ -162,8 +169,14 @@ export class Judge {
 
   /** What no comparison needs. */
   #watch(delta: Delta): void {
+    this.#first = Math.min(this.#first, delta.tick)
+    for (const { decided, bucketsOnB, steps } of delta.cells.values()) {
+      if (bucketsOnB < steps) this.#expectedOfB += (decided.A * bucketsOnB) / (steps - bucketsOnB)
+    }
     for (const identity of delta.identitiesOfB.keys()) if (this.#identitiesOfB.add(identity)) this.#identities += 1
-    this.#hardLimit?.tick(delta, this.#identities)
+    // At first, whoever asks most is all that B has.
+    const known = this.#expectedOfB >= ENOUGH_OF_B || delta.tick - this.#first >= ENOUGH_TICKS
+    this.#hardLimit?.tick(delta, known ? this.#identities : Infinity)
   }
 
   /** A regression after a long healthy time is told in its own figures, not in those of the whole run. */

@@ -55,6 +55,8 @@ export interface Attempt {
    * are called: a forwarder shares connections between requests, and their callbacks see the stores of another.
    */
   readonly context: AsyncResource
+  /** Milliseconds that it had to wait because other clients kept the connections busy: a forwarder adds to them. */
+  waitedMs: number
 }
 
 /** How an attempt ended. `phase` says how far it came: only before `head` may another upstream be asked. */

@@ -15,7 +15,7 @@ import { hookedRequestHeaders } from './request/headers-hook.js'
 import { joinPath } from './request/path.js'
 import type { TakenBody } from './taken-body.js'
 import { upgradeHeaders } from './upgrade/request.js'
-import { upstreamError } from './upstream-error.js'
+import { isExcused, upstreamError } from './upstream-error.js'
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
@@ -35,7 +35,13 @@ export class Forwarding {
   /** The context of the present attempt, with its decision: a forwarder may call back from anywhere. */
   #context: AsyncResource | null = null
   /** Milliseconds from the decision to the head. */
-  #latency = -1
+  #durationMs = -1
+  /** Milliseconds that the upstream took for its head; `null` where that came before the end of the upload. */
+  #latencyMs: number | null = null
+  /** When it was the upstream's turn: at the decision, or at the end of the upload. */
+  #turnAt: number
+  #isUploading = false
+  #sent: Attempt | null = null
 
   constructor(
     call: ForwardCall,
@@ -50,6 +56,7 @@ export class Forwarding {
     this.#hooks = hooks
     this.#now = now
     this.#decision = call.decision
+    this.#turnAt = call.startedAt
   }
 
   start(): void {
@@ -91,6 +98,7 @@ export class Forwarding {
 
   #send(attempt: Attempt): void {
     const turn = this.#turn
+    this.#sent = attempt
     const head = () => this.#head(turn)
     const done = (result: AttemptResult) => this.#done(turn, result)
     try {
@@ -125,7 +133,7 @@ export class Forwarding {
       throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
     }
     const joined = joinPath(path, upstream, settings.path)
-    const body = (this.#body ??= requestBody(request, taken !== null, parsedBody, this.#call.rawBody))
+    const body = (this.#body ??= this.#watched(requestBody(request, taken !== null, parsedBody, this.#call.rawBody)))
     const clean = requestHeaders(request, {
       mount: this.#mount.id,
       via: settings.via,
@@ -158,13 +166,35 @@ export class Forwarding {
       mount: this.#mount,
       reports: release,
       context,
+      waitedMs: 0,
     }
+  }
+
+  /** Says when the upload is over: what it takes says nothing of the upstream. */
+  #watched(body: RequestBody): RequestBody {
+    const { taken, request } = this.#call
+    if (!body.present || body.again !== null) return body
+    this.#isUploading = true
+    ;(taken ?? request).once('end', () => {
+      this.#isUploading = false
+      this.#turnAt = performance.now()
+      // It had its connection before.
+      if (this.#sent !== null) this.#sent.waitedMs = 0
+    })
+    return body
+  }
+
+  /** Milliseconds that the upstream has had; `null` as long as it need not answer. */
+  #latency(now: number): number | null {
+    return this.#isUploading ? null : Math.max(0, now - this.#turnAt - (this.#sent?.waitedMs ?? 0))
   }
 
   /** B has answered: whoever waited for a trial to show that need not wait for the end of its response. */
   #head(turn: number): void {
-    if (turn !== this.#turn || this.#latency !== -1) return
-    this.#latency = performance.now() - this.#call.startedAt
+    if (turn !== this.#turn || this.#durationMs !== -1) return
+    const now = performance.now()
+    this.#durationMs = now - this.#call.startedAt
+    this.#latencyMs = this.#latency(now)
     this.#reportHealth(true)
   }
 
@@ -214,11 +244,19 @@ export class Forwarding {
   }
 
   #record({ status, error, aborted }: Pick<AttemptResult, 'status' | 'error' | 'aborted'>): void {
-    const failed = isUpstreamError(error)
+    const decision = this.#decision
+    const excused = error !== null && isExcused(error)
+    // A's stays A's: what A is not asked must not make B look worse.
+    const failed = isUpstreamError(error) && !(excused && decision.upstream === 'B')
     // What was refused here says nothing about an upstream, nor does an upload that broke before there was an answer.
     if (error !== null && !failed && status === null) return
-    const durationMs = this.#latency === -1 ? performance.now() - this.#call.startedAt : this.#latency
-    this.#call.release.record({ decision: this.#decision, status, durationMs, error: failed ? error : null, aborted })
+    let [durationMs, latencyMs] = [this.#durationMs, this.#latencyMs]
+    if (durationMs === -1) {
+      const now = performance.now()
+      durationMs = now - this.#call.startedAt
+      latencyMs = excused ? null : this.#latency(now)
+    }
+    this.#call.release.record({ decision, status, durationMs, latencyMs, error: failed ? error : null, aborted })
   }
 }
 

@@ -7,6 +7,7 @@ export type UpstreamFailure =
   | 'connect-timeout'
   | 'out'
   | 'busy'
+  | 'busy-with-clients'
   | 'head-timeout'
   | 'upload-timeout'
   | 'body-timeout'
@@ -22,12 +23,27 @@ interface Explained {
   readonly says: string
   /** The setting whose time was up, said after the rest. */
   readonly limit?: Limit
+  /** Whether others are to blame. */
+  readonly excused?: true
+}
+
+const excusedErrors = new WeakSet<CanaryError>()
+
+/** Whether an error that names an upstream is the doing of other clients. */
+export function isExcused(error: CanaryError): boolean {
+  return excusedErrors.has(error)
 }
 
 const FAILURES: Readonly<Record<UpstreamFailure, Explained>> = {
   refused: { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'could not be connected to' },
   out: { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'is out of service' },
   busy: { code: 'ERR_CANARY_UPSTREAM_BUSY', says: 'has no free connection' },
+  // Not the upstream's failure: it has done its part on most of them.
+  'busy-with-clients': {
+    code: 'ERR_CANARY_UPSTREAM_BUSY',
+    says: 'has no free connection, as most wait for clients',
+    excused: true,
+  },
   'connect-timeout': {
     code: 'ERR_CANARY_UPSTREAM_TIMEOUT',
     says: 'could not be connected to in',
@@ -56,9 +72,11 @@ export function upstreamError(
   { upstream, settings }: { upstream: Pick<Attempt['upstream'], 'name'>; settings: Pick<TransportSettings, Limit> },
   cause?: unknown,
 ): CanaryError {
-  const { code, says, limit } = FAILURES[failure]
+  const { code, says, limit, excused } = FAILURES[failure]
   const message = `upstream ${upstream.name} ${says}${limit === undefined ? '' : ` ${duration(settings[limit])}`}`
-  return new CanaryError(code, message, cause === undefined ? {} : { cause })
+  const error = new CanaryError(code, message, cause === undefined ? {} : { cause })
+  if (excused === true) excusedErrors.add(error)
+  return error
 }
 
 /** A limit as people say it. */

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { FALL, HANGING, HEALTHY, WANTED, WORSE } from '../../../../bench/guard-sim-scenarios.js'
+import {
+  ONE_FOR_ALL,
+  afterRestart,
+  fivePartners,
+  heldRamp,
+  oneForAll,
+  tenTimes,
+} from '../../../../bench/guard-sim-releases.js'
 import { type Scenario, simulate } from '../../../../bench/guard-sim-traffic.js'
 
 // The short form of bench/guard-sim: the same scenarios, fewer runs, the same seeds each time.
@@ -35,4 +43,34 @@ describe('with B worse', () => {
       }
     },
   )
+})
+
+describe('whole releases', () => {
+  const runs = <Result>(count: number, simulated: (seed: number) => Result) =>
+    Array.from({ length: count }, (_, run) => simulated(1_000_003 * (run + 1)))
+  const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
+
+  it('that were repaired and restarted are hardly ever rolled back again', () => {
+    expect(sum(runs(50, afterRestart))).toBeLessThan(4)
+  })
+
+  it('whose B is as bad again after each restart are found as fast, ten times in a row', () => {
+    const again = runs(31, tenTimes)
+    const medians = again[0]?.map((_, i) => again.map((found) => found[i] ?? Infinity).toSorted((a, b) => a - b)[15])
+    expect(medians).toHaveLength(10)
+    // The σ of a median of 31 runs is about 13 %.
+    for (const median of medians ?? []) expect(Math.abs((median ?? Infinity) / 480 - 1)).toBeLessThan(0.5)
+  })
+
+  it('that are held are neither stuck nor leave a share that was not judged', () => {
+    for (const held of runs(20, heldRamp)) expect(held).toMatchObject({ stuck: false, unjudged: false })
+  })
+
+  it('with five partners are blind, and say why', () => {
+    expect(sum(runs(10, fivePartners))).toBe(10)
+  })
+
+  it.each(ONE_FOR_ALL)('with $name are not rolled back, at $percentage %', (hostile) => {
+    expect(sum(runs(10, oneForAll(hostile)))).toBe(0)
+  })
 })

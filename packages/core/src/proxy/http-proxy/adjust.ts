@@ -32,12 +32,12 @@ export function capturing(
   agent: Agent,
   queue: number,
   fresh: boolean,
-  own: (request: ClientRequest) => void,
+  own: (request: ClientRequest, upstream: string) => void,
   full: () => void,
 ): Agent {
   const addRequest = (request: ClientRequest, options: AgentOptions, ...rest: unknown[]): void => {
-    own(request)
     const upstream = agent.getName(options)
+    own(request, upstream)
     // Where one of them was closed by the upstream, the others are as old.
     if (fresh) for (const socket of agent.freeSockets[upstream] ?? []) socket.destroy()
     if (isFull(agent, upstream, queue)) full()
@@ -52,11 +52,16 @@ export function capturing(
 
 type AgentOptions = Parameters<Agent['getName']>[0]
 
-function isFull({ requests, sockets, freeSockets, maxSockets }: Agent, upstream: string, queue: number): boolean {
-  const waiting = requests[upstream]?.length ?? 0
+function isFull(agent: Agent, upstream: string, queue: number): boolean {
+  const waiting = agent.requests[upstream]?.length ?? 0
   if (waiting < queue) return false
   // Where one waits, no connection is free; a queue of 0 has nobody to tell by.
   if (waiting > 0) return true
+  return mustWait(agent, upstream)
+}
+
+/** Whether a request to an upstream that comes now has to wait for a connection. */
+export function mustWait({ sockets, freeSockets, maxSockets }: Agent, upstream: string): boolean {
   return (freeSockets[upstream]?.length ?? 0) === 0 && (sockets[upstream]?.length ?? 0) >= maxSockets
 }
 

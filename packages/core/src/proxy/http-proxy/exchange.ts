@@ -11,6 +11,7 @@ import {
   capturing,
   correctHead,
   destroyWaiting,
+  mustWait,
   optionsOf,
   rewrittenHead,
   shadowing,
@@ -28,10 +29,12 @@ import type { UpstreamFailure } from '../upstream-error.js'
 type Waits = 'queue' | 'connection' | 'upload' | 'upstream' | 'client'
 
 const EXPIRED: Partial<Record<Waits, UpstreamFailure>> = {
-  queue: 'busy',
   connection: 'connect-timeout',
   upload: 'upload-timeout',
 }
+
+/** Connections whose request waits for its client, and not for the upstream. */
+const keptSockets = new WeakSet<Socket>()
 
 /** An exchange through an http-proxy server. */
 export class HttpProxyExchange extends Exchange implements UploadObserver {
@@ -53,6 +56,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #isSpoiled = false
   #waitsFor: Waits = 'queue'
   #timer: NodeJS.Timeout | undefined
+  /** The agent's name for its upstream. */
+  #place = ''
+  /** When it began to wait for a connection that clients kept; −1 where it did not. */
+  #keptSince = -1
 
   constructor(
     attempt: Attempt,
@@ -100,7 +107,17 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     }
     if (this.finished) return
     // Not before: the framework would see the path and headers that were for http-proxy.
-    if (full) this.fail('busy')
+    if (full) this.#failBusy()
+  }
+
+  #failBusy(): void {
+    this.fail(this.#isKeptByClients() ? 'busy-with-clients' : 'busy')
+  }
+
+  /** Whether most connections are kept by clients that send or read slowly. */
+  #isKeptByClients(): boolean {
+    const sockets = this.#agent.sockets[this.#place] ?? []
+    return sockets.filter((socket) => keptSockets.has(socket)).length * 2 > sockets.length
   }
 
   /** What http-proxy emits, so that a listener that fails ends its own request at most. */
@@ -121,8 +138,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.finish(error, false)
   }
 
-  readonly #own = (request: ClientRequest): void => {
+  readonly #own = (request: ClientRequest, place: string): void => {
     this.#request = request
+    this.#place = place
+    if (mustWait(this.#agent, place) && this.#isKeptByClients()) this.#keptSince = performance.now()
     // A listener of `start` has failed: nothing is sent.
     if (this.finished) return void request.on('error', ignore).destroy()
     const { context } = this.attempt
@@ -163,6 +182,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #onSocket(request: ClientRequest, socket: Socket): void {
     process.nextTick(this.#letGoOut, request)
     this.#socket = socket
+    if (this.#keptSince !== -1) this.attempt.waitedMs += performance.now() - this.#keptSince
+    this.#keptSince = -1
     if (this.attempt.hasBody) keepWriteErrors(socket, this)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
@@ -274,6 +295,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #wait(waitsFor: Waits): void {
     const { connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs } = this.attempt.settings
     this.#waitsFor = waitsFor
+    if (this.#socket !== null && waitsFor === 'client') keptSockets.add(this.#socket)
+    else if (this.#socket !== null) keptSockets.delete(this.#socket)
     clearTimeout(this.#timer)
     const head = waitsFor === 'upstream' && this.phase === 'head'
     const limit = this.phase === 'connect' ? connectTimeoutMs : head ? headersTimeoutMs : bodyTimeoutMs
@@ -282,6 +305,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   readonly #expired = (): void => {
     if (this.#waitsFor === 'client') this.leaveClient(this.#body?.wantsMore === true)
+    else if (this.#waitsFor === 'queue') this.#failBusy()
     else if (this.#waitsFor === 'upstream' && this.uploadError !== null) this.fail('broken-upload', this.uploadError)
     else this.fail(EXPIRED[this.#waitsFor] ?? (this.phase === 'head' ? 'head-timeout' : 'body-timeout'))
   }

@@ -21,6 +21,8 @@ export interface Connection {
   readsAhead: boolean
   /** Ends the attempt to connect that is under way, if any. */
   cancel: (() => void) | null
+  /** It is a client that its request waits for, and not the upstream. */
+  waitsForClient: boolean
 }
 
 /** A request that waits for a connection. */
@@ -60,6 +62,13 @@ export class ConnectionPool {
   /** How many connections carry a request now. */
   get running(): number {
     return this.#all.size - this.#free.length
+  }
+
+  /** Whether most connections are kept by clients that send or read slowly. */
+  get isKeptByClients(): boolean {
+    let kept = 0
+    for (const { waitsForClient } of this.#all) if (waitsForClient) kept += 1
+    return kept * 2 > this.#all.size
   }
 
   /** A free connection, or a new one where there are fewer than `limit`; else `null`. */
@@ -138,7 +147,15 @@ export class ConnectionPool {
         connection.cancel = inRoot(() => this.#connect(this.connectTimeoutMs, connected))
       },
     })
-    const connection: Connection = { client, uses: 0, socket: null, filter: null, readsAhead: true, cancel: null }
+    const connection: Connection = {
+      client,
+      uses: 0,
+      socket: null,
+      filter: null,
+      readsAhead: true,
+      cancel: null,
+      waitsForClient: false,
+    }
     // Undici reports here what a handler threw: it must not end the process.
     const events: EventEmitter = client
     events.on('error', ignore)

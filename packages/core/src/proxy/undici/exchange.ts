@@ -27,6 +27,8 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   /** The socket had carried another request before, and no byte of an answer has come. */
   #mayBeStale = false
   #retried = false
+  /** When it began to wait for a connection that clients kept; −1 where it did not. */
+  #keptSince = -1
   /** The client takes no more of the response for now. */
   #paused = false
   deadline = 0
@@ -51,16 +53,25 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     if (!this.openResponse()) return this.finish(null, true)
     const connection = this.#pool.take(settings.connections)
     if (connection !== null) this.#dispatch(connection)
-    else if (this.#pool.wait(this, settings.queue)) this.#wait('queue', settings.connectTimeoutMs)
-    else this.fail('busy')
+    else if (this.#pool.wait(this, settings.queue)) {
+      if (this.#pool.isKeptByClients) this.#keptSince = performance.now()
+      this.#wait('queue', settings.connectTimeoutMs)
+    } else this.#failBusy()
+  }
+
+  #failBusy(): void {
+    this.fail(this.#pool.isKeptByClients ? 'busy-with-clients' : 'busy')
   }
 
   connected(connection: Connection): void {
+    if (this.#keptSince !== -1) this.attempt.waitedMs += performance.now() - this.#keptSince
+    this.#keptSince = -1
     this.attempt.context.runInAsyncScope(this.#dispatch, this, connection)
   }
 
   #dispatch(connection: Connection): void {
     this.#connection = connection
+    connection.waitsForClient = false
     // The connector has a timer of its own.
     this.deadline = 0
     const { request, path, headers, body } = this.attempt
@@ -151,7 +162,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
 
   expired(): void {
     if (this.#waitsFor === 'client') this.leaveClient(this.#relay?.wantsMore === true)
-    else if (this.#waitsFor === 'queue') this.fail('busy')
+    else if (this.#waitsFor === 'queue') this.#failBusy()
     else if (this.#waitsFor === 'upload') this.fail('upload-timeout')
     else if (this.uploadError !== null) this.fail('broken-upload', this.uploadError)
     else this.fail(this.phase === 'head' ? 'head-timeout' : 'body-timeout')
@@ -199,6 +210,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
 
   #wait(waitsFor: Waits, milliseconds: number): void {
     this.#waitsFor = waitsFor
+    if (this.#connection !== null) this.#connection.waitsForClient = waitsFor === 'client'
     this.deadline = this.#deadlines.after(waitsFor === 'upstream' ? this.patience(milliseconds) : milliseconds)
   }
 }
