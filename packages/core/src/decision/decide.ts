@@ -93,10 +93,12 @@ function drawBucket(plan: Plan, draw: Draw, facts: Facts, hash: HashRule): Drawn
     identity = facts.header(hash.name)
   } else if (hash.by === 'cookie') {
     hashedBy = 'cookie'
-    identity = facts.cookie(hash.name)
+    const { name, seal } = hash
+    const value = facts.cookie(name)
+    identity = seal === null || value === '' ? value : seal.idOf(value)
     if (identity === '') {
       identity = draw.newId()
-      setCookie = cookieText(hash.name, identity, facts.secure())
+      setCookie = cookieText(name, seal === null ? identity : seal.sign(identity), facts.secure())
     }
   }
   if (identity === '' && hash.by !== 'ip' && hash.by !== 'none') {

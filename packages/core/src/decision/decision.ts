@@ -33,7 +33,7 @@ export interface Decision {
   readonly release: string
   /** Scheme, host and port of the chosen upstream, such as `http://orders-v2:3000`; `null` for an in-process handler. */
   readonly origin: string | null
-  /** A `Set-Cookie` value to send with the response: only with `hash: { cookie }`, for a request that had none. */
+  /** A `Set-Cookie` value to send with the response: only with `hash: { cookie }`, for a request that had none, or none that we signed. */
   readonly setCookie?: string
 }
 

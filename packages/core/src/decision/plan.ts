@@ -7,15 +7,25 @@ export type Hash =
   | 'ip'
   | 'none'
   | { readonly header: string }
-  | { readonly cookie: string }
+  /** With `secrets` ids are signed: the first secret signs, all verify, and an id that nobody signed is replaced. */
+  | { readonly cookie: string; readonly secrets?: readonly string[] | undefined }
   | { readonly allow: readonly string[] }
   | { readonly deny: readonly string[] }
+
+/** Makes ids of a cookie that nobody else can make. */
+export interface IdSeal {
+  /** What the cookie of an id says. */
+  readonly sign: (id: string) => string
+  /** The id of a cookie; `''` where it is none of ours. */
+  readonly idOf: (value: string) => string
+}
 
 /** A {@link Hash}, compiled. */
 export type HashRule =
   | { readonly by: 'consumer' | 'ip' | 'none' }
-  /** `name` is in lower case for a header. */
-  | { readonly by: 'header' | 'cookie'; readonly name: string }
+  /** `name` is in lower case. */
+  | { readonly by: 'header'; readonly name: string }
+  | { readonly by: 'cookie'; readonly name: string; readonly seal: IdSeal | null }
   | { readonly by: 'allow' | 'deny'; readonly groups: ReadonlySet<string> }
 
 /** What a release decides by: compiled when it is built or updated, read for each request. */
@@ -38,6 +48,8 @@ export interface PlanSettings {
   readonly salt: string
   readonly steps: number
   readonly hash: Hash
+  /** For a cookie with `secrets`. @default none */
+  readonly seal?: IdSeal | null | undefined
   readonly override: { readonly header?: string | undefined; readonly cookie?: string | undefined }
   readonly ipv6Prefix: number
 }
@@ -47,7 +59,7 @@ export function compilePlan(settings: PlanSettings, originA: string | null, orig
     release: settings.name,
     steps: settings.steps,
     salt: compileSalt(settings.salt),
-    hash: compileHash(settings.hash),
+    hash: compileHash(settings.hash, settings.seal ?? null),
     overrideHeader: settings.override.header?.toLowerCase() ?? null,
     overrideCookie: settings.override.cookie ?? null,
     ipv6Prefix: settings.ipv6Prefix,
@@ -56,10 +68,10 @@ export function compilePlan(settings: PlanSettings, originA: string | null, orig
   }
 }
 
-function compileHash(hash: Hash): HashRule {
+function compileHash(hash: Hash, seal: IdSeal | null): HashRule {
   if (typeof hash === 'string') return { by: hash }
   if ('header' in hash) return { by: 'header', name: hash.header.toLowerCase() }
-  if ('cookie' in hash) return { by: 'cookie', name: hash.cookie }
+  if ('cookie' in hash) return { by: 'cookie', name: hash.cookie, seal }
   if ('allow' in hash) return { by: 'allow', groups: new Set(hash.allow) }
   return { by: 'deny', groups: new Set(hash.deny) }
 }

@@ -1,7 +1,7 @@
 import { disown, isPromise } from '../hook.js'
 import type { Delta } from './delta.js'
 import type { GuardHost, Standing } from './guard.js'
-import { Hold } from './hold.js'
+import { Hold } from './hold/hold.js'
 import { Judge } from './judge.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'

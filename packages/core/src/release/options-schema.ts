@@ -22,16 +22,21 @@ const groupNames = z
 const isFunction = <T>(value: unknown): value is T => typeof value === 'function'
 export const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
 
+const SECRETS = 'must be a list of one secret or more, each of at least 16 characters'
+const secretTexts = z
+  .array(z.string({ error: SECRETS }).min(16, { error: SECRETS }), { error: SECRETS })
+  .min(1, { error: SECRETS })
 const HASH = 'must be consumer, ip, none, { header }, { cookie }, { allow: groups } or { deny: groups }'
 const hashBranches = {
   header: z.strictObject({ header: headerName }),
-  cookie: z.strictObject({ cookie: cookieName }),
+  cookie: z.strictObject({ cookie: cookieName, secrets: secretTexts.optional() }),
   allow: z.strictObject({ allow: groupNames }),
   deny: z.strictObject({ deny: groupNames }),
 }
 const hashSchema = z.unknown().transform((value, context): Hash => parseBranch(value, context, hashBranch(value)))
 
 function hashBranch(value: unknown): z.ZodType<Hash> {
+  if (isPlain(value) && 'cookie' in value && 'secrets' in value) return hashBranches.cookie
   if (isPlain(value) && Object.keys(value).length === 1) {
     if ('header' in value) return hashBranches.header
     if ('cookie' in value) return hashBranches.cookie

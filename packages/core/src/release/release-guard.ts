@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { DrawnDecision } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
-import { isChosen, isSticky } from '../decision/plan.js'
+import { type Hash, isChosen, isSticky } from '../decision/plan.js'
 import { type Guard, type GuardHost, type Ticket, createGuard, resolveGuardOptions } from '../guard/index.js'
 import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
@@ -40,7 +40,10 @@ export class ReleaseGuard {
 
   /** Another guard where its options changed, a new run where the release begins again or what was judged is no more. */
   replace(before: ReleaseSettings, after: ReleaseSettings, begins: boolean): void {
-    if (!isDeepStrictEqual(before.guard, after.guard) || !isDeepStrictEqual(before.hash, after.hash)) {
+    if (
+      !isDeepStrictEqual(before.guard, after.guard) ||
+      !isDeepStrictEqual(unsigned(before.hash), unsigned(after.hash))
+    ) {
       this.#guard?.close()
       this.#use(this.#started(after))
     } else if (begins || !isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
@@ -98,6 +101,11 @@ export class ReleaseGuard {
     this.#guard = guard
     this.mayReach = guard === null ? null : (from, to, steps) => guard.mayReach(from, to, steps)
   }
+}
+
+/** Other secrets make nobody another. */
+function unsigned(hash: Hash): Hash {
+  return typeof hash === 'object' && 'cookie' in hash ? { cookie: hash.cookie } : hash
 }
 
 /** What the guard gave for a decision; `null` where it does not count. */

@@ -1,5 +1,6 @@
 import { bucketsOfPercentage, leastSteps } from '../decision/percentage.js'
-import { type Plan, compilePlan } from '../decision/plan.js'
+import { type Hash, type IdSeal, type Plan, compilePlan } from '../decision/plan.js'
+import { signedIds } from '../request/signed-ids.js'
 import { compileTrust } from '../request/trust.js'
 import { optionError, parseOptions } from '../option-error.js'
 import { givenNumber } from './given-number.js'
@@ -46,8 +47,13 @@ export function compileSettings(
     upstreams: Object.freeze({ A, B }),
     duration: options.duration ?? DEFAULT_DURATION_S,
     fixedBuckets: options.percentage === null ? null : bucketsOf(options.percentage, options.steps),
-    plan: compilePlan({ ...options, salt }, origin(A), origin(B)),
+    plan: compilePlan({ ...options, salt, seal: sealOf(options.hash) }, origin(A), origin(B)),
   })
+}
+
+function sealOf(hash: Hash): IdSeal | null {
+  const isSigned = typeof hash === 'object' && 'cookie' in hash && hash.secrets !== undefined
+  return isSigned ? signedIds(hash.cookie, hash.secrets) : null
 }
 
 function checkTime({ percentage, start, duration }: CheckedOptions): void {

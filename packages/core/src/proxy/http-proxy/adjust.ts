@@ -163,3 +163,8 @@ export function rewrittenHead(
   }
   return head
 }
+
+/** Whether Node itself refuses something, and not what the application added. */
+export function isNodeError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
+}

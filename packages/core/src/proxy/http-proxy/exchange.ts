@@ -11,14 +11,15 @@ import {
   capturing,
   correctHead,
   destroyWaiting,
-  mustWait,
+  isNodeError,
   optionsOf,
   rewrittenHead,
   shadowing,
   webOptions,
 } from './adjust.js'
 import { headersObject } from '../header-pairs.js'
-import { emitTo, withEmit } from './listeners.js'
+import { Line, keptByClient } from './line.js'
+import { CHANGING, emitTo, withEmit } from './listeners.js'
 import { emitIn } from '../../request-context.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { isGone } from '../response/client-connection.js'
@@ -33,9 +34,6 @@ const EXPIRED: Partial<Record<Waits, UpstreamFailure>> = {
   upload: 'upload-timeout',
 }
 
-/** Connections whose request waits for its client, and not for the upstream. */
-const keptSockets = new WeakSet<Socket>()
-
 /** An exchange through an http-proxy server. */
 export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #proxy: ProxyServer
@@ -43,6 +41,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #server: ProxyServer
   readonly #options: ProxyServer.ServerOptions
   readonly #agent: Agent
+  readonly #line: Line
   readonly #running: Tunnels
   readonly #body: GatedBody | null
   /** What is sent where the request's own stream is not: nothing, or what a parser had read. */
@@ -56,10 +55,6 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #isSpoiled = false
   #waitsFor: Waits = 'queue'
   #timer: NodeJS.Timeout | undefined
-  /** The agent's name for its upstream. */
-  #place = ''
-  /** When it began to wait for a connection that clients kept; −1 where it did not. */
-  #keptSince = -1
 
   constructor(
     attempt: Attempt,
@@ -73,6 +68,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.#proxy = proxy
     this.#options = optionsOf(proxy)
     this.#agent = this.#options.agent ?? agent
+    this.#line = new Line(this.#agent, attempt)
     this.#server = withEmit(proxy, this.#emit)
     this.#running = running
     this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.stream, this) : null
@@ -107,17 +103,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     }
     if (this.finished) return
     // Not before: the framework would see the path and headers that were for http-proxy.
-    if (full) this.#failBusy()
-  }
-
-  #failBusy(): void {
-    this.fail(this.#isKeptByClients() ? 'busy-with-clients' : 'busy')
-  }
-
-  /** Whether most connections are kept by clients that send or read slowly. */
-  #isKeptByClients(): boolean {
-    const sockets = this.#agent.sockets[this.#place] ?? []
-    return sockets.filter((socket) => keptSockets.has(socket)).length * 2 > sockets.length
+    if (full) this.fail(this.#line.failure)
   }
 
   /** What http-proxy emits, so that a listener that fails ends its own request at most. */
@@ -140,8 +126,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   readonly #own = (request: ClientRequest, place: string): void => {
     this.#request = request
-    this.#place = place
-    if (mustWait(this.#agent, place) && this.#isKeptByClients()) this.#keptSince = performance.now()
+    this.#line.entered(place)
     // A listener of `start` has failed: nothing is sent.
     if (this.finished) return void request.on('error', ignore).destroy()
     const { context } = this.attempt
@@ -182,8 +167,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #onSocket(request: ClientRequest, socket: Socket): void {
     process.nextTick(this.#letGoOut, request)
     this.#socket = socket
-    if (this.#keptSince !== -1) this.attempt.waitedMs += performance.now() - this.#keptSince
-    this.#keptSince = -1
+    this.#line.left()
     if (this.attempt.hasBody) keepWriteErrors(socket, this)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
@@ -295,8 +279,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #wait(waitsFor: Waits): void {
     const { connectTimeoutMs, headersTimeoutMs, bodyTimeoutMs } = this.attempt.settings
     this.#waitsFor = waitsFor
-    if (this.#socket !== null && waitsFor === 'client') keptSockets.add(this.#socket)
-    else if (this.#socket !== null) keptSockets.delete(this.#socket)
+    keptByClient(this.#socket, waitsFor === 'client')
     clearTimeout(this.#timer)
     const head = waitsFor === 'upstream' && this.phase === 'head'
     const limit = this.phase === 'connect' ? connectTimeoutMs : head ? headersTimeoutMs : bodyTimeoutMs
@@ -305,7 +288,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   readonly #expired = (): void => {
     if (this.#waitsFor === 'client') this.leaveClient(this.#body?.wantsMore === true)
-    else if (this.#waitsFor === 'queue') this.#failBusy()
+    else if (this.#waitsFor === 'queue') this.fail(this.#line.failure)
     else if (this.#waitsFor === 'upstream' && this.uploadError !== null) this.fail('broken-upload', this.uploadError)
     else this.fail(EXPIRED[this.#waitsFor] ?? (this.phase === 'head' ? 'head-timeout' : 'body-timeout'))
   }
@@ -341,13 +324,6 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   protected override isUploading(): boolean {
     return this.#body !== null && !this.#body.readableEnded
   }
-}
-
-/** Listeners that may change the request or the response, which must not go on half changed. */
-const CHANGING: ReadonlySet<string> = new Set(['start', 'proxyReq', 'proxyRes'])
-
-function isNodeError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
 }
 
 function ignore(): void {}

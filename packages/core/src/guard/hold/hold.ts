@@ -1,7 +1,7 @@
-import { requestsToJudge } from './plan.js'
+import { requestsToJudge } from '../plan.js'
 import { Presence } from './presence.js'
-import type { ArmCount, GuardReport } from './report.js'
-import { countText, rateText, timeText } from './words.js'
+import type { ArmCount, GuardReport } from '../report.js'
+import { countText, rateText, timeText } from '../words.js'
 
 /** How much a tick counts in B's present traffic: about the last twenty matter. */
 const FRESH = 0.05
