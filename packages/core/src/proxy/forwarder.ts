@@ -14,6 +14,8 @@ export interface TransportSettings {
   readonly headersTimeoutMs: number
   /** Milliseconds without a byte of a body, either way. */
   readonly bodyTimeoutMs: number
+  /** Milliseconds after which a connection is used for no further request. */
+  readonly connectionMaxAgeMs: number
   /** Connections per upstream. */
   readonly connections: number
   /** Requests that may wait for a connection. */

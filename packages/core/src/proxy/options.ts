@@ -20,6 +20,11 @@ export const proxyOptionsSchema = z.strictObject({
   headersTimeoutMs: milliseconds.default(30_000),
   /** Milliseconds without a byte of a body, either way. */
   bodyTimeoutMs: milliseconds.default(60_000),
+  /**
+   * Milliseconds after which a connection is ended between two requests, so that a change of DNS is followed under
+   * traffic. It does not touch tunnels.
+   */
+  connectionMaxAgeMs: milliseconds.default(60_000),
   /** Connections per upstream. */
   connections: z.number().int().min(1).max(65_535).default(256),
   /** Requests that may wait for a connection; one more is answered ERR_CANARY_UPSTREAM_BUSY. */

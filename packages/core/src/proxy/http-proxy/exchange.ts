@@ -12,26 +12,21 @@ import {
   correctHead,
   destroyWaiting,
   headersObject,
+  isNodeError,
   optionsOf,
   rewrittenHead,
   shadowing,
   webOptions,
 } from './adjust.js'
-import { emitTo, withEmit } from './listeners.js'
+import type { KeptSockets } from './kept-sockets.js'
+import { CHANGING, emitTo, withEmit } from './listeners.js'
 import { emitIn } from '../../request-context.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { isGone } from '../response/client-connection.js'
-import { mayRepeat } from '../retry.js'
+import { isRepeatable, mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
-
-type Waits = 'queue' | 'connection' | 'upload' | 'upstream' | 'client'
-
-const EXPIRED: Partial<Record<Waits, UpstreamFailure>> = {
-  queue: 'busy',
-  connection: 'connect-timeout',
-  upload: 'upload-timeout',
-}
+import { EXPIRED, type Waits } from './waits.js'
 
 /** An exchange through an http-proxy server. */
 export class HttpProxyExchange extends Exchange implements UploadObserver {
@@ -40,6 +35,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #server: ProxyServer
   readonly #options: ProxyServer.ServerOptions
   readonly #agent: Agent
+  /** `null` for an agent of the application's. */
+  readonly #keptSockets: KeptSockets | null
+  /** The agent's name for it. */
+  #upstream = ''
   readonly #running: Tunnels
   readonly #body: GatedBody | null
   /** What is sent where the request's own stream is not: nothing, or what a parser had read. */
@@ -57,7 +56,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   constructor(
     attempt: Attempt,
     proxy: ProxyServer,
-    agent: Agent,
+    kept: KeptSockets,
     running: Tunnels,
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
@@ -65,7 +64,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     super(attempt, head, done)
     this.#proxy = proxy
     this.#options = optionsOf(proxy)
-    this.#agent = this.#options.agent ?? agent
+    this.#keptSockets = this.#options.agent === undefined ? kept : null
+    this.#agent = this.#options.agent ?? kept.agent
     this.#server = withEmit(proxy, this.#emit)
     this.#running = running
     this.#body = attempt.hasBody && attempt.body === null ? new GatedBody(attempt.stream, this) : null
@@ -74,7 +74,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   start(): void {
     this.#running.add(this.#end)
     if (!this.openResponse()) return this.finish(null, true)
-    if (this.#options.agent === undefined) this.#agent.maxSockets = this.attempt.settings.connections
+    this.#keptSockets?.limit(this.attempt.settings)
     this.#send()
   }
 
@@ -83,7 +83,14 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     const stream = this.#body ?? new Readable({ read() {} })
     this.#kept = this.#body === null ? stream : null
     let full = false
-    const agent = capturing(this.#agent, settings.queue, this.#retried, this.#own, () => (full = true))
+    const agent = capturing(this.#agent, {
+      queue: settings.queue,
+      fresh: this.#retried,
+      kept: this.#keptSockets,
+      careful: !isRepeatable(this.attempt),
+      own: this.#own,
+      full: () => (full = true),
+    })
     const options = webOptions(this.attempt, this.#options, agent, stream)
     const shown = headersObject(headers)
     if (body !== null) shown['content-length'] = String(body.length)
@@ -121,8 +128,9 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.finish(error, false)
   }
 
-  readonly #own = (request: ClientRequest): void => {
+  readonly #own = (request: ClientRequest, upstream: string): void => {
     this.#request = request
+    this.#upstream = upstream
     // A listener of `start` has failed: nothing is sent.
     if (this.finished) return void request.on('error', ignore).destroy()
     const { context } = this.attempt
@@ -136,6 +144,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     })
     request.on('response', (response) => {
       this.#response = response.on('error', ignore)
+      this.#keptSockets?.answered(this.#socket, response.rawHeaders)
       emitIn(context, response)
       // After the listeners of the server's proxyRes.
       process.nextTick(() => this.#onResponse(response))
@@ -163,6 +172,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   #onSocket(request: ClientRequest, socket: Socket): void {
     process.nextTick(this.#letGoOut, request)
     this.#socket = socket
+    this.#keptSockets?.used(socket, this.#upstream)
     if (this.attempt.hasBody) keepWriteErrors(socket, this)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
@@ -230,6 +240,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     if (this.finished || this.#response?.complete === true) return
     if (this.phase === 'body') return this.fail(this.lost(this.#socket, error, 'broken-body'), error)
     if (this.phase === 'connect') return this.fail('refused', error)
+    if (request.reusedSocket) this.#keptSockets?.lost(this.#socket, this.#upstream)
     if (this.#retried || !request.reusedSocket || !mayRepeat(this.attempt, error))
       return this.fail(this.lost(this.#socket, error, 'broken-head'), this.uploadError ?? error)
     this.#retried = true
@@ -246,21 +257,9 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     super.fail(failure, cause)
   }
 
-  /** Whether a listener of `error` has answered; one that failed in the middle is not waited for. */
   #isAnswered(error: unknown): boolean {
-    const { response } = this.attempt
-    let hasFailed = false
-    let answered = false
-    const cut = (): void => {
-      if (hasFailed && answered && !response.writableEnded) this.cutOff()
-    }
-    answered = answeredByListener(this.#proxy, this.attempt, error, (thrown) => {
-      hasFailed = true
-      this.#listenerFailed('error', thrown)
-      cut()
-    })
-    cut()
-    return answered
+    const failed = (thrown: unknown): void => this.#listenerFailed('error', thrown)
+    return answeredByListener(this.#proxy, this.attempt, error, failed, () => this.cutOff())
   }
 
   protected override onDrain(): void {
@@ -317,13 +316,6 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   protected override isUploading(): boolean {
     return this.#body !== null && !this.#body.readableEnded
   }
-}
-
-/** Listeners that may change the request or the response, which must not go on half changed. */
-const CHANGING: ReadonlySet<string> = new Set(['start', 'proxyReq', 'proxyRes'])
-
-function isNodeError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
 }
 
 function ignore(): void {}

@@ -1,6 +1,9 @@
 import type ProxyServer from 'http-proxy'
 import { disown, isPromise } from '../../hook.js'
 
+/** Listeners that may change the request or the response, which must not go on half changed. */
+export const CHANGING: ReadonlySet<string> = new Set(['start', 'proxyReq', 'proxyRes'])
+
 interface Listener {
   readonly call: (...args: unknown[]) => unknown
   readonly context: unknown
