@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
+import { ipIdentity } from '../decision/ip-address.js'
 import type { CanaryError } from '../errors.js'
 import { bodyError } from '../proxy/body-error.js'
 import type { ForwardedRelease } from '../proxy/forward-call.js'
@@ -83,6 +84,7 @@ export class Routed<Context, Request, Handler> {
     const context = this.#context
     const framework = this.#framework
     const request = framework.raw(context)
+    const { proxy: proxyOptions, ipv6Prefix = 64 } = release.options
     const speaks = saysAnything(this.#headers, this.decision)
     const taken = takenBody(request)
     // What is not sent must flow: an error page may wait for the end of the request.
@@ -100,6 +102,7 @@ export class Routed<Context, Request, Handler> {
       parsedBody: () => framework.body(context),
       taken,
       peerTrusted: this.#facts.peerTrusted(),
+      network: proxyOptions.perNetwork === null ? '' : ipIdentity(this.#facts.ip(), ipv6Prefix),
       upgrade: takeUpgrade(request),
       release,
       decision: this.decision,

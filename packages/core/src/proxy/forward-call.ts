@@ -17,6 +17,8 @@ export interface ForwardedRelease {
     readonly proxy: ResolvedProxyOptions
     /** In lower case: passed on from a trusted peer only. */
     readonly realIpHeader?: string | undefined
+    /** Bits of an IPv6 network. @default 64 */
+    readonly ipv6Prefix?: number | undefined
   }
   /** What the health of its B is remembered by, where this object is made anew with each change. @default itself */
   readonly identity?: object | undefined
@@ -40,6 +42,8 @@ export interface ForwardCall {
   readonly taken?: TakenBody | null | undefined
   /** Whether the socket's peer is a trusted proxy: its x-forwarded-* are appended to, anyone else's replaced. */
   readonly peerTrusted: boolean
+  /** The client's network, for `perNetwork`. @default none: not counted */
+  readonly network?: string | undefined
   /** The socket of an upgrade; `null` for an ordinary request. */
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly release: ForwardedRelease

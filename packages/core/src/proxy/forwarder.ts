@@ -20,6 +20,8 @@ export interface TransportSettings {
   readonly connections: number
   /** Requests that may wait for a connection. */
   readonly queue: number
+  /** Milliseconds from the decision to the end of the response, if limited: see {@link Attempt.endsAt}. */
+  readonly requestTimeoutMs: number | null
   readonly onResponseHeaders: ResponseHeadersHook | null
 }
 
@@ -39,6 +41,8 @@ export interface Attempt {
   readonly hasBody: boolean
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly settings: TransportSettings
+  /** When the response must have ended, in milliseconds of `performance.now()`; `null` where that is not limited. */
+  readonly endsAt: number | null
   /** The decision in force for this attempt. */
   readonly decision: Decision
   readonly beforeHead: ((response: RawResponse) => void) | null

@@ -313,6 +313,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
       destroyWaiting(this.#agent, this.#request)
   }
 
+  protected override waitsOn(): 'queue' | 'upstream' | 'client' {
+    return this.#waitsFor === 'queue' || this.#waitsFor === 'client' ? this.#waitsFor : 'upstream'
+  }
+
   protected override isUploading(): boolean {
     return this.#body !== null && !this.#body.readableEnded
   }

@@ -201,6 +201,11 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     return this.#relay !== null && !this.#relay.readableEnded
   }
 
+  protected override waitsOn(): 'queue' | 'upstream' | 'client' {
+    if (this.phase === 'connect') return this.#connection === null ? 'queue' : 'upstream'
+    return this.#waitsFor === 'client' ? 'client' : 'upstream'
+  }
+
   #wait(waitsFor: Waits, milliseconds: number): void {
     this.#waitsFor = waitsFor
     this.deadline = this.#deadlines.after(waitsFor === 'upstream' ? this.patience(milliseconds) : milliseconds)
