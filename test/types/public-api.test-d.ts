@@ -49,6 +49,13 @@ createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { via: 'gate
 createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { path: 'loose' } })
 // @ts-expect-error: 'identity' or a list
 createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { dropHeaders: 'x-debug' } })
+const limits = { connectionMaxAgeMs: 30_000, tunnels: 100, requestTimeoutMs: 5000, perNetwork: 20 }
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: limits })
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { requestTimeoutMs: null, perNetwork: undefined } })
+// @ts-expect-error: a number of requests
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { perNetwork: true } })
+// @ts-expect-error: milliseconds
+createRelease({ name: 'orders-v2', upstreams, percentage: 1, proxy: { requestTimeoutMs: '5s' } })
 // @ts-expect-error: no such option
 createRelease({ name: 'orders-v2', upstreams, percentge: 10 })
 // @ts-expect-error: a number

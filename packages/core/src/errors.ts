@@ -20,7 +20,9 @@ const STATUS_OF = {
   ERR_CANARY_UPLOAD: 502,
   /** The upstream did not accept a connection, or did not answer, in time. */
   ERR_CANARY_UPSTREAM_TIMEOUT: 504,
-  /** All connections to the upstream are taken and the queue is full. */
+  /** A request was not whole, or a hook did not let it go on, when the time for the whole exchange was up. */
+  ERR_CANARY_TIMEOUT: 504,
+  /** No more at a time: no free connection and a full queue, or too many tunnels or requests of one client. */
   ERR_CANARY_UPSTREAM_BUSY: 503,
   /** A mount whose service, route or api the registry does not know. */
   ERR_CANARY_SERVICE: 503,

@@ -18,7 +18,7 @@ class PlacedRelease implements ForwardedRelease {
   readonly #inForce: InForce
   readonly #report: Report
 
-  constructor(inForce: InForce, { health, proxy, realIpHeader }: ResolvedMountOptions, report: Report) {
+  constructor(inForce: InForce, { health, proxy, realIpHeader, ipv6Prefix }: ResolvedMountOptions, report: Report) {
     const { release, A, B } = inForce
     this.name = release?.name ?? ''
     this.options = {
@@ -27,6 +27,7 @@ class PlacedRelease implements ForwardedRelease {
       health,
       proxy,
       realIpHeader,
+      ipv6Prefix,
     }
     this.identity = release ?? this
     this.#release = release

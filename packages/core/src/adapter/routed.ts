@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
+import { ipIdentity } from '../decision/ip-address.js'
 import type { CanaryError } from '../errors.js'
 import { bodyError } from '../proxy/body-error.js'
 import type { ForwardedRelease } from '../proxy/forward-call.js'
@@ -93,6 +94,7 @@ export class Routed<Context, Request, Handler> {
     const upgrade = takeUpgrade(request)
     const sink = upgrade === null ? hooks.sink : undefined
     const beforeHead = sink === undefined ? hooks.beforeHead : undefined
+    const { proxy: proxyOptions, ipv6Prefix = 64 } = release.options
     const speaks = saysAnything(this.#headers, this.decision)
     const taken = takenBody(request)
     // What is not sent must flow: an error page may wait for the end of the request.
@@ -112,6 +114,7 @@ export class Routed<Context, Request, Handler> {
       taken,
       peerTrusted: this.#facts.peerTrusted(),
       trustConfigured: this.#facts.trustConfigured(),
+      network: proxyOptions.perNetwork === null ? '' : ipIdentity(this.#facts.ip(), ipv6Prefix),
       upgrade,
       release,
       decision: this.decision,

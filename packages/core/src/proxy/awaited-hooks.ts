@@ -3,7 +3,7 @@ import { hookError } from '../hook.js'
 import type { Attempt } from './forwarder.js'
 import { hasLeft } from './response/client-connection.js'
 import { Tunnels } from './upgrade/tunnel.js'
-import { closedError, duration } from './upstream-error.js'
+import { closedError, duration, requestTimeoutError } from './upstream-error.js'
 
 /** The headers to send; the error to answer; `null` where the client has left. */
 export type HookOutcome = string[] | CanaryError | null
@@ -16,7 +16,9 @@ export class AwaitedHooks {
   /** Calls `settled` once: when the hook is done, the client leaves, time is up or the mount closes. */
   wait(hooked: Promise<string[]>, attempt: Attempt, settled: (outcome: HookOutcome) => void): void {
     const client = attempt.upgrade?.socket ?? attempt.response
-    const { headersTimeoutMs } = attempt.settings
+    const { endsAt, settings } = attempt
+    const { headersTimeoutMs } = settings
+    const leftMs = endsAt === null ? Infinity : endsAt - performance.now()
     let over = false
     const end = (outcome: HookOutcome): void => {
       if (over) return
@@ -29,7 +31,10 @@ export class AwaitedHooks {
     const left = () => end(null)
     const close = () => end(closedError())
     const late = () => end(hookError(`onRequestHeaders did not settle in ${duration(headersTimeoutMs)}`))
-    const timer = setTimeout(late, headersTimeoutMs)
+    const timer =
+      leftMs < headersTimeoutMs
+        ? setTimeout(() => end(requestTimeoutError(settings)), leftMs)
+        : setTimeout(late, headersTimeoutMs)
     this.#waiting.add(close)
     client.on('close', left)
     // A reset while nobody else listens must not be an uncaught error.

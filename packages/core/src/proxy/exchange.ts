@@ -6,7 +6,7 @@ import type { Attempt, AttemptResult } from './forwarder.js'
 import type { RawHeaders } from './response/headers.js'
 import { ResponseWriter } from './response/writer.js'
 import { type Upload, isWriting } from './kept-write-errors.js'
-import { closedError, upstreamError, type UpstreamFailure } from './upstream-error.js'
+import { closedError, requestTimeoutError, upstreamError, type UpstreamFailure } from './upstream-error.js'
 
 /** Milliseconds that an upstream gets for the rest of its answer, once it takes no more of the request. */
 const ANSWER_MS = 1000
@@ -25,6 +25,7 @@ export abstract class Exchange extends ResponseWriter implements Upload {
   /** Why the upstream takes no more of the body; `null` as long as it does. */
   protected uploadError: Error | null = null
   #status: number | null = null
+  #timer: NodeJS.Timeout | null = null
   readonly #head: (status: number) => void
   readonly #done: (result: AttemptResult) => void
 
@@ -32,6 +33,7 @@ export abstract class Exchange extends ResponseWriter implements Upload {
     super(attempt)
     this.#head = head
     this.#done = done
+    if (attempt.endsAt !== null) this.#timer = setTimeout(this.#timeUp, attempt.endsAt - performance.now())
   }
 
   /** Lets go of the upstream and of all timers; called once, at the end. */
@@ -42,6 +44,9 @@ export abstract class Exchange extends ResponseWriter implements Upload {
 
   /** Sends no more of the body, which a write error broke off: only the answer is waited for. */
   protected abstract stopUpload(): void
+
+  /** Who or what is waited for now. */
+  protected abstract waitsOn(): 'queue' | 'upstream' | 'client'
 
   writeFailed(error: Error): boolean {
     // Before there is a connection, and behind the answer, there is nothing to be read.
@@ -113,9 +118,20 @@ export abstract class Exchange extends ResponseWriter implements Upload {
     this.finish(null, true)
   }
 
+  readonly #timeUp = (): void => {
+    const waitsOn = this.waitsOn()
+    if (waitsOn === 'queue') return this.fail('busy')
+    if (waitsOn === 'upstream') return this.fail('request-timeout')
+    if (this.phase === 'connect' || this.phase === 'head')
+      return this.finish(requestTimeoutError(this.attempt.settings), false)
+    this.cutOff()
+    this.finish(null, true)
+  }
+
   protected finish(error: CanaryError | null, aborted: boolean): void {
     if (this.finished) return
     this.finished = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
     this.releaseResponse()
     this.letGo()
     this.#done({ phase: this.phase, status: this.#status, error, aborted })

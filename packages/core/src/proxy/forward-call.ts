@@ -18,6 +18,8 @@ export interface ForwardedRelease {
     readonly proxy: ResolvedProxyOptions
     /** In lower case: passed on from a trusted peer only. */
     readonly realIpHeader?: string | undefined
+    /** Bits of an IPv6 network. @default 64 */
+    readonly ipv6Prefix?: number | undefined
   }
   /** What the health of its B is remembered by, where this object is made anew with each change. @default itself */
   readonly identity?: object | undefined
@@ -49,6 +51,8 @@ export interface ForwardCall {
    * @default false
    */
   readonly trustConfigured?: boolean | undefined
+  /** The client's network, for `perNetwork`. @default none: not counted */
+  readonly network?: string | undefined
   /** The socket of an upgrade; `null` for an ordinary request. */
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly release: ForwardedRelease

@@ -15,10 +15,14 @@ export interface TransportSettings {
   readonly headersTimeoutMs: number
   /** Milliseconds without a byte of a body, either way. */
   readonly bodyTimeoutMs: number
+  /** Milliseconds after which a connection is used for no further request. */
+  readonly connectionMaxAgeMs: number
   /** Connections per upstream. */
   readonly connections: number
   /** Requests that may wait for a connection. */
   readonly queue: number
+  /** Milliseconds from the decision to the end of the response, if limited: see {@link Attempt.endsAt}. */
+  readonly requestTimeoutMs: number | null
   readonly onResponseHeaders: ResponseHeadersHook | null
 }
 
@@ -38,6 +42,8 @@ export interface Attempt {
   readonly hasBody: boolean
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   readonly settings: TransportSettings
+  /** When the response must have ended, in milliseconds of `performance.now()`; `null` where that is not limited. */
+  readonly endsAt: number | null
   /** The decision in force for this attempt. */
   readonly decision: Decision
   readonly beforeHead: ((response: RawResponse) => void) | null

@@ -4,6 +4,7 @@ import { CanaryError } from '../errors.js'
 import { hookError } from '../hook.js'
 import { captureContext, runWith } from '../request-context.js'
 import type { UrlUpstream } from '../upstream.js'
+import type { UnderWay } from './connections/under-way.js'
 import type { AwaitedHooks } from './awaited-hooks.js'
 import { mayLackHeaders } from './request/truncated-headers.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
@@ -26,6 +27,10 @@ export class Forwarding {
   readonly #mount: { readonly id: string }
   readonly #hooks: AwaitedHooks
   readonly #now: () => number
+  readonly #underWay: Readonly<Record<'networks' | 'tunnels', UnderWay>>
+  /** What ends its place among those of its network, and among the tunnels of the upstream that is asked. */
+  #leaveNetwork: (() => void) | null = null
+  #leaveTunnels: (() => void) | null = null
   #decision: Decision
   #body: RequestBody | null = null
   #health: Health | null = null
@@ -48,19 +53,26 @@ export class Forwarding {
     forwarder: Forwarder,
     mount: { readonly id: string },
     hooks: AwaitedHooks,
+    underWay: Readonly<Record<'networks' | 'tunnels', UnderWay>>,
     now: () => number,
   ) {
     this.#call = call
     this.#forwarder = forwarder
     this.#mount = mount
     this.#hooks = hooks
+    this.#underWay = underWay
     this.#now = now
     this.#decision = call.decision
     this.#turnAt = call.startedAt
   }
 
   start(): void {
-    const { release } = this.#call
+    const { release, network = '' } = this.#call
+    const { perNetwork } = release.options.proxy
+    if (perNetwork !== null && network !== '') {
+      this.#leaveNetwork = this.#underWay.networks.enter(network, perNetwork)
+      if (this.#leaveNetwork === null) return this.#call.done(busyError('the client has too many requests at a time'))
+    }
     if (this.#decision.upstream === 'A') return this.#attempt()
     this.#health = healthOf(release, this.#now)
     this.#admission = this.#health.admit()
@@ -72,6 +84,12 @@ export class Forwarding {
   }
 
   #attempt(): void {
+    const { upgrade, release } = this.#call
+    const asked = release.options.upstreams[this.#decision.upstream]
+    if (upgrade !== null && asked.kind === 'url') {
+      this.#leaveTunnels = this.#underWay.tunnels.enter(asked.poolKey, release.options.proxy.tunnels)
+      if (this.#leaveTunnels === null) return this.#refuseTunnel(asked)
+    }
     const context = captureContext()
     this.#context = context
     const turn = this.#turn
@@ -94,6 +112,14 @@ export class Forwarding {
     } catch (error) {
       this.#failed(turn, error)
     }
+  }
+
+  /** That an upstream has all the tunnels it may have says nothing about it: nothing is recorded. */
+  #refuseTunnel({ name }: UrlUpstream): void {
+    this.#reportHealth(null)
+    if (name === 'B' && this.#call.release.options.upstreamFallback && this.#fallBack(null)) return
+    this.#leaveNetwork?.()
+    this.#call.done(busyError(`upstream ${name} has too many tunnels at a time`))
   }
 
   #send(attempt: Attempt): void {
@@ -160,6 +186,7 @@ export class Forwarding {
       hasBody: body.present,
       upgrade,
       settings,
+      endsAt: this.#endsAt(),
       decision: this.#decision,
       beforeHead,
       sink,
@@ -189,6 +216,11 @@ export class Forwarding {
     return this.#isUploading ? null : Math.max(0, now - this.#turnAt - (this.#sent?.waitedMs ?? 0))
   }
 
+  #endsAt(): number | null {
+    const { requestTimeoutMs } = this.#call.release.options.proxy
+    return requestTimeoutMs === null ? null : this.#call.startedAt + requestTimeoutMs
+  }
+
   /** B has answered: whoever waited for a trial to show that need not wait for the end of its response. */
   #head(turn: number): void {
     if (turn !== this.#turn || this.#durationMs !== -1) return
@@ -208,6 +240,8 @@ export class Forwarding {
 
   #settle(result: AttemptResult): void {
     this.#reportHealth(connectedBy(result))
+    this.#leave(this.#leaveTunnels, result)
+    this.#leaveTunnels = null
     if (!this.#mayFallBack(result) || !this.#fallBack(result.error)) this.#ended(result)
   }
 
@@ -216,9 +250,19 @@ export class Forwarding {
     this.#health = null
   }
 
+  /** A tunnel keeps its places for as long as its socket is open. */
+  #leave(leave: (() => void) | null, { status }: AttemptResult): void {
+    if (leave === null) return
+    const socket = this.#call.upgrade?.socket
+    if (status === 101 && socket?.destroyed === false) socket.once('close', leave)
+    else leave()
+  }
+
   #mayFallBack({ phase, error }: AttemptResult): boolean {
     const { request, release } = this.#call
     if (!isUpstreamError(error) || this.#decision.upstream !== 'B' || !release.options.upstreamFallback) return false
+    // A timer may be early by a part of a millisecond.
+    if (performance.now() >= (this.#endsAt() ?? Infinity) - 1) return false
     if (phase === 'connect') return true
     return phase === 'head' && SAFE.has(request.method ?? '') && this.#body?.present === false
   }
@@ -233,6 +277,7 @@ export class Forwarding {
     this.#health = null
     this.#decision = release.fallback(this.#decision)
     redecided(this.#decision)
+    if (isHandler) this.#leaveNetwork?.()
     runWith(this.#decision, () => (isHandler ? toHandler?.(this.#decision) : this.#attempt()))
     return true
   }
@@ -240,6 +285,7 @@ export class Forwarding {
   #ended(result: AttemptResult): void {
     const { phase, error, aborted } = result
     this.#record(result)
+    this.#leave(this.#leaveNetwork, result)
     this.#call.done(aborted || phase === 'body' || phase === 'done' ? null : error)
   }
 
@@ -258,6 +304,11 @@ export class Forwarding {
     }
     this.#call.release.record({ decision, status, durationMs, latencyMs, error: failed ? error : null, aborted })
   }
+}
+
+/** The error where somebody has all that may be under way at a time. */
+function busyError(message: string): CanaryError {
+  return new CanaryError('ERR_CANARY_UPSTREAM_BUSY', message)
 }
 
 /** What a hook's payload says of itself stands where the request's own headers were. */

@@ -51,10 +51,32 @@ export const proxyOptionsSchema = z.strictObject({
   headersTimeoutMs: milliseconds.default(30_000),
   /** Milliseconds without a byte of a body, either way. */
   bodyTimeoutMs: milliseconds.default(60_000),
+  /**
+   * Milliseconds after which a connection is ended between two requests, so that a change of DNS is followed under
+   * traffic. It does not touch tunnels.
+   */
+  connectionMaxAgeMs: milliseconds.default(60_000),
   /** Connections per upstream. */
   connections: z.number().int().min(1).max(65_535).default(256),
   /** Requests that may wait for a connection; one more is answered ERR_CANARY_UPSTREAM_BUSY. */
   queue: z.number().int().min(0).max(1_000_000).default(1024),
+  /** Tunnels (upgraded connections) per upstream; one more is answered ERR_CANARY_UPSTREAM_BUSY. */
+  tunnels: z.number().int().min(1).max(1_000_000).default(10_000),
+  /**
+   * Milliseconds from the decision to the end of the response. Then a request whose response has not begun is answered
+   * 504, and one whose response has is cut off. It does not end tunnels that are open.
+   *
+   * @default off
+   */
+  requestTimeoutMs: milliseconds.nullable().default(null),
+  /**
+   * Requests and tunnels at a time for each client network (an IPv4 address, or an IPv6 network of `ipv6Prefix` bits);
+   * one more is answered ERR_CANARY_UPSTREAM_BUSY. Without `trustedIps`, everyone behind a load balancer is the load
+   * balancer. Clients of a server on a Unix socket have no address, and are not counted.
+   *
+   * @default off
+   */
+  perNetwork: z.number().int().min(1).max(1_000_000).nullable().default(null),
   /** True sends the client's `Host` instead of the upstream's. */
   preserveHost: z.boolean().default(false),
   /**

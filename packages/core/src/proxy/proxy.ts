@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { CanaryError } from '../errors.js'
 import { AwaitedHooks } from './awaited-hooks.js'
+import { UnderWay } from './connections/under-way.js'
 import type { Forwarder } from './forwarder.js'
 import type { ForwardCall, ForwardedRelease } from './forward-call.js'
 import { Forwarding } from './forwarding.js'
@@ -28,6 +29,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   /** Those given by releases, each with what stands between it and the requests. */
   const forwarders = new Map<Forwarder, Forwarder>()
   const hooks = new AwaitedHooks()
+  const underWay = { networks: new UnderWay(), tunnels: new UnderWay() }
   const checks = new WatchedPlaces(now)
   let own: Forwarder | null = null
   let closed: Promise<void> | null = null
@@ -45,7 +47,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
 
   function forward(call: ForwardCall): void {
     runWith(call.decision, () => {
-      if (closed === null) new Forwarding(call, forwarderOf(call.release), proxy, hooks, now).start()
+      if (closed === null) new Forwarding(call, forwarderOf(call.release), proxy, hooks, underWay, now).start()
       else call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
     })
   }

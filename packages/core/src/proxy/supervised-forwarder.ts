@@ -2,7 +2,7 @@ import { CanaryError } from '../errors.js'
 import { disown, hookError, isPromise } from '../hook.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
 import { cutOff, isGone, wasCutShort } from './response/client-connection.js'
-import { duration } from './upstream-error.js'
+import { duration, requestTimeoutError, upstreamError } from './upstream-error.js'
 
 const own = new WeakSet<Forwarder>()
 
@@ -50,6 +50,7 @@ class SupervisedAttempt {
   #headCame = false
   #over = false
   #timer: NodeJS.Timeout | undefined
+  #timeUp: NodeJS.Timeout | undefined
   /** Of the client's connection, when somebody last looked: an upload may take as long as it goes on. */
   #bytesRead = 0
 
@@ -65,6 +66,8 @@ class SupervisedAttempt {
     this.#client.on('close', this.#onClientClose)
     this.#bytesRead = bytesRead(this.#attempt)
     this.#timer = setTimeout(this.#onTime, this.#limitMs)
+    const { endsAt } = this.#attempt
+    if (endsAt !== null) this.#timeUp = setTimeout(this.#onTimeUp, endsAt - performance.now())
     try {
       const returned: unknown = given.forward(this.#attempt, this.#onHead, this.#onDone)
       if (isPromise(returned)) disown(returned, (error) => this.#fail('the forwarder rejected', error))
@@ -157,9 +160,21 @@ class SupervisedAttempt {
     this.#timer = setTimeout(this.#onTime, this.#limitMs)
   }
 
+  /** It tells of nobody whom it waits for: of the client where not all of the request is here, or it takes no more. */
+  readonly #onTimeUp = (): void => {
+    const { request, response, settings, upgrade } = this.#attempt
+    const began = this.#began
+    if (began) this.#cutOff()
+    const ofClient = upgrade === null && (began ? response.writableNeedDrain : !request.complete)
+    const error = ofClient ? requestTimeoutError(settings) : upstreamError('request-timeout', this.#attempt)
+    const aborted = began && ofClient
+    this.#end({ phase: began ? 'body' : 'head', status: this.#status, error: aborted ? null : error, aborted })
+  }
+
   #end(result: AttemptResult): void {
     this.#over = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#timeUp)
     this.#client.off('close', this.#onClientClose)
     this.#done(result)
   }

@@ -11,11 +11,12 @@ export type UpstreamFailure =
   | 'head-timeout'
   | 'upload-timeout'
   | 'body-timeout'
+  | 'request-timeout'
   | 'broken-head'
   | 'broken-body'
   | 'broken-upload'
 
-type Limit = 'connectTimeoutMs' | 'headersTimeoutMs' | 'bodyTimeoutMs'
+type Limit = 'connectTimeoutMs' | 'headersTimeoutMs' | 'bodyTimeoutMs' | 'requestTimeoutMs'
 
 interface Explained {
   readonly code: CanaryErrorCode
@@ -60,6 +61,11 @@ const FAILURES: Readonly<Record<UpstreamFailure, Explained>> = {
     says: 'sent no more of its response for',
     limit: 'bodyTimeoutMs',
   },
+  'request-timeout': {
+    code: 'ERR_CANARY_UPSTREAM_TIMEOUT',
+    says: 'did not end its response in',
+    limit: 'requestTimeoutMs',
+  },
   'broken-head': { code: 'ERR_CANARY_UPSTREAM_RESPONSE', says: 'gave no valid response' },
   // Neither side's failure: a connection that breaks under an upload may have been closed for a good answer, now lost.
   'broken-upload': { code: 'ERR_CANARY_UPLOAD', says: 'took no more of the request, and no answer came' },
@@ -73,7 +79,7 @@ export function upstreamError(
   cause?: unknown,
 ): CanaryError {
   const { code, says, limit, excused } = FAILURES[failure]
-  const message = `upstream ${upstream.name} ${says}${limit === undefined ? '' : ` ${duration(settings[limit])}`}`
+  const message = `upstream ${upstream.name} ${says}${limit === undefined ? '' : ` ${duration(settings[limit] ?? 0)}`}`
   const error = new CanaryError(code, message, cause === undefined ? {} : { cause })
   if (excused === true) excusedErrors.add(error)
   return error
@@ -82,6 +88,11 @@ export function upstreamError(
 /** A limit as people say it. */
 export function duration(milliseconds: number): string {
   return milliseconds < 1000 ? `${milliseconds} ms` : `${milliseconds / 1000} s`
+}
+
+/** The error where the time for a whole exchange is up and it was not the upstream that was waited for. */
+export function requestTimeoutError({ requestTimeoutMs }: Pick<TransportSettings, 'requestTimeoutMs'>): CanaryError {
+  return new CanaryError('ERR_CANARY_TIMEOUT', `the request took longer than ${duration(requestTimeoutMs ?? 0)}`)
 }
 
 /** The error where the gateway itself is going down. */

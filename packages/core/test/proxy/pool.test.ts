@@ -29,15 +29,15 @@ describe('connections to an upstream', () => {
     expect(connections).toBe(before)
   })
 
-  /** An upstream that answers once on each connection and closes it when it is used again. */
-  const onceEach = (requests: string[]) =>
+  /** An upstream that answers so often on each connection and closes it when it is used again. */
+  const oftenEach = (requests: string[], often: number) =>
     rawUpstream((socket) => {
-      let used = false
+      let answered = 0
       socket.on('data', (data: Buffer) => {
         requests.push(data.toString('latin1').split(' ', 1)[0] ?? '')
-        if (used) socket.resetAndDestroy()
+        if (answered === often) socket.resetAndDestroy()
         else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
-        used = true
+        answered += 1
       })
     })
 
@@ -45,7 +45,7 @@ describe('connections to an upstream', () => {
     'a %s on one that was just closed is sent once more',
     async (method) => {
       const requests: string[] = []
-      await using upstream = await onceEach(requests)
+      await using upstream = await oftenEach(requests, 1)
       await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
       expect(await ask(front.port)).toMatchObject({ status: 200 })
       expect(await ask(front.port, '/', { method })).toMatchObject({ status: 200 })
@@ -59,11 +59,12 @@ describe('connections to an upstream', () => {
     ['PUT', 'body'],
   ])('a %s with %j is not', async (method, body) => {
     const requests: string[] = []
-    await using upstream = await onceEach(requests)
-    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port) }))
+    await using upstream = await oftenEach(requests, 2)
+    await using front = await gateway(testRelease({ B: urlUpstream('B', upstream.port), proxy: { connections: 1 } }))
+    expect(await ask(front.port)).toMatchObject({ status: 200 })
     expect(await ask(front.port)).toMatchObject({ status: 200 })
     expect(await ask(front.port, '/', { method, body })).toMatchObject({ status: 502 })
-    expect(requests).toEqual(['GET', method])
+    expect(requests).toEqual(['GET', 'GET', method])
   })
 
   test('a request is sent twice at most, and not again once a byte of the answer came', async () => {

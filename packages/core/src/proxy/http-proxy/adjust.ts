@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import type ProxyServer from 'http-proxy'
 import { inRoot } from '../../request-context.js'
 import { tlsOptions } from '../upstream-socket.js'
+import type { KeptSockets } from './kept-sockets.js'
 import { emitTo } from './listeners.js'
 import type { Attempt } from '../forwarder.js'
 import type { RawRequest } from '../../node-http.js'
@@ -23,29 +24,37 @@ export function shadowing(request: RawRequest, url: string, headers: object, act
   }
 }
 
-/**
- * An agent like the given one, but so that a request is shown to `own` from its first moment; `full` is called instead
- * of sending it where no connection is free and `queue` requests wait for one to the same upstream already. `fresh`:
- * not on an idle connection.
- */
-export function capturing(
-  agent: Agent,
-  queue: number,
-  fresh: boolean,
-  own: (request: ClientRequest, upstream: string) => void,
-  full: () => void,
-): Agent {
+/** What a request that is given to an agent needs. */
+export interface Capture {
+  /** Requests that may wait for a connection to the same upstream. */
+  readonly queue: number
+  /** Not on an idle connection. */
+  readonly fresh: boolean
+  /** What the agent keeps, unless it is somebody else's. */
+  readonly kept: KeptSockets | null
+  /** It must not be lost on a connection that its upstream is just closing. */
+  readonly careful: boolean
+  /** Shown the request from its first moment, with its agent's name for the upstream. */
+  own(request: ClientRequest, upstream: string): void
+  /** Called instead of sending the request where no connection is free and too many wait. */
+  full(): void
+}
+
+/** An agent like the given one, that gives a request to it as {@link Capture} says. */
+export function capturing(agent: Agent, { queue, fresh, kept, careful, own, full }: Capture): Agent {
   const addRequest = (request: ClientRequest, options: AgentOptions, ...rest: unknown[]): void => {
     const upstream = agent.getName(options)
     own(request, upstream)
     // Where one of them was closed by the upstream, the others are as old.
     if (fresh) for (const socket of agent.freeSockets[upstream] ?? []) socket.destroy()
-    if (isFull(agent, upstream, queue)) full()
-    else {
-      // Its sockets keep these options: with the agent that they name, they would keep the exchange.
-      const kept = { ...options, agent }
-      inRoot(() => Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, kept, ...rest]))
+    if (isFull(agent, upstream, queue + (kept?.resting(upstream) ?? 0))) return full()
+    // Its sockets keep these options: with the agent that they name, they would keep the exchange.
+    const ofSocket = { ...options, agent }
+    const add = (): void => {
+      inRoot(() => Reflect.apply(Reflect.get(agent, 'addRequest'), agent, [request, ofSocket, ...rest]))
     }
+    if (kept === null) add()
+    else kept.give(request, upstream, careful, add)
   }
   return Object.create(agent, { addRequest: { value: addRequest } })
 }
@@ -113,17 +122,34 @@ export function correctHead(request: ClientRequest, { hasBody, body, headers, pa
 
 /**
  * Emits the server's `error`, and says whether a listener has answered. One listener is http-proxy's, which throws.
- * `failed` is told of one that throws.
+ * `failed` is told of one that throws; an answer that such a one left in the middle is not waited for: `cutOff`.
  */
 export function answeredByListener(
   proxy: ProxyServer,
   { request, response, upstream }: Attempt,
   error: unknown,
   failed: (error: unknown) => void,
+  cutOff: () => void,
 ): boolean {
   if (proxy.listeners('error').length < 2) return false
-  emitTo(proxy, 'error', [error, request, response, upstream.origin], failed)
-  return response.headersSent || response.writableEnded
+  let hasFailed = false
+  let answered = false
+  const cut = (): void => {
+    if (hasFailed && answered && !response.writableEnded) cutOff()
+  }
+  emitTo(proxy, 'error', [error, request, response, upstream.origin], (thrown) => {
+    hasFailed = true
+    failed(thrown)
+    cut()
+  })
+  answered = response.headersSent || response.writableEnded
+  cut()
+  return answered
+}
+
+/** Whether it is what Node says of a request. */
+export function isNodeError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
 }
 
 type Pass = (request: RawRequest, response: object, proxyRes: IncomingMessage, options: object) => void
@@ -162,9 +188,4 @@ export function rewrittenHead(
     return error instanceof Error ? error : new Error(String(error))
   }
   return head
-}
-
-/** Whether Node itself refuses something, and not what the application added. */
-export function isNodeError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code.startsWith('ERR_')
 }

@@ -18,21 +18,16 @@ import {
   webOptions,
 } from './adjust.js'
 import { headersObject } from '../header-pairs.js'
+import type { KeptSockets } from './kept-sockets.js'
 import { Line, keptByClient } from './line.js'
 import { CHANGING, emitTo, withEmit } from './listeners.js'
 import { emitIn } from '../../request-context.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { isGone } from '../response/client-connection.js'
-import { mayRepeat } from '../retry.js'
+import { isRepeatable, mayRepeat } from '../retry.js'
 import type { Tunnels } from '../upgrade/tunnel.js'
 import type { UpstreamFailure } from '../upstream-error.js'
-
-type Waits = 'queue' | 'connection' | 'upload' | 'upstream' | 'client'
-
-const EXPIRED: Partial<Record<Waits, UpstreamFailure>> = {
-  connection: 'connect-timeout',
-  upload: 'upload-timeout',
-}
+import { EXPIRED, type Waits } from './waits.js'
 
 /** An exchange through an http-proxy server. */
 export class HttpProxyExchange extends Exchange implements UploadObserver {
@@ -42,6 +37,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #options: ProxyServer.ServerOptions
   readonly #agent: Agent
   readonly #line: Line
+  /** `null` for an agent of the application's. */
+  readonly #keptSockets: KeptSockets | null
+  /** The agent's name for it. */
+  #upstream = ''
   readonly #running: Tunnels
   readonly #body: GatedBody | null
   /** What is sent where the request's own stream is not: nothing, or what a parser had read. */
@@ -59,7 +58,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   constructor(
     attempt: Attempt,
     proxy: ProxyServer,
-    agent: Agent,
+    kept: KeptSockets,
     running: Tunnels,
     head: (status: number) => void,
     done: (result: AttemptResult) => void,
@@ -67,7 +66,8 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     super(attempt, head, done)
     this.#proxy = proxy
     this.#options = optionsOf(proxy)
-    this.#agent = this.#options.agent ?? agent
+    this.#keptSockets = this.#options.agent === undefined ? kept : null
+    this.#agent = this.#options.agent ?? kept.agent
     this.#line = new Line(this.#agent, attempt)
     this.#server = withEmit(proxy, this.#emit)
     this.#running = running
@@ -77,7 +77,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   start(): void {
     this.#running.add(this.#end)
     if (!this.openResponse()) return this.finish(null, true)
-    if (this.#options.agent === undefined) this.#agent.maxSockets = this.attempt.settings.connections
+    this.#keptSockets?.limit(this.attempt.settings)
     this.#send()
   }
 
@@ -86,7 +86,14 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     const stream = this.#body ?? new Readable({ read() {} })
     this.#kept = this.#body === null ? stream : null
     let full = false
-    const agent = capturing(this.#agent, settings.queue, this.#retried, this.#own, () => (full = true))
+    const agent = capturing(this.#agent, {
+      queue: settings.queue,
+      fresh: this.#retried,
+      kept: this.#keptSockets,
+      careful: !isRepeatable(this.attempt),
+      own: this.#own,
+      full: () => (full = true),
+    })
     const options = webOptions(this.attempt, this.#options, agent, stream)
     const shown = headersObject(headers)
     if (body !== null) shown['content-length'] = String(body.length)
@@ -124,9 +131,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.finish(error, false)
   }
 
-  readonly #own = (request: ClientRequest, place: string): void => {
+  readonly #own = (request: ClientRequest, upstream: string): void => {
     this.#request = request
-    this.#line.entered(place)
+    this.#upstream = upstream
+    this.#line.entered(upstream)
     // A listener of `start` has failed: nothing is sent.
     if (this.finished) return void request.on('error', ignore).destroy()
     const { context } = this.attempt
@@ -140,6 +148,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     })
     request.on('response', (response) => {
       this.#response = response.on('error', ignore)
+      this.#keptSockets?.answered(this.#socket, response.rawHeaders)
       emitIn(context, response)
       // After the listeners of the server's proxyRes.
       process.nextTick(() => this.#onResponse(response))
@@ -168,6 +177,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     process.nextTick(this.#letGoOut, request)
     this.#socket = socket
     this.#line.left()
+    this.#keptSockets?.used(socket, this.#upstream)
     if (this.attempt.hasBody) keepWriteErrors(socket, this)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
@@ -235,6 +245,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     if (this.finished || this.#response?.complete === true) return
     if (this.phase === 'body') return this.fail(this.lost(this.#socket, error, 'broken-body'), error)
     if (this.phase === 'connect') return this.fail('refused', error)
+    if (request.reusedSocket) this.#keptSockets?.lost(this.#socket, this.#upstream)
     if (this.#retried || !request.reusedSocket || !mayRepeat(this.attempt, error))
       return this.fail(this.lost(this.#socket, error, 'broken-head'), this.uploadError ?? error)
     this.#retried = true
@@ -251,21 +262,9 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     super.fail(failure, cause)
   }
 
-  /** Whether a listener of `error` has answered; one that failed in the middle is not waited for. */
   #isAnswered(error: unknown): boolean {
-    const { response } = this.attempt
-    let hasFailed = false
-    let answered = false
-    const cut = (): void => {
-      if (hasFailed && answered && !response.writableEnded) this.cutOff()
-    }
-    answered = answeredByListener(this.#proxy, this.attempt, error, (thrown) => {
-      hasFailed = true
-      this.#listenerFailed('error', thrown)
-      cut()
-    })
-    cut()
-    return answered
+    const failed = (thrown: unknown): void => this.#listenerFailed('error', thrown)
+    return answeredByListener(this.#proxy, this.attempt, error, failed, () => this.cutOff())
   }
 
   protected override onDrain(): void {
@@ -319,6 +318,10 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     this.#leaveBody()
     if (this.#isSpoiled || this.isUploading() || this.#response?.complete !== true)
       destroyWaiting(this.#agent, this.#request)
+  }
+
+  protected override waitsOn(): 'queue' | 'upstream' | 'client' {
+    return this.#waitsFor === 'queue' || this.#waitsFor === 'client' ? this.#waitsFor : 'upstream'
   }
 
   protected override isUploading(): boolean {

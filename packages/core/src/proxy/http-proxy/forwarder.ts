@@ -6,6 +6,7 @@ import { CanaryError } from '../../errors.js'
 import { hookError } from '../../hook.js'
 import type { Attempt, AttemptResult, Forwarder } from '../forwarder.js'
 import { HttpProxyExchange } from './exchange.js'
+import { KeptSockets } from './kept-sockets.js'
 import { emitTo } from './listeners.js'
 import { ownForwarder } from '../supervised-forwarder.js'
 import { Tunnels } from '../upgrade/tunnel.js'
@@ -18,7 +19,8 @@ import { Upgrade, type UpgradeEvents } from '../upgrade/upgrade.js'
  * What differs from http-proxy alone, and what it cannot do:
  * - The decision names the upstream: `target`, `forward`, `prependPath`, `ignorePath`, `toProxy`, `xfwd`,
  *   `followRedirects`, `buffer`, `timeout` and `proxyTimeout` are not heeded; paths, X-Forwarded-* headers and time
- *   limits are those of `proxy`. `connections` and `queue` hold unless the server has an `agent` of its own.
+ *   limits are those of `proxy`. `connections`, `queue` and `connectionMaxAgeMs` hold unless the server has an `agent` of
+ *   its own; so does the care for a POST, which goes on no connection that its upstream may be closing.
  * - An `error` listener that answers the client takes the place of the framework's error handling, and of the fallback.
  * - With `selfHandleResponse`, a `proxyRes` listener answers, and headers are its own affair.
  * - A listener of `start`, `proxyReq` or `proxyRes` that throws ends its own request with ERR_CANARY_HOOK; one of another
@@ -30,7 +32,10 @@ import { Upgrade, type UpgradeEvents } from '../upgrade/upgrade.js'
  */
 export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.ServerOptions = {}): Forwarder {
   const proxy = server ?? createServer(options)
-  const agents = { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) }
+  const kept = {
+    http: new KeptSockets(new http.Agent({ keepAlive: true })),
+    https: new KeptSockets(new https.Agent({ keepAlive: true })),
+  }
   const running = new Map<object, Tunnels>()
 
   function runningOf(mount: object): Tunnels {
@@ -46,7 +51,7 @@ export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.Se
     const own = runningOf(attempt.mount)
     if (attempt.upgrade !== null) {
       new Upgrade(attempt, attempt.upgrade, own, head, done, eventsOf(proxy, attempt)).start()
-    } else new HttpProxyExchange(attempt, proxy, agents[attempt.upstream.scheme], own, head, done).start()
+    } else new HttpProxyExchange(attempt, proxy, kept[attempt.upstream.scheme], own, head, done).start()
   }
 
   async function close(graceMs = 10_000, mount?: object): Promise<void> {
@@ -55,8 +60,8 @@ export function httpProxyForwarder(server?: ProxyServer, options: ProxyServer.Se
     for (const one of mounts) running.delete(one)
     // They would take the sockets of other mounts with them.
     if (running.size > 0) return
-    agents.http.destroy()
-    agents.https.destroy()
+    kept.http.agent.destroy()
+    kept.https.agent.destroy()
   }
 
   return ownForwarder({ forward, close })

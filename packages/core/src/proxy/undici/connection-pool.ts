@@ -6,6 +6,8 @@ import { inRoot } from '../../request-context.js'
 import { serverName } from '../upstream-socket.js'
 import { createConnector } from './connector.js'
 import { ContinueFilter } from './continue-filter.js'
+import { KeepsConnections, SPARE_MS, UNSAID_KEEP_ALIVE_MS } from '../connections/keep-alive.js'
+import { Rest } from '../connections/rest.js'
 import { READ_AHEAD, setReadAhead } from './socket.js'
 
 /** One connection to an upstream: opened when it is first used, and again after the upstream closed it. */
@@ -23,10 +25,17 @@ export interface Connection {
   cancel: (() => void) | null
   /** It is a client that its request waits for, and not the upstream. */
   waitsForClient: boolean
+  /** How long the upstream keeps its present socket open without a request, in milliseconds. */
+  keepAliveMs: number
+  /** When its present socket was opened, and when it was last given back: `performance.now()`. */
+  openedAt: number
+  freeAt: number
 }
 
 /** A request that waits for a connection. */
 export interface Waiter {
+  /** Whether it must not be lost on a connection that the upstream is just closing. */
+  readonly careful: boolean
   connected(connection: Connection): void
 }
 
@@ -36,32 +45,39 @@ const KEEP_ALIVE_MS = 4000
 /**
  * The connections to one upstream: each carries one request at a time, and the one used last is used next, so that no
  * more stay open than the traffic needs.
+ *
+ * An upstream may close a connection right behind its answer, and that is seen a moment later. What may be sent once more
+ * takes any; what may not takes one that has rested since its last answer.
  */
 export class ConnectionPool {
   readonly #connect: ReturnType<typeof createConnector>
   readonly #origin: string
-  readonly #free: Connection[] = []
+  readonly #keeps = new KeepsConnections()
+  readonly #rest = new Rest<Connection>(() => this.#serve())
   readonly #all = new Set<Connection>()
   readonly #waiting = new Set<Waiter>()
   /** Milliseconds for the next connection to come about. */
-  connectTimeoutMs: number
+  connectTimeoutMs = Infinity
+  /** Milliseconds after which a connection is not used again, so that it is seen where a name leads to by now. */
+  maxAgeMs = Infinity
+  /** How many connections there may be. */
+  limit = 1
   /** A constant: undici keeps connections apart by it, and ours all go to one server. */
   readonly servername: string
   /** Whether it was asked for a connection since somebody last looked and set it to false. */
   used = true
   closed = false
 
-  constructor(upstream: UrlUpstream, connectTimeoutMs: number) {
+  constructor(upstream: UrlUpstream) {
     this.#connect = createConnector(upstream)
     const host = upstream.hostname.includes(':') ? `[${upstream.hostname}]` : upstream.hostname
     this.#origin = `${upstream.scheme}://${host}:${upstream.port}`
-    this.connectTimeoutMs = connectTimeoutMs
     this.servername = serverName(upstream) || upstream.hostname
   }
 
   /** How many connections carry a request now. */
   get running(): number {
-    return this.#all.size - this.#free.length
+    return this.#all.size - this.#rest.size
   }
 
   /** Whether most connections are kept by clients that send or read slowly. */
@@ -71,15 +87,17 @@ export class ConnectionPool {
     return kept * 2 > this.#all.size
   }
 
-  /** A free connection, or a new one where there are fewer than `limit`; else `null`. */
-  take(limit: number): Connection | null {
+  /** A connection for a request, if it need not wait for one. */
+  take(careful: boolean): Connection | null {
     this.used = true
-    return this.#free.pop() ?? (this.#all.size < limit ? this.#open() : null)
+    if (careful) this.#rest.ask()
+    if (this.#waiting.size > 0) return null
+    return this.#takeFree(careful) ?? (this.#all.size < this.limit ? this.#open() : null)
   }
 
-  /** Puts a request in the queue; false where that is full. */
+  /** Puts a request in the queue; false where that is full. Those do not count who wait for connections to rest. */
   wait(waiter: Waiter, queue: number): boolean {
-    if (this.#waiting.size >= queue) return false
+    if (this.#waiting.size >= queue + this.#rest.size) return false
     this.#waiting.add(waiter)
     return true
   }
@@ -91,9 +109,21 @@ export class ConnectionPool {
   /** Gives back a connection that can carry another request: the one that waited longest. */
   release(connection: Connection): void {
     if (!connection.readsAhead) letReadAhead(connection, true)
-    const waiter = this.#next()
-    if (waiter === undefined) this.#free.push(connection)
-    else waiter.connected(connection)
+    const now = performance.now()
+    if (connection.uses > 1) this.#keeps.reused(now)
+    if (this.#isOld(connection, now)) return this.discard(connection)
+    connection.freeAt = now
+    if (this.#first()?.careful === false) this.#next()?.connected(connection)
+    else this.#rest.add(connection)
+  }
+
+  /** Closes the free connections that are too old to be used again. */
+  endOld(): void {
+    const now = performance.now()
+    for (const connection of this.#rest.remove((one) => this.#isOld(one, now))) {
+      this.#all.delete(connection)
+      end(connection)
+    }
   }
 
   /**
@@ -119,11 +149,55 @@ export class ConnectionPool {
     this.closed = true
     for (const connection of this.#all) end(connection)
     this.#all.clear()
-    this.#free.length = 0
+    this.#rest.clear()
+  }
+
+  /** A free connection that the request may go on. */
+  #takeFree(careful: boolean): Connection | null {
+    const now = performance.now()
+    if (careful && !this.#keeps.isKnown(openSince(this.#rest.first()), now)) return this.#takeNew()
+    const connection = careful ? this.#rest.takeRested() : this.#rest.takeLast()
+    if (connection === undefined) return null
+    const isUsable = !this.#isOld(connection, now) && !(careful && isEnding(connection, now))
+    return isUsable ? connection : this.renew(connection)
+  }
+
+  /** A new connection in place of a free one; the one that is open for longest shows whether the upstream keeps it. */
+  #takeNew(): Connection | null {
+    const first = this.#rest.first()
+    if (first === undefined) return null
+    if (openSince(first) === undefined) return this.#rest.takeFirst() ?? null
+    if (this.#rest.size === 1 && this.#all.size < this.limit) return null
+    const last = this.#rest.takeLast()
+    return last === undefined || openSince(last) === undefined ? (last ?? null) : this.renew(last)
+  }
+
+  #isOld({ openedAt }: Connection, now: number): boolean {
+    return now - openedAt > this.maxAgeMs
+  }
+
+  /** Connections have rested: those who waited for that are served. */
+  #serve(): void {
+    for (let waiter = this.#first(); waiter !== undefined; waiter = this.#first()) {
+      const connection = this.#takeFree(waiter.careful)
+      if (connection === null) return
+      this.#waiting.delete(waiter)
+      waiter.connected(connection)
+    }
+  }
+
+  /** A connection was closed; by the upstream, unless undici says that it had a reason itself. */
+  #lost(connection: Connection, { code }: { code: string }): void {
+    if (code === 'UND_ERR_INFO' || !this.#all.has(connection)) return
+    this.#keeps.closed(connection.freeAt, performance.now())
+  }
+
+  #first(): Waiter | undefined {
+    return this.#waiting.size === 0 ? undefined : this.#waiting.values().next().value
   }
 
   #next(): Waiter | undefined {
-    const waiter = this.#waiting.values().next().value
+    const waiter = this.#first()
     if (waiter !== undefined) this.#waiting.delete(waiter)
     return waiter
   }
@@ -140,6 +214,8 @@ export class ConnectionPool {
           connection.cancel = null
           if (result[0] === null) {
             connection.socket = result[1]
+            connection.openedAt = performance.now()
+            connection.keepAliveMs = UNSAID_KEEP_ALIVE_MS
             connection.filter = new ContinueFilter(result[1])
           }
           callback(...result)
@@ -155,10 +231,14 @@ export class ConnectionPool {
       readsAhead: true,
       cancel: null,
       waitsForClient: false,
+      keepAliveMs: UNSAID_KEEP_ALIVE_MS,
+      openedAt: performance.now(),
+      freeAt: -Infinity,
     }
     // Undici reports here what a handler threw: it must not end the process.
     const events: EventEmitter = client
     events.on('error', ignore)
+    client.on('disconnect', (_origin, _targets, error) => this.#lost(connection, error))
     this.#all.add(connection)
     return connection
   }
@@ -168,6 +248,16 @@ export class ConnectionPool {
 export function letReadAhead(connection: Connection, readsAhead: boolean): void {
   connection.readsAhead = readsAhead
   if (connection.socket !== null) setReadAhead(connection.socket, readsAhead ? READ_AHEAD : 0)
+}
+
+/** Since when it is open without a request; not where it was closed, and would be opened again. */
+function openSince(connection: Connection | undefined): number | undefined {
+  return connection === undefined || connection.socket?.destroyed !== false ? undefined : connection.freeAt
+}
+
+/** Whether the upstream may close it about now because it was idle for long. */
+function isEnding({ freeAt, keepAliveMs }: Connection, now: number): boolean {
+  return now - freeAt >= keepAliveMs - SPARE_MS
 }
 
 function end({ client, cancel }: Connection): void {

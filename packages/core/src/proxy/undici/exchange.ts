@@ -6,8 +6,9 @@ import type { Deadlines, Timed } from './deadlines.js'
 import { Exchange, type UploadObserver } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { inRoot } from '../../request-context.js'
+import { saidKeepAliveMs } from '../connections/keep-alive.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
-import { mayRepeat } from '../retry.js'
+import { isRepeatable, mayRepeat } from '../retry.js'
 import { dispatchTraced } from './traced-dispatch.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
@@ -21,6 +22,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
   readonly #pool: ConnectionPool
   readonly #deadlines: Deadlines
   readonly #relay: BodyRelay | null
+  readonly careful: boolean
   #connection: Connection | null = null
   #resume: (() => void) | null = null
   #waitsFor: Waits = 'queue'
@@ -44,6 +46,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     super(attempt, head, done)
     this.#pool = pool
     this.#deadlines = deadlines
+    this.careful = !isRepeatable(attempt)
     this.#relay = attempt.hasBody && attempt.body === null ? new BodyRelay(attempt.stream, this) : null
   }
 
@@ -51,7 +54,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     const { settings } = this.attempt
     this.#deadlines.add(this)
     if (!this.openResponse()) return this.finish(null, true)
-    const connection = this.#pool.take(settings.connections)
+    const connection = this.#pool.take(this.careful)
     if (connection !== null) this.#dispatch(connection)
     else if (this.#pool.wait(this, settings.queue)) {
       if (this.#pool.isKeptByClients) this.#keptSince = performance.now()
@@ -115,6 +118,8 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
       return true
     }
     this.#resume = resume
+    // An upstream says the same of a connection each time.
+    if (this.#connection?.uses === 1) this.#connection.keepAliveMs = saidKeepAliveMs(raw)
     if (!this.takeHead(status, reason, raw, this.isUploading() || this.uploadError !== null)) return false
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     return true
@@ -206,6 +211,11 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
 
   protected override isUploading(): boolean {
     return this.#relay !== null && !this.#relay.readableEnded
+  }
+
+  protected override waitsOn(): 'queue' | 'upstream' | 'client' {
+    if (this.phase === 'connect') return this.#connection === null ? 'queue' : 'upstream'
+    return this.#waitsFor === 'client' ? 'client' : 'upstream'
   }
 
   #wait(waitsFor: Waits, milliseconds: number): void {

@@ -21,7 +21,7 @@ export function createUndiciForwarder(idleMs = IDLE_MS): Forwarder {
       if (!pool.used && pool.running === 0) {
         pool.destroy()
         pools.delete(key)
-      }
+      } else pool.endOld()
       pool.used = false
     }
     if (pools.size > 0 || sweeper === null) return
@@ -32,11 +32,13 @@ export function createUndiciForwarder(idleMs = IDLE_MS): Forwarder {
   function poolOf({ upstream, settings }: Attempt): ConnectionPool {
     let pool = pools.get(upstream.poolKey)
     if (pool === undefined) {
-      pool = new ConnectionPool(upstream, settings.connectTimeoutMs)
+      pool = new ConnectionPool(upstream)
       pools.set(upstream.poolKey, pool)
       sweeper ??= inRoot(() => setInterval(sweep, idleMs).unref())
     }
     pool.connectTimeoutMs = settings.connectTimeoutMs
+    pool.maxAgeMs = settings.connectionMaxAgeMs
+    pool.limit = settings.connections
     return pool
   }
 

@@ -34,6 +34,7 @@ export class Upgrade {
   readonly #events: UpgradeEvents | null
   #request: ClientRequest | null = null
   #timer: NodeJS.Timeout | undefined
+  #timeUp: NodeJS.Timeout | undefined
   #phase: AttemptResult['phase'] = 'connect'
   #status: number | null = null
   #finished = false
@@ -65,6 +66,8 @@ export class Upgrade {
     socket.on('close', this.#onClientClose)
     if (socket.destroyed) return this.#finish(null, true)
     this.#limit('connect-timeout')
+    const { endsAt } = this.#attempt
+    if (endsAt !== null) this.#timeUp = setTimeout(() => this.#fail('request-timeout'), endsAt - performance.now())
     try {
       this.#request = http.request({
         method: request.method ?? 'GET',
@@ -207,6 +210,7 @@ export class Upgrade {
     if (this.#finished) return
     this.#finished = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#timeUp)
     this.#client.socket.off('close', this.#onClientClose)
     this.#tunnels.delete(this.#giveUp)
     this.#request?.destroy()
