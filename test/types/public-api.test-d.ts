@@ -105,6 +105,9 @@ expressCanary({
 
 const koa = new Koa<CanaryState>()
 koa.use(koaCanary(release))
+koa.use(koaCanary(release, { through: true }))
+// @ts-expect-error: only Fastify's plugin finds it out by itself
+koaCanary(release, { through: 'auto' })
 koa.use(
   koaCanary({
     name: 'x',
@@ -119,6 +122,9 @@ createKoaServer(koa, { upgrades: '/orders' })
 
 const fastify = Fastify()
 void fastify.register(fastifyCanary, { prefix: '/orders', release })
+void fastify.register(fastifyCanary, { prefix: '/t', release, through: 'auto' })
+// @ts-expect-error: auto, true or false
+void fastify.register(fastifyCanary, { prefix: '/t', release, through: 'yes' })
 void fastify.register(fastifyCanary, { prefix: '/x', name: 'x', upstreams, percentage: 10 })
 void fastify.register(fastifyCanary, {
   name: 'x',
