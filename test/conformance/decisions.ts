@@ -106,6 +106,34 @@ export function decisions(stage: Stage): void {
     for (let i = 1; i < served.length; i += 1) expect(served[i]).not.toBe(served[i - 1])
   })
 
+  const FORWARDED = { realIpHeader: 'forwarded' }
+  test.each([
+    [{}, { 'x-forwarded-proto': 'https' }, true],
+    [{}, { 'x-forwarded-proto': ' HTTPS , http' }, true],
+    [{}, { 'x-forwarded-proto': ['wss', 'ws'] }, true],
+    [{}, { 'x-forwarded-proto': 'http, https' }, false],
+    [{}, { 'x-forwarded-proto': 'httpss' }, false],
+    [{}, { forwarded: 'proto=https' }, false],
+    [FORWARDED, { forwarded: 'for=192.0.2.9;proto=https, for=127.0.0.1;proto=http' }, true],
+    [FORWARDED, { forwarded: 'for=192.0.2.9;proto=http;by="https", proto=https' }, false],
+    [FORWARDED, { forwarded: 'proto=https;;' }, false],
+    [FORWARDED, { forwarded: 'proto=https', 'x-forwarded-proto': 'http' }, false],
+  ])(
+    'with %j a trusted peer that says %j makes a cookie Secure: %j; a stranger does not',
+    async (more, headers, secure) => {
+      const hash = { cookie: 'canary_id' }
+      for (const [trustedIps, expected] of [
+        [['loopback'], secure],
+        [['192.0.2.1'], false],
+        [null, false],
+      ] as const) {
+        const { url } = await app({ hash, ...more, ...(trustedIps === null ? {} : { trustedIps }) })
+        const [cookie = ''] = (await ask(url, { headers })).headers['set-cookie'] ?? []
+        expect(cookie).toMatch(expected ? /^canary_id=.*; Secure$/ : /^canary_id=.*; SameSite=Lax$/)
+      }
+    },
+  )
+
   test('a visitor without cookie gets one with the first response, and stays where that response came from', async () => {
     const { url } = await app({ hash: { cookie: 'canary_id' }, exposeHeader: 'x-upstream' })
     const served = new Set<unknown>()

@@ -159,18 +159,19 @@ describe.each(WAYS)('headers that say who calls, through $framework and $forward
 })
 
 describe('the trust of a framework', () => {
+  const byCookie: Partial<GatewayOptions> = { hash: { cookie: 'visitor' } }
   const throughExpress = async (trust: unknown) => {
     const app = express()
     app.set('trust proxy', trust)
-    const middleware = expressCanary(optionsWith())
+    const middleware = expressCanary(optionsWith(byCookie))
     app.use(middleware)
     const gateway = await serving(createExpressServer(app), middleware.close)
     gateways.push(gateway)
     return gateway
   }
-  const throughFastify = async (trustProxy: string | boolean) => {
+  const throughFastify = async (trustProxy: string | false) => {
     const app = Fastify({ trustProxy, forceCloseConnections: true })
-    await app.register(fastifyCanary, optionsWith())
+    await app.register(fastifyCanary, optionsWith(byCookie))
     await app.listen({ port: 0, host: '127.0.0.1' })
     const address = app.server.address()
     const gateway = { port: typeof address === 'object' ? (address?.port ?? 0) : 0, close: () => app.close() }
@@ -188,5 +189,21 @@ describe('the trust of a framework', () => {
     expect(await arriving(await start('127.0.0.1'), claim)).toEqual(['remote-user'])
     expect(await arriving(await start('127.0.0.1'), [...claim, 'X-Forwarded-For: 192.0.2.9'])).toContain('remote-user')
     expect(await arriving(await start(false), claim)).toEqual(['remote-user'])
+  })
+
+  test.each([
+    ['Express', throughExpress],
+    ['Fastify', throughFastify],
+  ] as const)('of %s says whose word makes a cookie Secure', async (_name, start) => {
+    const head = 'GET /x HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nX-Forwarded-Proto: https\r\n\r\n'
+    for (const [trust, secure] of [
+      ['127.0.0.1', true],
+      ['192.0.2.1', false],
+      [false, false],
+    ] as const) {
+      const text = await sendRaw((await start(trust)).port, head)
+      expect([trust, /^set-cookie: visitor=.*; Secure\r$/im.test(text)]).toEqual([trust, secure])
+      expect(text).toMatch(/^set-cookie: visitor=/im)
+    }
   })
 })

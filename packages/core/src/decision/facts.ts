@@ -12,7 +12,7 @@ export interface Facts {
   /** @param name in lower case */
   header(name: string): string
   cookie(name: string): string
-  /** Whether the client speaks TLS, so that a cookie may be `Secure`. */
+  /** Whether the client speaks TLS, with this server or with a trusted proxy, so that a cookie may be `Secure`. */
   secure(): boolean
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { canonicalIp } from '../decision/ip-address.js'
 import { addressOfEntry } from './address-entry.js'
-import { forwardedFor } from './forwarded.js'
+import { forwardedValues } from './forwarded.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 
@@ -19,7 +19,7 @@ export function clientIp(peer: string, headers: IncomingHttpHeaders, trust: Trus
   const header = headerText(headers, headerName)
   if (header === '') return socket
   if (headerName === 'x-forwarded-for') return walkList(socket, header, trust)
-  if (headerName === 'forwarded') return walk(socket, forwardedFor(header)?.toReversed() ?? [], trust)
+  if (headerName === 'forwarded') return walk(socket, forwardedValues(header, 'for')?.toReversed() ?? [], trust)
   return addressOfEntry(header) ?? socket
 }
 

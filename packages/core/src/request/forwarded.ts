@@ -1,8 +1,8 @@
 /**
- * Reads the `for` parameters of an RFC 7239 `Forwarded` header in order, `''` for an element without one; `null`
- * where the header breaks the grammar: half of a forged header is no better than all of it. One pass, no backtracking.
+ * Reads one parameter of an RFC 7239 `Forwarded` header in order, `''` for an element without it; `null` where the
+ * header breaks the grammar: half of a forged header is no better than all of it. One pass, no backtracking.
  */
-export function forwardedFor(header: string): string[] | null {
+export function forwardedValues(header: string, name: 'for' | 'proto'): string[] | null {
   const entries: string[] = []
   let at = 0
   for (;;) {
@@ -10,7 +10,7 @@ export function forwardedFor(header: string): string[] | null {
     for (;;) {
       const pair = readPair(header, skipSpace(header, at))
       if (pair === null) return null
-      if (pair.name === 'for') entry = pair.value
+      if (pair.name === name) entry = pair.value
       at = skipSpace(header, pair.end)
       if (header[at] !== ';') break
       at += 1

@@ -5,6 +5,7 @@ import { disown, isPromise } from '../hook.js'
 import type { RawRequest } from '../node-http.js'
 import { clientIp } from './client-ip.js'
 import { CONSUMER_NAMES, consumerOfUser, consumerText, groupList, groupsOfUser, isSomebody } from './consumer.js'
+import { saysHttps } from './forwarded-proto.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 
@@ -143,7 +144,8 @@ export class RequestFacts<Context> implements Facts {
   }
 
   secure(): boolean {
-    return 'encrypted' in this.#raw.socket && this.#raw.socket.encrypted === true
+    if ('encrypted' in this.#raw.socket && this.#raw.socket.encrypted === true) return true
+    return this.peerTrusted() && saysHttps(this.#raw.headers, this.#reading.realIpHeader)
   }
 }
 
