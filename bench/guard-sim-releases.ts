@@ -174,7 +174,7 @@ function onB(release: Release): string {
 
 /** An account that is broken, and a visitor who wants B rolled back. */
 export const ONE_FOR_ALL = [
-  { name: 'one account that fails all of its request a second', percentage: 5, perSecond: 1 },
+  { name: 'one account that fails its one request a second', percentage: 5, perSecond: 1 },
   { name: 'one hostile identity with 90 % of all requests, which fails all of them', percentage: 5, perSecond: 90 },
   { name: 'the same at 50 % on B', percentage: 50, perSecond: 90 },
 ] as const
