@@ -92,7 +92,7 @@ export class ConnectionPool {
     this.used = true
     if (careful) this.#rest.ask()
     if (this.#waiting.size > 0) return null
-    return this.#takeFree(careful) ?? (this.#all.size < this.limit ? this.#open() : null)
+    return this.#takeOrOpen(careful)
   }
 
   /** Puts a request in the queue; false where that is full. Those do not count who wait for connections to rest. */
@@ -120,10 +120,7 @@ export class ConnectionPool {
   /** Closes the free connections that are too old to be used again. */
   endOld(): void {
     const now = performance.now()
-    for (const connection of this.#rest.remove((one) => this.#isOld(one, now))) {
-      this.#all.delete(connection)
-      end(connection)
-    }
+    for (const connection of this.#rest.remove((one) => this.#isOld(one, now))) this.discard(connection)
   }
 
   /**
@@ -150,6 +147,10 @@ export class ConnectionPool {
     for (const connection of this.#all) end(connection)
     this.#all.clear()
     this.#rest.clear()
+  }
+
+  #takeOrOpen(careful: boolean): Connection | null {
+    return this.#takeFree(careful) ?? (this.#all.size < this.limit ? this.#open() : null)
   }
 
   /** A free connection that the request may go on. */
@@ -179,7 +180,7 @@ export class ConnectionPool {
   /** Connections have rested: those who waited for that are served. */
   #serve(): void {
     for (let waiter = this.#first(); waiter !== undefined; waiter = this.#first()) {
-      const connection = this.#takeFree(waiter.careful)
+      const connection = this.#takeOrOpen(waiter.careful)
       if (connection === null) return
       this.#waiting.delete(waiter)
       waiter.connected(connection)
