@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
 import { hasLeft } from '../proxy/response/client-connection.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
-import { carriesBody } from '../proxy/request/body.js'
+import { carriesBody } from '../proxy/body/body.js'
 import { captureContext } from '../request-context.js'
 import type { Release } from '../release/release.js'
 

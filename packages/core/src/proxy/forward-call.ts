@@ -4,7 +4,7 @@ import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { UrlUpstream } from '../upstream.js'
 import type { ResponseSink } from './response/sink.js'
-import type { TakenBody } from './taken-body.js'
+import type { TakenBody } from './body/taken.js'
 import type { ResolvedHealthOptions, ResolvedProxyOptions } from './options.js'
 
 /** What forwarding needs of a release, and tells it. */

@@ -10,14 +10,16 @@ import { mayLackHeaders } from './request/truncated-headers.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
 import type { ForwardCall } from './forward-call.js'
 import { type Admission, type Health, healthOf } from './health/health.js'
-import { requestBody, type RequestBody } from './request/body.js'
+import { requestBody, type RequestBody } from './body/body.js'
 import { requestHeaders } from './request/headers.js'
 import { hookedRequestHeaders } from './request/headers-hook.js'
 import { joinPath } from './request/path.js'
-import type { TakenBody } from './taken-body.js'
+import type { TakenBody } from './body/taken.js'
 import { upgradeHeaders } from './upgrade/request.js'
 import { isExcused, upstreamError } from './upstream-error.js'
 
+/** Node's timers know whole milliseconds, and may be early by nearly two. */
+const EARLY_MS = 2
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /** One request on its way: to the upstream of its decision, and to A where the fallback says so. */
@@ -261,8 +263,7 @@ export class Forwarding {
   #mayFallBack({ phase, error }: AttemptResult): boolean {
     const { request, release } = this.#call
     if (!isUpstreamError(error) || this.#decision.upstream !== 'B' || !release.options.upstreamFallback) return false
-    // A timer may be early by a part of a millisecond.
-    if (performance.now() >= (this.#endsAt() ?? Infinity) - 1) return false
+    if (performance.now() >= (this.#endsAt() ?? Infinity) - EARLY_MS) return false
     if (phase === 'connect') return true
     return phase === 'head' && SAFE.has(request.method ?? '') && this.#body?.present === false
   }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { UploadObserver } from '../exchange.js'
 import type { CanaryError } from '../../errors.js'
-import { bodyFault, leaveBody, onBodyError } from '../body-stream.js'
+import { bodyFault, leaveBody, onBodyError } from '../body/stream.js'
 
 /**
  * A request's body that does not begin before there is a connection, so that until then the request can still go to

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Readable } from 'node:stream'
-import { bodyFault, leaveBody, onBodyError } from '../body-stream.js'
+import { bodyFault, leaveBody, onBodyError } from '../body/stream.js'
 import type { CanaryError } from '../../errors.js'
 import type { UploadObserver } from '../exchange.js'
 

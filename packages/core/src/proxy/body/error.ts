@@ -1,4 +1,4 @@
-import { CanaryError } from '../errors.js'
+import { CanaryError } from '../../errors.js'
 
 /** What keeps a body from being sent as it came. */
 export type BodyFault = 'read' | 'held' | 'decoded' | 'destroyed' | 'objects' | 'length'

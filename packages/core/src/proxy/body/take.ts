@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
-import type { RawRequest, RawResponse } from '../node-http.js'
-import { carriesBody } from './request/body.js'
-import { type PayloadHeaders, TakenBody } from './taken-body.js'
+import type { RawRequest, RawResponse } from '../../node-http.js'
+import { carriesBody } from './body.js'
+import { type PayloadHeaders, TakenBody } from './taken.js'
 
 /** Kept on the request itself, as its decisions are. */
 const TAKEN = Symbol('canary.body')

@@ -1,8 +1,8 @@
 import { type Duplex, Readable } from 'node:stream'
-import type { RawRequest } from '../node-http.js'
-import { type BodyFault, bodyError, payloadError } from './body-error.js'
-import { exactBytes } from './request/exact-bytes.js'
-import { connectionOf, isHeldBack } from './request/upload.js'
+import type { RawRequest } from '../../node-http.js'
+import { type BodyFault, bodyError, payloadError } from './error.js'
+import { exactBytes } from './exact-bytes.js'
+import { connectionOf, isHeldBack } from './upload.js'
 
 /** Bytes that wait for the upstream before the connection is paused. */
 const MOST_WAITING = 1_048_576

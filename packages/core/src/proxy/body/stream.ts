@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream'
-import { CanaryError } from '../errors.js'
-import { bodyError } from './body-error.js'
-import type { Attempt } from './forwarder.js'
-import { isHeldBack } from './request/upload.js'
-import { TakenBody } from './taken-body.js'
+import { CanaryError } from '../../errors.js'
+import { bodyError } from './error.js'
+import type { Attempt } from '../forwarder.js'
+import { isHeldBack } from './upload.js'
+import { TakenBody } from './taken.js'
 
 // How whoever sends a body treats its stream: the request itself, or what was taken from it.
 
