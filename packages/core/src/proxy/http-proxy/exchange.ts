@@ -39,8 +39,6 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
   readonly #line: Line
   /** `null` for an agent of the application's. */
   readonly #keptSockets: KeptSockets | null
-  /** The agent's name for it. */
-  #upstream = ''
   readonly #running: Tunnels
   readonly #body: GatedBody | null
   /** What is sent where the request's own stream is not: nothing, or what a parser had read. */
@@ -133,7 +131,6 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
 
   readonly #own = (request: ClientRequest, upstream: string): void => {
     this.#request = request
-    this.#upstream = upstream
     this.#line.entered(upstream)
     // A listener of `start` has failed: nothing is sent.
     if (this.finished) return void request.on('error', ignore).destroy()
@@ -177,7 +174,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     process.nextTick(this.#letGoOut, request)
     this.#socket = socket
     this.#line.left()
-    this.#keptSockets?.used(socket, this.#upstream)
+    this.#keptSockets?.used(socket, this.#line.upstream)
     if (this.attempt.hasBody) keepWriteErrors(socket, this)
     if (!socket.connecting) return this.#onConnect()
     this.#wait('connection')
@@ -245,7 +242,7 @@ export class HttpProxyExchange extends Exchange implements UploadObserver {
     if (this.finished || this.#response?.complete === true) return
     if (this.phase === 'body') return this.fail(this.lost(this.#socket, error, 'broken-body'), error)
     if (this.phase === 'connect') return this.fail('refused', error)
-    if (request.reusedSocket) this.#keptSockets?.lost(this.#socket, this.#upstream)
+    if (request.reusedSocket) this.#keptSockets?.lost(this.#socket, this.#line.upstream)
     if (this.#retried || !request.reusedSocket || !mayRepeat(this.attempt, error))
       return this.fail(this.lost(this.#socket, error, 'broken-head'), this.uploadError ?? error)
     this.#retried = true

@@ -18,7 +18,7 @@ export class Line {
   readonly #agent: Agent
   readonly #attempt: Attempt
   /** The agent's name for the upstream. */
-  #upstream = ''
+  upstream = ''
   /** When it began to wait for a connection that clients kept; −1 where it did not. */
   #keptSince = -1
 
@@ -29,7 +29,7 @@ export class Line {
 
   /** It asks for a connection. */
   entered(upstream: string): void {
-    this.#upstream = upstream
+    this.upstream = upstream
     if (mustWait(this.#agent, upstream) && this.#isKeptByClients()) this.#keptSince = performance.now()
   }
 
@@ -46,7 +46,7 @@ export class Line {
 
   /** Whether most connections are kept by clients that send or read slowly. */
   #isKeptByClients(): boolean {
-    const sockets = this.#agent.sockets[this.#upstream] ?? []
+    const sockets = this.#agent.sockets[this.upstream] ?? []
     return sockets.filter((socket) => keptSockets.has(socket)).length * 2 > sockets.length
   }
 }
