@@ -122,14 +122,14 @@ describe('a form with names of Object.prototype that a parser has read', () => {
   const FORM =
     '__proto__[polluted]=1&__proto__=2&constructor[prototype][polluted]=3&toString=4&a[__proto__][polluted]=5&b=6'
 
-  const applications: Record<string, (url: string) => Promise<Gateway>> = {
-    async express(url) {
+  const applications = {
+    async express(url: string): Promise<Gateway> {
       const app = express()
       const middleware = expressCanary(optionsFor({ A: url, B: url }))
       app.use(express.urlencoded({ extended: true }), middleware)
       return serving(createExpressServer(app), middleware.close)
     },
-    async koa(url) {
+    async koa(url: string): Promise<Gateway> {
       const app = new Koa()
       const middleware = koaCanary(optionsFor({ A: url, B: url }))
       app.use(bodyParser()).use(middleware)
