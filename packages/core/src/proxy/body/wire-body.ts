@@ -32,7 +32,7 @@ export function wireBody({ rawHeaders }: RawRequest): WireBody {
     const name = (rawHeaders[i] ?? '').toLowerCase()
     const value = rawHeaders[i + 1] ?? ''
     if (name === 'content-length') length = Number(value)
-    else if (name === 'content-encoding') coded ||= !IDENTITY.test(value)
+    else if (name === 'content-encoding') coded ||= !UNCODED.has(value.trim().toLowerCase())
     else if (name === 'content-type') contentType ||= value
     else if (DIGESTS.has(name)) digested = true
   }
@@ -40,7 +40,7 @@ export function wireBody({ rawHeaders }: RawRequest): WireBody {
   return { length, coded, type, charset: charsetOf(contentType), digested }
 }
 
-const IDENTITY = /^\s*(?:identity)?\s*$/i
+const UNCODED: ReadonlySet<string> = new Set(['', 'identity'])
 
 /** Two that differ are no charset that anybody knows. */
 function charsetOf(type: string): string | null {
