@@ -6,17 +6,14 @@ import { captureContext, runWith } from '../request-context.js'
 import type { UrlUpstream } from '../upstream.js'
 import type { UnderWay } from './connections/under-way.js'
 import type { AwaitedHooks } from './awaited-hooks.js'
-import { mayLackHeaders } from './request/truncated-headers.js'
+import { compileAttempt } from './compile-attempt.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
 import type { ForwardCall } from './forward-call.js'
 import { type Admission, type Health, healthOf } from './health/health.js'
 import { requestBody, type RequestBody } from './body/body.js'
-import { requestHeaders } from './request/headers.js'
 import { hookedRequestHeaders } from './request/headers-hook.js'
-import { joinPath } from './request/path.js'
-import type { TakenBody } from './body/taken.js'
-import { upgradeHeaders } from './upgrade/request.js'
 import { isExcused, upstreamError } from './upstream-error.js'
+import { UpstreamTime } from './upstream-time.js'
 
 /** Node's timers know whole milliseconds, and may be early by nearly two. */
 const EARLY_MS = 2
@@ -41,14 +38,7 @@ export class Forwarding {
   #turn = 0
   /** The context of the present attempt, with its decision: a forwarder may call back from anywhere. */
   #context: AsyncResource | null = null
-  /** Milliseconds from the decision to the head. */
-  #durationMs = -1
-  /** Milliseconds that the upstream took for its head; `null` where that came before the end of the upload. */
-  #latencyMs: number | null = null
-  /** When it was the upstream's turn: at the decision, or at the end of the upload. */
-  #turnAt: number
-  #isUploading = false
-  #sent: Attempt | null = null
+  readonly #time: UpstreamTime
 
   constructor(
     call: ForwardCall,
@@ -65,7 +55,7 @@ export class Forwarding {
     this.#underWay = underWay
     this.#now = now
     this.#decision = call.decision
-    this.#turnAt = call.startedAt
+    this.#time = new UpstreamTime(call.startedAt)
   }
 
   start(): void {
@@ -98,7 +88,14 @@ export class Forwarding {
     try {
       const upstream = this.#call.release.options.upstreams[this.#decision.upstream]
       if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is no URL`)
-      const attempt = this.#compile(upstream, context)
+      const attempt = compileAttempt(this.#call, {
+        upstream,
+        decision: this.#decision,
+        mount: this.#mount,
+        context,
+        endsAt: this.#endsAt(),
+        body: this.#bodyOnce,
+      })
       const hook = this.#call.release.options.proxy.onRequestHeaders
       if (hook === null) return this.#send(attempt)
       const hooked = hookedRequestHeaders(hook, attempt.headers, attempt.request, this.#decision)
@@ -126,7 +123,7 @@ export class Forwarding {
 
   #send(attempt: Attempt): void {
     const turn = this.#turn
-    this.#sent = attempt
+    this.#time.sent(attempt)
     const head = () => this.#head(turn)
     const done = (result: AttemptResult) => this.#done(turn, result)
     try {
@@ -141,81 +138,13 @@ export class Forwarding {
     this.#done(turn, { phase: 'connect', status: null, error: known, aborted: false })
   }
 
-  #compile(upstream: UrlUpstream, context: AsyncResource): Attempt & { headers: string[] } {
-    const {
-      request,
-      response,
-      path,
-      peerTrusted,
-      upgrade,
-      release,
-      parsedBody,
-      beforeHead,
-      sink = null,
-      taken = null,
-      trustConfigured = false,
-    } = this.#call
-    const settings = release.options.proxy
-    if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
-    if (mayLackHeaders(request)) {
-      throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
-    }
-    const joined = joinPath(path, upstream, settings.path)
-    const body = (this.#body ??= this.#watched(requestBody(request, taken !== null, parsedBody, this.#call.rawBody)))
-    const clean = requestHeaders(request, {
-      mount: this.#mount.id,
-      via: settings.via,
-      host: upstream.host,
-      preserveHost: settings.preserveHost,
-      peerTrusted,
-      decisionHeader: settings.decisionHeader,
-      realIpHeader: release.options.realIpHeader ?? null,
-      dropIdentity: settings.dropHeaders.identity || (trustConfigured && !peerTrusted),
-      drops: settings.dropHeaders.drops,
-      decision: this.#decision,
-      bodyUntouched: body.untouched && (taken?.headers ?? null) === null,
-    })
-    if (taken !== null) addPayloadHeaders(clean, taken)
-    const headers = upgrade === null ? clean : upgradeHeaders(clean, request, body.present)
-    return {
-      request,
-      response,
-      upstream,
-      path: joined,
-      headers,
-      body: body.again,
-      stream: taken ?? request,
-      hasBody: body.present,
-      upgrade,
-      settings,
-      endsAt: this.#endsAt(),
-      decision: this.#decision,
-      beforeHead,
-      sink,
-      mount: this.#mount,
-      reports: release,
-      context,
-      waitedMs: 0,
-    }
-  }
-
-  /** Says when the upload is over: what it takes says nothing of the upstream. */
-  #watched(body: RequestBody): RequestBody {
-    const { taken, request } = this.#call
-    if (!body.present || body.again !== null) return body
-    this.#isUploading = true
-    ;(taken ?? request).once('end', () => {
-      this.#isUploading = false
-      this.#turnAt = performance.now()
-      // It had its connection before.
-      if (this.#sent !== null) this.#sent.waitedMs = 0
-    })
-    return body
-  }
-
-  /** Milliseconds that the upstream has had; `null` as long as it need not answer. */
-  #latency(now: number): number | null {
-    return this.#isUploading ? null : Math.max(0, now - this.#turnAt - (this.#sent?.waitedMs ?? 0))
+  /** What is sent of the body, the same for each attempt. */
+  readonly #bodyOnce = (): RequestBody => {
+    if (this.#body !== null) return this.#body
+    const { request, taken = null, parsedBody, rawBody } = this.#call
+    const body = requestBody(request, taken !== null, parsedBody, rawBody)
+    if (body.present && body.again === null) this.#time.uploads(taken ?? request)
+    return (this.#body = body)
   }
 
   #endsAt(): number | null {
@@ -225,11 +154,7 @@ export class Forwarding {
 
   /** B has answered: whoever waited for a trial to show that need not wait for the end of its response. */
   #head(turn: number): void {
-    if (turn !== this.#turn || this.#durationMs !== -1) return
-    const now = performance.now()
-    this.#durationMs = now - this.#call.startedAt
-    this.#latencyMs = this.#latency(now)
-    this.#reportHealth(true)
+    if (turn === this.#turn && this.#time.headCame()) this.#reportHealth(true)
   }
 
   #done(turn: number, result: AttemptResult): void {
@@ -297,12 +222,9 @@ export class Forwarding {
     const failed = isUpstreamError(error) && !(excused && decision.upstream === 'B')
     // What was refused here says nothing about an upstream, nor does an upload that broke before there was an answer.
     if (error !== null && !failed && status === null) return
-    let [durationMs, latencyMs] = [this.#durationMs, this.#latencyMs]
-    if (durationMs === -1) {
-      const now = performance.now()
-      durationMs = now - this.#call.startedAt
-      latencyMs = excused ? null : this.#latency(now)
-    }
+    const { durationMs, latencyMs: ofUpstream } = this.#time.times
+    // Who waited for clients alone says nothing of how quick the upstream is.
+    const latencyMs = excused && !this.#time.hasHead ? null : ofUpstream
     this.#call.release.record({ decision, status, durationMs, latencyMs, error: failed ? error : null, aborted })
   }
 }
@@ -310,11 +232,6 @@ export class Forwarding {
 /** The error where somebody has all that may be under way at a time. */
 function busyError(message: string): CanaryError {
   return new CanaryError('ERR_CANARY_UPSTREAM_BUSY', message)
-}
-
-/** What a hook's payload says of itself stands where the request's own headers were. */
-function addPayloadHeaders(headers: string[], { headers: own }: TakenBody): void {
-  for (const [name, value] of Object.entries(own ?? {})) if (value !== undefined) headers.push(name, String(value))
 }
 
 function isUpstreamError(error: CanaryError | null): boolean {

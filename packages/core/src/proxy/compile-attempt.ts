@@ -1,0 +1,79 @@
+import type { AsyncResource } from 'node:async_hooks'
+import type { Decision } from '../decision/decision.js'
+import { CanaryError } from '../errors.js'
+import type { UrlUpstream } from '../upstream.js'
+import type { RequestBody } from './body/body.js'
+import type { TakenBody } from './body/taken.js'
+import type { ForwardCall } from './forward-call.js'
+import type { Attempt } from './forwarder.js'
+import { requestHeaders } from './request/headers.js'
+import { joinPath } from './request/path.js'
+import { mayLackHeaders } from './request/truncated-headers.js'
+import { upgradeHeaders } from './upgrade/request.js'
+
+/** What an attempt has beside its call. */
+export interface AttemptPlan {
+  readonly upstream: UrlUpstream
+  readonly decision: Decision
+  readonly mount: { readonly id: string }
+  readonly context: AsyncResource
+  readonly endsAt: number | null
+  /** Asked for once the head is known to be good. @throws {CanaryError} ERR_CANARY_BODY */
+  readonly body: () => RequestBody
+}
+
+/**
+ * What one attempt sends, checked. Its headers may still be changed by a hook.
+ *
+ * @throws {CanaryError} ERR_CANARY_REQUEST, ERR_CANARY_BODY, ERR_CANARY_LOOP
+ */
+export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & { headers: string[] } {
+  const { request, peerTrusted, upgrade, release, taken = null, trustConfigured = false } = call
+  const { upstream, decision, mount } = plan
+  const settings = release.options.proxy
+  if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
+  if (mayLackHeaders(request)) {
+    throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
+  }
+  const path = joinPath(call.path, upstream, settings.path)
+  const body = plan.body()
+  const clean = requestHeaders(request, {
+    mount: mount.id,
+    via: settings.via,
+    host: upstream.host,
+    preserveHost: settings.preserveHost,
+    peerTrusted,
+    decisionHeader: settings.decisionHeader,
+    realIpHeader: release.options.realIpHeader ?? null,
+    dropIdentity: settings.dropHeaders.identity || (trustConfigured && !peerTrusted),
+    drops: settings.dropHeaders.drops,
+    decision,
+    bodyUntouched: body.untouched && (taken?.headers ?? null) === null,
+  })
+  if (taken !== null) addPayloadHeaders(clean, taken)
+  return {
+    request,
+    response: call.response,
+    upstream,
+    path,
+    headers: upgrade === null ? clean : upgradeHeaders(clean, request, body.present),
+    body: body.again,
+    stream: taken ?? request,
+    hasBody: body.present,
+    upgrade,
+    settings,
+    endsAt: plan.endsAt,
+    decision,
+    beforeHead: call.beforeHead,
+    sink: call.sink ?? null,
+    mount,
+    reports: release,
+    context: plan.context,
+    waitedMs: 0,
+  }
+}
+
+/** What a hook's payload says of itself stands where the request's own headers were. */
+function addPayloadHeaders(headers: string[], { headers: own }: TakenBody): void {
+  for (const [name, value] of Object.entries(own ?? {})) if (value !== undefined) headers.push(name, String(value))
+}
