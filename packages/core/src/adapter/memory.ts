@@ -1,10 +1,10 @@
 import type { Decision } from '../decision/decision.js'
-import type { Release } from '../release/release.js'
+import type { PlacedRelease } from '../place.js'
 
 /** A decision as it is remembered for its raw request. */
 export interface Remembered {
   decision: Decision
-  readonly release: Release | null
+  readonly release: PlacedRelease | null
   /** The release, or the mount where there is none: what decides a request once. */
   readonly key: object
   /** What another release decided for the same request before. */
@@ -27,7 +27,7 @@ export function recall(raw: Remembering, key: object): Remembered | undefined {
   return entry
 }
 
-export function remember(raw: Remembering, decision: Decision, release: Release | null, key: object): Remembered {
+export function remember(raw: Remembering, decision: Decision, release: PlacedRelease | null, key: object): Remembered {
   const entry = { decision, release, key, before: raw[LATEST] }
   raw[LATEST] = entry
   return entry

@@ -7,7 +7,15 @@ export * from './entities/entities.js'
 export { FILTERS } from './entities/filters.js'
 export { type HarmlessValues, kongFieldsOf } from './entities/kong-fields.js'
 export { type CanaryConfig, canaryConfigSchema } from './entities/plugin-schema.js'
-export type { KnownConsumer, Mount, MountScope, Place, Resolution } from './live/mount.js'
+export type {
+  Found,
+  KnownConsumer,
+  LocatedPlace,
+  LocatedPlainPlace,
+  LocatedReleasePlace,
+  Mount,
+  MountScope,
+} from './live/mount.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
