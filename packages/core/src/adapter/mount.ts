@@ -141,6 +141,8 @@ function resolveRelease(source: Release | ReleaseOptions): ResolvedSource {
   const release = owned ? new Release(source) : source
   const findFor = (proxy: Proxy, { health }: ResolvedMountOptions): FindPlace => {
     const { upstreams, plan, upstreamFallback } = release.options
+    if (upstreams === null)
+      throw optionError('canary', 'must not get a release of a registry: mount the registry', undefined)
     const place = { A: upstreams.A, B: upstreams.B, plan, upstreamFallback, release }
     // A change of its options begins or ends its health checks.
     proxy.watch(place, health)

@@ -37,6 +37,9 @@ export interface MountOptions<Request = never> {
 /** A handler of some framework. */
 export type AnyHandler = (...args: never[]) => unknown
 
+/** The options of a release of a registry: where its upstreams are, each of its places says. */
+export type PlacedOptions = Omit<ReleaseOptions, 'upstreams'>
+
 /** The options of a release. Checked once, when it is built or updated. */
 export interface ReleaseOptions<
   Request = never,

@@ -39,14 +39,14 @@ export class ReleaseGuard {
   }
 
   /** Another guard where its options changed, a new run where the release begins again or what was judged is no more. */
-  replace(before: ReleaseSettings, after: ReleaseSettings, begins: boolean): void {
+  replace(before: ReleaseSettings, after: ReleaseSettings, isNewRun: boolean): void {
     if (
       !isDeepStrictEqual(before.guard, after.guard) ||
       !isDeepStrictEqual(unsigned(before.hash), unsigned(after.hash))
     ) {
       this.#guard?.close()
       this.#use(this.#started(after))
-    } else if (begins || !isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
+    } else if (isNewRun || !isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
   }
 
   admit(decision: DrawnDecision): void {

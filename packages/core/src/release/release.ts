@@ -13,17 +13,15 @@ import { type Move, type ReleaseRecord, afterMove, moveBetween } from './lifecyc
 import { Listeners } from './listeners.js'
 import type { PlacedRelease } from '../place.js'
 import { runWith } from '../request-context.js'
-import type { ReleaseOptions } from './options.js'
+import type { PlacedOptions, ReleaseOptions } from './options.js'
 import type { ReleaseChange, ReleaseEvents } from './release-events.js'
 import { ReleaseGuard } from './release-guard.js'
 import { Reports } from './reports.js'
 import { type RestartShare, checkRestartShare } from './restart.js'
 import { restored } from './restored.js'
-import { type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
+import { type GivenOptions, type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
 import { Counts, type ReleaseStatus } from './status.js'
 import { Timeline } from './timeline.js'
-
-type AnyOptions = ReleaseOptions
 
 /**
  * One live canary. What it decides, and each change of it, is in force from the next request on.
@@ -32,7 +30,8 @@ type AnyOptions = ReleaseOptions
  * earlier one to carry its moves on.
  */
 export class Release implements PlacedRelease {
-  #input: AnyOptions
+  #input: GivenOptions
+  readonly #isPlaced: boolean
   readonly #timeline: Timeline
   readonly #rotation: Rotation
   readonly #counts = new Counts()
@@ -46,9 +45,13 @@ export class Release implements PlacedRelease {
   readonly #draw: { -readonly [Key in keyof Draw]: Draw[Key] }
   readonly #completed = () => this.#changed('complete')
 
-  /** @throws {CanaryError} ERR_CANARY_OPTION */
-  constructor(options: AnyOptions) {
-    const settings = compileSettings(options, this.#report)
+  /**
+   * @param isPlaced whether it is a registry's, and has its upstreams at its places
+   * @throws {CanaryError} ERR_CANARY_OPTION
+   */
+  constructor(options: GivenOptions, isPlaced = false) {
+    this.#isPlaced = isPlaced
+    const settings = this.#compile(options)
     this.reports.tellTo(settings)
     this.#input = options
     this.#timeline = new Timeline(settings, restored(settings, settings.clock()))
@@ -119,11 +122,11 @@ export class Release implements PlacedRelease {
    *
    * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
    */
-  update(partial: Partial<AnyOptions>): void {
+  update(partial: Partial<ReleaseOptions>): void {
     this.#refuseClosed()
     checkPartial(partial, this.name)
     const input = mergeOptions(this.#input, partial)
-    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const settings = this.#compile({ ...input, state: undefined })
     const before = this.options
     const differs = differenceOf({ input: this.#input, settings: before }, { input, settings })
     const [was, is] = [shareOfSettings(before), shareOfSettings(settings)]
@@ -139,16 +142,18 @@ export class Release implements PlacedRelease {
    * `hash: 'none'` and listeners stay.
    *
    * @param begins whether this is the record of a release that begins again: with a new run of its guard
+   * @param moved whether its places are others, so that what its guard has judged is no more
    * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
    */
-  adopt(options: AnyOptions, begins = false): void {
+  adopt(options: PlacedOptions, begins = false, moved = false): void {
     this.#refuseClosed()
-    const settings = compileSettings(options, this.#report)
+    const settings = this.#compile(options)
     const record = restored(settings, settings.clock())
     const move = begins ? beginningOf(record) : moveBetween(this.#timeline.record, record)
     const { percentage, start } = this.options
     this.#input = options
-    this.#replace(settings, record, begins || percentage !== settings.percentage || start !== settings.start, begins)
+    const isOtherShare = percentage !== settings.percentage || start !== settings.start
+    this.#replace(settings, record, begins || isOtherShare, begins || moved)
     if (move !== 'update') this.reports.moved(move, record)
     this.#changed(move)
   }
@@ -201,7 +206,7 @@ export class Release implements PlacedRelease {
     this.#refuseClosed()
     checkRestartShare(share)
     const input = mergeOptions(this.#input, share)
-    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const settings = this.#compile({ ...input, state: undefined })
     const record = this.#after('restart', settings, reason, by)
     this.#input = input
     this.#replace(settings, record, true, true)
@@ -257,6 +262,10 @@ export class Release implements PlacedRelease {
     this.#listeners.clear()
   }
 
+  #compile(input: GivenOptions): ReleaseSettings {
+    return compileSettings(input, this.#report, this.#isPlaced)
+  }
+
   #move(move: Exclude<Move, 'restart'>, reason: string | undefined, by: string): void {
     this.#refuseClosed()
     this.#timeline.move(this.#after(move, this.options, reason, by))
@@ -281,14 +290,14 @@ export class Release implements PlacedRelease {
     return { record: timeline.carried(), state: timeline.state() }
   }
 
-  /** `anew`: the share may fall; `begins`: the guard begins a new run. */
-  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
+  /** `anew`: the share may fall; `isNewRun`: of the guard. */
+  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, isNewRun: boolean): void {
     const before = this.options
     this.reports.tellTo(settings)
     this.#timeline.wait(this.#guard.mayReach)
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)
-    this.#guard.replace(before, settings, begins)
+    this.#guard.replace(before, settings, isNewRun)
   }
 
   #tell(decision: Decision): void {

@@ -5,7 +5,7 @@ import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
 import type { LocatedReleasePlace } from './mount.js'
-import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
+import { type ReleaseDefaults, optionsOf } from '../records/record-release.js'
 import { type MadeMove, runOf, stillStands } from '../records/made-move.js'
 import type { Row, StoredRecord } from '../records/store.js'
 
@@ -19,7 +19,6 @@ export type OnMoved = (move: MadeMove) => void
 export class LiveRelease {
   #row: Row<'plugins'>
   #release: Release | null = null
-  #elsewhere: Elsewhere = elsewhere()
   #places = new WeakMap<UrlUpstream, LocatedReleasePlace>()
   /** Most releases have one place only. */
   #last: LocatedReleasePlace | null = null
@@ -72,9 +71,8 @@ export class LiveRelease {
 
   /** B is another one, or A is: evidence begins anew. */
   moved(begins = false): void {
-    this.#elsewhere = elsewhere()
     this.#forgetPlaces()
-    this.#adopt(begins)
+    this.#adopt(begins, true)
   }
 
   /** Takes back a move that does not stand on what is stored any more. */
@@ -112,11 +110,11 @@ export class LiveRelease {
   }
 
   #options() {
-    return optionsOf(this.#row.entity, this.#unsaved?.record ?? this.#row.release, this.#defaults, this.#elsewhere)
+    return optionsOf(this.#row.entity, this.#unsaved?.record ?? this.#row.release, this.#defaults)
   }
 
   #build(): Release {
-    const release = new Release(this.#options())
+    const release = new Release(this.#options(), true)
     release.on('change', ({ change }) => {
       this.#forgetPlaces()
       if (this.#adopting || change === 'update' || change === 'complete') return
@@ -128,11 +126,11 @@ export class LiveRelease {
     return release
   }
 
-  #adopt(begins: boolean): void {
+  #adopt(begins: boolean, moved = false): void {
     if (this.#release === null) return
     this.#adopting = true
     try {
-      this.#release.adopt(this.#options(), begins)
+      this.#release.adopt(this.#options(), begins, moved)
     } finally {
       this.#adopting = false
     }
