@@ -1,6 +1,6 @@
 import type { EntityKind, EntityOf } from '../entities/entities.js'
 import type { LiveRelease } from './live-release.js'
-import type { KnownConsumer } from './mount.js'
+import type { KnownConsumer } from './release-lookup.js'
 import type { Scopes } from './scope-index.js'
 import { type Row, isOf } from '../records/store.js'
 import { meantText } from '../../decision/wire-text.js'

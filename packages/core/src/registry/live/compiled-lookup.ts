@@ -7,13 +7,13 @@ import type { KnownConsumers } from './known-consumers.js'
 import type { LiveRelease } from './live-release.js'
 import type { LiveReleases } from './live-releases.js'
 import { locationOf } from '../entities/location.js'
-import type { Mount, MountScope, Resolution } from './mount.js'
+import type { ReleaseLookup, MountScope, Resolution } from './release-lookup.js'
 import { type OfEveryone, type Where, mostSpecific, whereOf } from './scope-index.js'
 import type { Row } from '../records/store.js'
 import type { Tables } from '../records/tables.js'
 
-/** What a mount reads of its registry. */
-export interface MountSource {
+/** What a lookup reads of its registry. */
+export interface LookupSource {
   readonly version: () => number
   readonly tables: Tables
   readonly consumers: KnownConsumers
@@ -33,15 +33,15 @@ interface Compiled {
 }
 
 /** Looks up per request; what hangs on the mount alone is worked out once for each version of the registry. */
-export class CompiledMount implements Mount {
-  readonly #source: MountSource
+export class CompiledLookup implements ReleaseLookup {
+  readonly #source: LookupSource
   readonly #scope: MountScope
   #compiled: Compiled | null = null
   #version = -1
   #reported = false
 
   /** @throws {CanaryError} ERR_CANARY_OPTION */
-  constructor(source: MountSource, scope: MountScope) {
+  constructor(source: LookupSource, scope: MountScope) {
     checkScope(scope)
     this.#source = source
     this.#scope = scope
