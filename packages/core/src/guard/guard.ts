@@ -3,7 +3,7 @@ import type { Ticket } from './collector.js'
 import type { GuardReport } from './report.js'
 
 /** Where the release stands, as its guard needs to know it. */
-export interface Standing {
+export interface ReleaseView {
   readonly state: 'scheduled' | 'running' | 'complete' | 'paused' | 'rolled-back' | 'promoted'
   /** Whether time moves the share on, or would, were it not paused: only a ramp is paused on evidence. */
   readonly ramping: boolean
@@ -16,7 +16,7 @@ export interface Standing {
 export interface GuardHost {
   /** Milliseconds since the epoch, by the release's own clock. */
   now(): number
-  standing(): Standing
+  view(): ReleaseView
   /** The reason is a whole sentence: `paused: B failed …`. May throw where the move is not legal any more. */
   pause(reason: string): void
   resume(reason: string): void
