@@ -12,7 +12,7 @@ import type { RequestFacts } from '../request/request-facts.js'
 import { runWith } from '../request-context.js'
 import { type DecisionHeaders, saysAnything, setDecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
-import type { Remembered } from './memory.js'
+import type { DecisionEntry } from './request-decisions.js'
 import { observeResponse } from './observed-response.js'
 import type { InForce } from './source.js'
 import { takeUpgrade } from './upgrades/offered.js'
@@ -35,7 +35,7 @@ export class Routed<Context, Request, Handler> {
   readonly action: 'next' | 'handle' | 'forward'
   readonly #context: Context
   readonly #framework: Framework<Context, Request>
-  readonly #remembered: Remembered
+  readonly #remembered: DecisionEntry
   readonly inForce: InForce
   readonly #headers: DecisionHeaders
   readonly #facts: RequestFacts<Context>
@@ -44,7 +44,7 @@ export class Routed<Context, Request, Handler> {
     action: 'next' | 'handle' | 'forward',
     context: Context,
     framework: Framework<Context, Request>,
-    remembered: Remembered,
+    remembered: DecisionEntry,
     inForce: InForce,
     headers: DecisionHeaders,
     facts: RequestFacts<Context>,

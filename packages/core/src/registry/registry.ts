@@ -5,7 +5,7 @@ import type { Release } from '../release/release.js'
 import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
 import type { EntityKind } from './entities/entities.js'
-import type { KnownConsumer, ReleaseLookup, MountScope } from './live/release-lookup.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { AuditEntry, Row, StoredState } from './records/store.js'
 
 export interface ListQuery {
