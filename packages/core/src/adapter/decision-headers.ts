@@ -21,7 +21,8 @@ function varyOf(hash: HashRule, overrideHeader: string | null, overrideCookie: s
     .join(', ')
 }
 
-export function saysAnything({ exposeHeader }: DecisionHeaders, decision: Decision): boolean {
+/** Whether a response says anything of its decision. */
+export function hasDecisionHeaders({ exposeHeader }: DecisionHeaders, decision: Decision): boolean {
   return exposeHeader !== null || decision.setCookie !== undefined
 }
 

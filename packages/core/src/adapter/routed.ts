@@ -10,7 +10,7 @@ import type { ResponseSink } from '../proxy/response/sink.js'
 import { giveBackBody, takenBody } from '../proxy/body/take.js'
 import type { RequestFacts } from '../request/request-facts.js'
 import { runWith } from '../request-context.js'
-import { type DecisionHeaders, saysAnything, setDecisionHeaders } from './decision-headers.js'
+import { type DecisionHeaders, hasDecisionHeaders, setDecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
 import type { DecisionEntry } from './request-decisions.js'
 import { observeResponse } from './observed-response.js'
@@ -95,7 +95,7 @@ export class Routed<Context, Request, Handler> {
     const sink = upgrade === null ? hooks.sink : undefined
     const beforeHead = sink === undefined ? hooks.beforeHead : undefined
     const { proxy: proxyOptions, ipv6Prefix = 64 } = release.options
-    const speaks = saysAnything(this.#headers, this.decision)
+    const hasHeaders = hasDecisionHeaders(this.#headers, this.decision)
     const taken = takenBody(request)
     // What is not sent must flow: an error page may wait for the end of the request.
     const end =
@@ -131,7 +131,7 @@ export class Routed<Context, Request, Handler> {
         return handle(this.handler)
       },
       beforeHead:
-        speaks || beforeHead !== undefined
+        hasHeaders || beforeHead !== undefined
           ? (response) => {
               this.#setHeaders(response)
               beforeHead?.()
@@ -142,7 +142,7 @@ export class Routed<Context, Request, Handler> {
   }
 
   #setHeaders(response: RawResponse): void {
-    if (saysAnything(this.#headers, this.decision) && !response.headersSent) {
+    if (hasDecisionHeaders(this.#headers, this.decision) && !response.headersSent) {
       setDecisionHeaders(response, this.#headers, this.decision)
     }
   }

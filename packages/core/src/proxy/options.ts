@@ -3,7 +3,7 @@ import type { Forwarder, RequestHeadersHook, ResponseHeadersHook } from './forwa
 import { headerName, isReserved } from './header-names.js'
 import { type NameTest, compileNames } from './identity-names.js'
 
-export const RESERVED = 'must be a header that has no other meaning, such as x-canary-upstream'
+export const RESERVED_ERROR = 'must be a header that has no other meaning, such as x-canary-upstream'
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
 const functionOf = <T>(what: string) => z.custom<T>((value) => typeof value === 'function', { error: what })
 const milliseconds = z.number().int().min(1).max(2_147_483_647)
@@ -88,7 +88,7 @@ export const proxyOptionsSchema = z.strictObject({
   decisionHeader: z
     .string()
     .regex(HEADER_NAME, { error: 'must be a header name' })
-    .refine((name) => !isReserved(name), { error: RESERVED })
+    .refine((name) => !isReserved(name), { error: RESERVED_ERROR })
     .toLowerCase()
     .nullable()
     .default(null),

@@ -3,7 +3,7 @@ import { MAX_STEPS } from '../decision/bucket.js'
 import type { Hash } from '../decision/plan.js'
 import { type GuardOptions, guardOptionsSchema } from '../guard/index.js'
 import { isReserved } from '../proxy/header-names.js'
-import { RESERVED, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
+import { RESERVED_ERROR, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from '../logger.js'
 import { ONE_LINE } from '../one-line.js'
@@ -129,7 +129,7 @@ const mountShape = {
   ipv6Prefix: z.number().int().min(1).max(128).default(64),
   health: healthOptionsSchema.nullable().default(null),
   exposeHeader: headerName
-    .refine((name) => !isReserved(name), { error: RESERVED })
+    .refine((name) => !isReserved(name), { error: RESERVED_ERROR })
     .nullable()
     .default(null),
   proxy: proxyOptionsSchema.prefault({}),
