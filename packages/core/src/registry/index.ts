@@ -13,6 +13,7 @@ export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
+export { RELEASE_STATES } from '../release-state.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
   AUDIT_LIMIT,

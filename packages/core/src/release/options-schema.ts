@@ -8,6 +8,7 @@ import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from '../logger.js'
 import { ONE_LINE } from '../one-line.js'
 import { parseBranch } from '../option-error.js'
+import { RELEASE_STATES } from '../release-state.js'
 import type { ReleaseStatus } from './status.js'
 import type { CheckedUpstream } from './upstream-options.js'
 
@@ -191,9 +192,7 @@ export const releaseOptionsSchema = z.strictObject({
   state: z
     .strictObject({
       ...statusShape,
-      state: z
-        .enum(['scheduled', 'running', 'complete', 'disabled', 'paused', 'rolled-back', 'promoted'])
-        .default('running'),
+      state: z.enum(RELEASE_STATES).default('running'),
       reason: z.string().nullable().default(null),
       by: z.string().nullable().default(null),
       at: secondsOrNull.default(null),
