@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import type { Forwarder, RequestHeadersHook, ResponseHeadersHook } from './forwarder.js'
 import { headerName, isReserved } from './header-names.js'
+import { HEADER_NAME, functionSchema, headerNameSchema } from '../schema.js'
 import { type NameTest, compileNames } from './identity-names.js'
 
 export const RESERVED_ERROR = 'must be a header that has no other meaning, such as x-canary-upstream'
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
-const functionOf = <T>(what: string) => z.custom<T>((value) => typeof value === 'function', { error: what })
 const milliseconds = z.number().int().min(1).max(2_147_483_647)
 
 function isForwarder(value: unknown): value is Forwarder {
@@ -85,9 +84,7 @@ export const proxyOptionsSchema = z.strictObject({
    */
   via: z.boolean().default(false),
   /** Name of a request header that tells the upstream the decision (`A` or `B`); a client's own is always removed. */
-  decisionHeader: z
-    .string()
-    .regex(HEADER_NAME, { error: 'must be a header name' })
+  decisionHeader: headerNameSchema
     .refine((name) => !isReserved(name), { error: RESERVED_ERROR })
     .toLowerCase()
     .nullable()
@@ -116,13 +113,13 @@ export const proxyOptionsSchema = z.strictObject({
    *
    * @default none
    */
-  onRequestHeaders: functionOf<RequestHeadersHook>('must be a function').nullable().default(null),
+  onRequestHeaders: functionSchema<RequestHeadersHook>().nullable().default(null),
   /**
    * Changes the headers of a response just before its head goes out; must not be async.
    *
    * @default none
    */
-  onResponseHeaders: functionOf<ResponseHeadersHook>('must be a function').nullable().default(null),
+  onResponseHeaders: functionSchema<ResponseHeadersHook>().nullable().default(null),
 })
 
 export type ProxyOptions = z.input<typeof proxyOptionsSchema>
