@@ -125,15 +125,15 @@ export const proxyOptionsSchema = z.strictObject({
 export type ProxyOptions = z.input<typeof proxyOptionsSchema>
 export type ResolvedProxyOptions = Readonly<z.output<typeof proxyOptionsSchema>>
 
-/** The checked form of `health`: passive where it is not given. */
+/** The checked form of `health`: where it is not given, the circuit breaker counts connection failures alone. */
 export const healthOptionsSchema = z.strictObject({
   /** Path asked for on B, with a GET; 2xx and 3xx are healthy. */
   path: z.string().regex(/^\/[\u0021-\u007e]*$/, { error: 'must be a path that begins with /' }),
   intervalMs: milliseconds.default(5000),
   timeoutMs: milliseconds.default(2000),
-  /** Good answers in a row that bring B back. */
+  /** Good answers in a row that close the circuit: B is asked again. */
   healthy: z.number().int().min(1).max(1000).default(2),
-  /** Bad answers in a row that take B out. */
+  /** Bad answers in a row that open the circuit: B is asked no more. */
   unhealthy: z.number().int().min(1).max(1000).default(3),
 })
 

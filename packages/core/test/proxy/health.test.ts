@@ -87,8 +87,8 @@ describe('the fallback', () => {
   })
 })
 
-describe('passive health', () => {
-  test('takes B out after five connection failures in a row, and lets one request at a time try it again', async () => {
+describe('the circuit breaker of B', () => {
+  test('opens after five connection failures in a row, and lets one request at a time through when half-open', async () => {
     let now = 0
     let accepts = false
     const asked = new EventEmitter()
@@ -215,19 +215,19 @@ describe('passive health', () => {
     expect((await ask(downFront.port)).body).toBe('B:')
   })
 
-  test('forgets Bs that are gone, but none that is out', () => {
+  test('forgets Bs that are gone, but none whose circuit is open', () => {
     const release = {}
     let now = 0
     const at = (pool: string) => healthAt(release, pool, () => now)
-    const [fresh, out, long] = [at('fresh'), at('out'), at('out long ago')]
-    for (let i = 0; i < 5; i += 1) long.report('in', false)
+    const [fresh, open, long] = [at('fresh'), at('open'), at('open long ago')]
+    for (let i = 0; i < 5; i += 1) long.report('closed', false)
     now = 3_600_000
-    for (let i = 0; i < 5; i += 1) out.report('in', false)
+    for (let i = 0; i < 5; i += 1) open.report('closed', false)
     for (let i = 0; i < 500; i += 1) at(`other ${i}`)
-    expect([at('fresh') === fresh, at('out long ago') === long, at('out') === out]).toEqual([false, false, true])
+    expect([at('fresh') === fresh, at('open long ago') === long, at('open') === open]).toEqual([false, false, true])
   })
 
-  test('counts connections only: errors in answers, and a success between failures, keep B in', async () => {
+  test('counts connections only: errors in answers, and a success between failures, keep it closed', async () => {
     await using b = await rawUpstream((socket) => void socket.once('data', () => socket.destroy()))
     await using front = await gateway(testRelease({ B: urlUpstream('B', b.port) }))
     for (let i = 0; i < 7; i += 1) {
@@ -244,7 +244,7 @@ describe('passive health', () => {
     expect(await ask(front.port)).toMatchObject({ body: 'B:' })
   })
 
-  test('with the fallback asks A at once while B is out', async () => {
+  test('asks A at once while it is open, with the fallback', async () => {
     await using a = await echo('A')
     const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
     await using front = await gateway(release)
@@ -266,7 +266,7 @@ describe('passive health', () => {
 })
 
 describe('active health checks', () => {
-  test('take B out and bring it back, by their own path and counts', async () => {
+  test('open the circuit and close it, by their own path and counts', async () => {
     let status = 200
     const checks = new EventEmitter()
     const seen: string[] = []
@@ -336,8 +336,8 @@ describe('active health checks', () => {
     for (let i = 0; i < 3; i += 1) for (const one of [first, second, third]) proxy.watch(one)
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
-    const admissions = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
-    expect(admissions()).toEqual(['in', 'out', 'out'])
+    const circuits = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
+    expect(circuits()).toEqual(['closed', 'open', 'open'])
     expect(Math.max(...[good, bad].map(({ sockets }) => sockets.size))).toBeLessThanOrEqual(1)
 
     // The last place with the bad B gets the good one: nobody wants the bad one any more.
@@ -347,7 +347,7 @@ describe('active health checks', () => {
     const asked = counts.bad
     for (let i = 0; i < 3; i += 1) await once(checks, 'good')
     expect(counts.bad).toBe(asked)
-    expect(admissions()).toEqual(['in', 'in', 'in'])
+    expect(circuits()).toEqual(['closed', 'closed', 'closed'])
     await proxy.close()
   })
 

@@ -194,12 +194,13 @@ describe('a change of the registry', () => {
   it('rejects with a CanaryError: 409 where another record has the value, else 400', async () => {
     await using registry = await testRegistry()
     await addOrders(registry)
-    const bad = registry.change('ops', (draft) => draft.create('services', { name: 'a b', host: 'h' }))
-    for (const [refused, status] of [
-      [addOrders(registry), 409],
-      [bad, 400],
+    const add = (port: number) =>
+      registry.change('ops', (draft) => draft.create('services', { name: 'orders', host: 'h', port }))
+    for (const [port, status] of [
+      [80, 409],
+      [65_536, 400],
     ] as const) {
-      const error: unknown = await refused.catch((reason: unknown) => reason)
+      const error: unknown = await add(port).catch((reason: unknown) => reason)
       expect([error instanceof CanaryError, error instanceof ViolationError]).toEqual([true, true])
       expect(error).toMatchObject({ name: 'ViolationError', code: 'ERR_CANARY_VIOLATION', status, statusCode: status })
     }
