@@ -8,7 +8,7 @@ import { createProxy } from '../../src/proxy/proxy.js'
 import { ask, gateway, httpUpstream, httpUpstreamOn, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
 /** A port where nobody listens. */
-async function deadPort(): Promise<number> {
+async function closedPort(): Promise<number> {
   const upstream = await rawUpstream(() => {})
   await upstream[Symbol.asyncDispose]()
   return upstream.port
@@ -22,7 +22,11 @@ const echo = (name: string) =>
 describe('the fallback', () => {
   test('serves from A what B could not be connected to, bodies included, and counts it as both', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({
+      A: urlUpstream('A', a.port),
+      B: urlUpstream('B', await closedPort()),
+      fallback: true,
+    })
     await using front = await gateway(release)
     const answer = await ask(front.port, '/', { method: 'POST', body: 'hello' })
     expect(answer).toMatchObject({ status: 200, body: 'A:hello' })
@@ -37,7 +41,7 @@ describe('the fallback', () => {
     await using a = await httpUpstream((request, response) => void response.end(request.headers['x-side']))
     const release = testRelease({
       A: urlUpstream('A', a.port),
-      B: urlUpstream('B', await deadPort()),
+      B: urlUpstream('B', await closedPort()),
       fallback: true,
       proxy: { decisionHeader: 'x-side' },
     })
@@ -65,7 +69,7 @@ describe('the fallback', () => {
   })
 
   test('hands over to A as a handler of the framework', async () => {
-    const release = testRelease({ A: { kind: 'handler' }, B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({ A: { kind: 'handler' }, B: urlUpstream('B', await closedPort()), fallback: true })
     await using front = await gateway(release, {
       call: (call) => ({
         ...call,
@@ -80,7 +84,7 @@ describe('the fallback', () => {
 
   test('never happens without being asked for', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()) })
+    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     expect(await ask(front.port)).toMatchObject({ status: 502 })
     expect(front.decisions).toEqual([])
@@ -92,7 +96,7 @@ describe('the circuit breaker of B', () => {
     let now = 0
     let accepts = false
     const asked = new EventEmitter()
-    const port = await deadPort()
+    const port = await closedPort()
     const release = testRelease({ B: urlUpstream('B', port) })
     await using front = await gateway(release, { now: () => now })
     const message = async () => (await ask(front.port)).body.replace(/^\w+: /, '')
@@ -126,7 +130,7 @@ describe('the circuit breaker of B', () => {
     ['http-proxy', () => httpProxyForwarder()],
   ])('lets the others in at the head of the trial, through %s, however long its body takes', async (_, forwarder) => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     const release = testRelease({ B: urlUpstream('B', port), proxy: { forwarder: forwarder() } })
     await using front = await gateway(release, { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
@@ -148,7 +152,7 @@ describe('the circuit breaker of B', () => {
 
   test.each(['an upgrade', 'an upgrade that is refused'])('lets the others in at the head of %s', async (what) => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -176,7 +180,7 @@ describe('the circuit breaker of B', () => {
 
   test('gives the trial to the next request where its client left before the head', async () => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -200,7 +204,7 @@ describe('the circuit breaker of B', () => {
   test('is known for each B of a release that stands at two places', async () => {
     await using b = await echo('B')
     const identity = {}
-    const down = { ...testRelease({ B: urlUpstream('B', await deadPort()) }), identity }
+    const down = { ...testRelease({ B: urlUpstream('B', await closedPort()) }), identity }
     const up = { ...testRelease({ B: urlUpstream('B', b.port) }), identity }
     await using downFront = await gateway(down)
     await using upFront = await gateway(up)
@@ -237,7 +241,7 @@ describe('the circuit breaker of B', () => {
 
   test('forgets what it knew when B becomes another upstream', async () => {
     await using b = await echo('B')
-    const release = testRelease({ B: urlUpstream('B', await deadPort()) })
+    const release = testRelease({ B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     for (let i = 0; i < 6; i += 1) await ask(front.port)
     Object.assign(release.options.upstreams, { B: urlUpstream('B', b.port) })
@@ -246,7 +250,11 @@ describe('the circuit breaker of B', () => {
 
   test('asks A at once while it is open, with the fallback', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({
+      A: urlUpstream('A', a.port),
+      B: urlUpstream('B', await closedPort()),
+      fallback: true,
+    })
     await using front = await gateway(release)
     for (let i = 0; i < 8; i += 1) expect(await ask(front.port)).toMatchObject({ body: 'A:' })
     expect(release.outcomes.filter(({ decision }) => decision.upstream === 'B')).toHaveLength(5)
@@ -255,7 +263,7 @@ describe('the circuit breaker of B', () => {
 
   test('gives the trial to the next request where the first was not even sent', async () => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
