@@ -83,7 +83,7 @@ export class ReleaseGuard {
       resume: (reason) => move('resume', reason),
       rollback: (reason) => move('rollback', reason),
       log: (message) => reports.warn(message),
-      onError: (error) => reports.errorOnce('guard', error),
+      onError: (error) => reports.reportOnce('guard', error),
     }
   }
 

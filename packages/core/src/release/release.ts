@@ -11,6 +11,7 @@ import { differenceOf, shareOfSettings } from './difference.js'
 import { edited } from './edit.js'
 import { type Move, type ReleaseRecord, afterMove, moveBetween } from './lifecycle.js'
 import { Listeners } from './listeners.js'
+import type { PlacedRelease } from '../place.js'
 import { runWith } from '../request-context.js'
 import type { ReleaseOptions } from './options.js'
 import type { ReleaseChange, ReleaseEvents } from './release-events.js'
@@ -30,14 +31,15 @@ type AnyOptions = ReleaseOptions
  * A release in code lives with its process: after a restart it is what its options say. Give `state: status` of an
  * earlier one to carry its moves on.
  */
-export class Release {
+export class Release implements PlacedRelease {
   #input: AnyOptions
   readonly #timeline: Timeline
   readonly #rotation: Rotation
   readonly #counts = new Counts()
-  readonly #reports = new Reports()
-  readonly #listeners = new Listeners<ReleaseEvents>((error) => this.#reports.errorOnce('listener', error))
-  readonly #report = (kind: string, error: unknown) => this.#reports.errorOnce(kind, error)
+  /** What its mounts tell too, so that each kind of problem is told once. */
+  readonly reports = new Reports()
+  readonly #listeners = new Listeners<ReleaseEvents>((error) => this.reports.reportOnce('listener', error))
+  readonly #report = (kind: string, error: unknown) => this.reports.reportOnce(kind, error)
   readonly #guard: ReleaseGuard
   #closed = false
   /** One object for all requests: nothing is made anew for each. */
@@ -47,7 +49,7 @@ export class Release {
   /** @throws {CanaryError} ERR_CANARY_OPTION */
   constructor(options: AnyOptions) {
     const settings = compileSettings(options, this.#report)
-    this.#reports.tellTo(settings)
+    this.reports.tellTo(settings)
     this.#input = options
     this.#timeline = new Timeline(settings, restored(settings, settings.clock()))
     this.#rotation = new Rotation(settings.steps, settings.random())
@@ -59,7 +61,7 @@ export class Release {
     }
     this.#guard = new ReleaseGuard({
       timeline: this.#timeline,
-      reports: this.#reports,
+      reports: this.reports,
       move: (move, reason) => this.#move(move, reason, 'guard'),
     })
     this.#guard.begin(settings)
@@ -83,7 +85,7 @@ export class Release {
    * Decides by facts that are read only as far as a rule needs them. A registry's release may stand at several places:
    * `plan` is this release's with the origins of one of them.
    */
-  decideBy(facts: Facts, plan: Plan = this.options.plan): Decision {
+  decideBy(facts: Facts, plan: Plan = this.#timeline.settings.plan): Decision {
     const draw = this.#draw
     draw.bucketsOnB = this.#timeline.advance(this.#guard.mayReach, this.#completed)
     draw.standing = this.#timeline.standing
@@ -128,7 +130,7 @@ export class Release {
     const { record, begins, stays } = edited(this.#standsAt(), was, is, differs, before.clock())
     this.#input = input
     this.#replace(settings, record, begins || differs.percentage || differs.start, begins)
-    if (stays) this.#reports.warn('still rolled back by the guard: begin again by restart()')
+    if (stays) this.reports.warn('still rolled back by the guard: begin again by restart()')
     this.#changed('update')
   }
 
@@ -147,7 +149,7 @@ export class Release {
     const { percentage, start } = this.options
     this.#input = options
     this.#replace(settings, record, begins || percentage !== settings.percentage || start !== settings.start, begins)
-    if (move !== 'update') this.#reports.moved(move, record)
+    if (move !== 'update') this.reports.moved(move, record)
     this.#changed(move)
   }
 
@@ -248,16 +250,6 @@ export class Release {
     return fallenBack(decision, plan)
   }
 
-  /** Tells `onError`, or the logger where there is none, of a problem that each request would repeat: once for each kind. */
-  reportOnce(kind: string, error: unknown): void {
-    this.#reports.errorOnce(kind, error)
-  }
-
-  /** Calls `tell` the first time that a kind of problem comes up: each request would repeat it. */
-  once(kind: string, tell: () => unknown): void {
-    this.#reports.once(kind, tell)
-  }
-
   /** Ends what the release runs by itself. It still decides; changing it is refused. */
   close(): void {
     this.#closed = true
@@ -279,7 +271,7 @@ export class Release {
   }
 
   #moved(move: Move): void {
-    this.#reports.moved(move, this.#timeline.record)
+    this.reports.moved(move, this.#timeline.record)
     this.#changed(move)
   }
 
@@ -292,7 +284,7 @@ export class Release {
   /** `anew`: the share may fall; `begins`: the guard begins a new run. */
   #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
     const before = this.options
-    this.#reports.tellTo(settings)
+    this.reports.tellTo(settings)
     this.#timeline.wait(this.#guard.mayReach)
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)

@@ -4,19 +4,13 @@ import { Release } from '../../release/release.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
-import type { Place } from './release-lookup.js'
+import type { LocatedReleasePlace } from './release-lookup.js'
 import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
 import { type MadeMove, runOf, stillStands } from '../records/made-move.js'
 import type { Row, StoredRecord } from '../records/store.js'
 
 /** Told of a move that the registry did not make: the guard's, or one of code that has the release. */
 export type OnMoved = (move: MadeMove) => void
-
-/** The release at one place. */
-export interface Placed {
-  readonly release: Release
-  readonly place: Place
-}
 
 /**
  * A plugin's release, built when somebody first asks for it. It lives as long as its plugin: a change is taken by the
@@ -26,9 +20,9 @@ export class LiveRelease {
   #row: Row<'plugins'>
   #release: Release | null = null
   #elsewhere: Elsewhere = elsewhere()
-  #places = new WeakMap<UrlUpstream, Placed>()
+  #places = new WeakMap<UrlUpstream, LocatedReleasePlace>()
   /** Most releases have one place only. */
-  #last: Placed | null = null
+  #last: LocatedReleasePlace | null = null
   #adopting = false
   /** The latest move of the live release that the store does not have yet. */
   #unsaved: MadeMove | null = null
@@ -90,21 +84,21 @@ export class LiveRelease {
     this.#adopt(false)
   }
 
-  /** The release for requests whose location A is this. */
-  at(a: UrlUpstream): Placed {
+  /** The place for requests whose location A is this. */
+  at(a: UrlUpstream): LocatedReleasePlace {
     const last = this.#last
-    if (last !== null && last.place.A === a) return last
+    if (last !== null && last.A === a) return last
     this.#last = this.#places.get(a) ?? this.#compile(a)
     return this.#last
   }
 
-  #compile(a: UrlUpstream): Placed {
+  #compile(a: UrlUpstream): LocatedReleasePlace {
     const { release } = this
+    const { plan, upstreamFallback } = release.options
     const b = canaryLocation(this.#row.entity.config, a)
-    const plan = { ...release.options.plan, originA: a.origin, originB: b.origin }
-    const placed = { release, place: { A: a, B: b, plan } }
-    this.#places.set(a, placed)
-    return placed
+    const place = { A: a, B: b, plan: { ...plan, originA: a.origin, originB: b.origin }, upstreamFallback, release }
+    this.#places.set(a, place)
+    return place
   }
 
   /** The release's plan is another one now, and so are those of its places. */
