@@ -1,6 +1,7 @@
 import type { Decision } from '../decision/decision.js'
 import type { Plan } from '../decision/plan.js'
 import type { RawResponse } from '../node-http.js'
+import { joinVary } from '../proxy/response/vary.js'
 
 /** What the responses of a mount say of their decisions. */
 export class DecisionHeaders {
@@ -48,16 +49,4 @@ function setVisitorCookie(response: RawResponse, cookie: string): void {
   // One visitor's cookie must not be handed to another by a cache.
   const control = String(response.getHeader('cache-control') ?? '')
   if (!/\b(?:private|no-store)\b/i.test(control)) response.setHeader('cache-control', 'private')
-}
-
-function joinVary(present: number | string | string[] | undefined, added: string): string {
-  const names =
-    present === undefined
-      ? []
-      : String(present)
-          .split(',')
-          .map((name) => name.trim())
-  if (added === '*' || names.includes('*')) return '*'
-  const known = new Set(names.map((name) => name.toLowerCase()))
-  return [...names, ...added.split(', ').filter((name) => !known.has(name))].join(', ')
 }

@@ -13,7 +13,7 @@ import { RequestFacts } from '../request/request-facts.js'
 import type { Upstream, UrlUpstream } from '../upstream.js'
 import { DecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
-import { type Remembered, recall, remember } from './memory.js'
+import { type DecisionEntry, findDecision, addDecision } from './request-decisions.js'
 import { compileReading } from './reading.js'
 import { type FindPlace, type MountTerms, type Routed, RoutedRequest } from './routed.js'
 import { type CanarySource, type RegistrySource, isRegistrySource } from './source.js'
@@ -75,11 +75,11 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   }
 
   /** Where no release is in force, the decision is the mount's. */
-  function decide(context: Context, raw: RawRequest, place: Place, facts: RequestFacts<Context>): Remembered {
+  function decide(context: Context, raw: RawRequest, place: Place, facts: RequestFacts<Context>): DecisionEntry {
     const { release } = place
     const decision = release === null ? withoutRelease(place.A) : release.decideBy(facts, place.plan)
     framework.decided(context, decision)
-    return remember(raw, decision, release, release ?? proxy)
+    return addDecision(raw, decision, release, release ?? proxy)
   }
 
   function route(context: Context): Routed<Handler> {
@@ -89,7 +89,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     rememberAnswer(raw, response)
     const facts = new RequestFacts(context, raw, terms.reading)
     const place = terms.find(facts)
-    const known = recall(raw, place.release ?? proxy)
+    const known = findDecision(raw, place.release ?? proxy)
     const entry = known ?? decide(context, raw, place, facts)
     const routed = new RoutedRequest<Context, Request, Handler>(terms, context, raw, response, facts, place, entry)
     if (routed.action === 'forward') takeBody(raw, response)

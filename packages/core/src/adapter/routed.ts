@@ -17,7 +17,7 @@ import { runWith } from '../request-context.js'
 import type { Upstream, UrlUpstream } from '../upstream.js'
 import type { DecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
-import type { Remembered } from './memory.js'
+import type { DecisionEntry } from './request-decisions.js'
 import { observeResponse } from './observed-response.js'
 import { type UpgradeSocket, takeUpgrade } from './upgrades/offered.js'
 
@@ -76,7 +76,7 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
   readonly #terms: MountTerms<Context, Request>
   readonly #context: Context
   readonly #facts: RequestFacts<Context>
-  readonly #entry: Remembered
+  readonly #entry: DecisionEntry
   readonly #upstream: Upstream
 
   constructor(
@@ -86,7 +86,7 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
     response: RawResponse,
     facts: RequestFacts<Context>,
     place: Place,
-    entry: Remembered,
+    entry: DecisionEntry,
   ) {
     const { A, B } = place
     const upstream = entry.decision.upstream === 'B' && B !== null ? B : A

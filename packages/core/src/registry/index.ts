@@ -13,14 +13,15 @@ export type {
   LocatedPlace,
   LocatedPlainPlace,
   LocatedReleasePlace,
-  Mount,
+  ReleaseLookup,
   MountScope,
-} from './live/mount.js'
+} from './live/release-lookup.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
+export { RELEASE_STATES } from '../release-state.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export {
   AUDIT_LIMIT,

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { addressOfEntry } from './address-entry.js'
-import { forwardedValues } from './forwarded.js'
+import { forwardedValues } from './forwarded-header.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 

@@ -17,7 +17,7 @@ import {
 } from './harness.js'
 
 /** A port where nobody listens. */
-async function deadPort(): Promise<number> {
+async function closedPort(): Promise<number> {
   const upstream = await rawUpstream(() => {})
   await upstream[Symbol.asyncDispose]()
   return upstream.port
@@ -31,7 +31,11 @@ const echo = (name: string) =>
 describe('the fallback', () => {
   test('serves from A what B could not be connected to, bodies included, and counts it as both', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({
+      A: urlUpstream('A', a.port),
+      B: urlUpstream('B', await closedPort()),
+      fallback: true,
+    })
     await using front = await gateway(release)
     const answer = await ask(front.port, '/', { method: 'POST', body: 'hello' })
     expect(answer).toMatchObject({ status: 200, body: 'A:hello' })
@@ -46,7 +50,7 @@ describe('the fallback', () => {
     await using a = await httpUpstream((request, response) => void response.end(request.headers['x-side']))
     const release = testRelease({
       A: urlUpstream('A', a.port),
-      B: urlUpstream('B', await deadPort()),
+      B: urlUpstream('B', await closedPort()),
       fallback: true,
       proxy: { decisionHeader: 'x-side' },
     })
@@ -75,7 +79,7 @@ describe('the fallback', () => {
 
   test('hands over to A as a handler of the framework', async () => {
     const A = { kind: 'handler', name: 'A', handler: null } as const
-    const release = testRelease({ A, B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({ A, B: urlUpstream('B', await closedPort()), fallback: true })
     await using front = await gateway(release, {
       call: (call) => ({
         toHandler: () => {
@@ -89,19 +93,19 @@ describe('the fallback', () => {
 
   test('never happens without being asked for', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()) })
+    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     expect(await ask(front.port)).toMatchObject({ status: 502 })
     expect(front.decisions).toEqual([])
   })
 })
 
-describe('passive health', () => {
-  test('takes B out after five connection failures in a row, and lets one request at a time try it again', async () => {
+describe('the circuit breaker of B', () => {
+  test('opens after five connection failures in a row, and lets one request at a time through when half-open', async () => {
     let now = 0
     let accepts = false
     const asked = new EventEmitter()
-    const port = await deadPort()
+    const port = await closedPort()
     const release = testRelease({ B: urlUpstream('B', port) })
     await using front = await gateway(release, { now: () => now })
     const message = async () => (await ask(front.port)).body.replace(/^\w+: /, '')
@@ -135,7 +139,7 @@ describe('passive health', () => {
     ['http-proxy', () => httpProxyForwarder()],
   ])('lets the others in at the head of the trial, through %s, however long its body takes', async (_, forwarder) => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     const release = testRelease({ B: urlUpstream('B', port), proxy: { forwarder: forwarder() } })
     await using front = await gateway(release, { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
@@ -157,7 +161,7 @@ describe('passive health', () => {
 
   test.each(['an upgrade', 'an upgrade that is refused'])('lets the others in at the head of %s', async (what) => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -185,7 +189,7 @@ describe('passive health', () => {
 
   test('gives the trial to the next request where its client left before the head', async () => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -208,7 +212,7 @@ describe('passive health', () => {
 
   test('is known for each B of a release that stands at two places', async () => {
     await using b = await echo('B')
-    const down = testRelease({ B: urlUpstream('B', await deadPort()) })
+    const down = testRelease({ B: urlUpstream('B', await closedPort()) })
     const { A, release } = down.place
     const up = { ...down, place: placeAt(A, urlUpstream('B', b.port), release) }
     await using downFront = await gateway(down)
@@ -224,19 +228,19 @@ describe('passive health', () => {
     expect((await ask(downFront.port)).body).toBe('B:')
   })
 
-  test('forgets Bs that are gone, but none that is out', () => {
+  test('forgets Bs that are gone, but none whose circuit is open', () => {
     const release = {}
     let now = 0
     const at = (pool: string) => healthAt(release, pool, () => now)
     const [fresh, out, long] = [at('fresh'), at('out'), at('out long ago')]
-    for (let i = 0; i < 5; i += 1) long.report('in', false)
+    for (let i = 0; i < 5; i += 1) long.report('closed', false)
     now = 3_600_000
-    for (let i = 0; i < 5; i += 1) out.report('in', false)
+    for (let i = 0; i < 5; i += 1) out.report('closed', false)
     for (let i = 0; i < 500; i += 1) at(`other ${i}`)
     expect([at('fresh') === fresh, at('out long ago') === long, at('out') === out]).toEqual([false, false, true])
   })
 
-  test('counts connections only: errors in answers, and a success between failures, keep B in', async () => {
+  test('counts connections only: errors in answers, and a success between failures, keep it closed', async () => {
     await using b = await rawUpstream((socket) => void socket.once('data', () => socket.destroy()))
     await using front = await gateway(testRelease({ B: urlUpstream('B', b.port) }))
     for (let i = 0; i < 7; i += 1) {
@@ -246,16 +250,20 @@ describe('passive health', () => {
 
   test('forgets what it knew when B becomes another upstream', async () => {
     await using b = await echo('B')
-    const release = testRelease({ B: urlUpstream('B', await deadPort()) })
+    const release = testRelease({ B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     for (let i = 0; i < 6; i += 1) await ask(front.port)
     release.place = placeAt(release.place.A, urlUpstream('B', b.port), release.place.release)
     expect(await ask(front.port)).toMatchObject({ body: 'B:' })
   })
 
-  test('with the fallback asks A at once while B is out', async () => {
+  test('asks A at once while it is open, with the fallback', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({
+      A: urlUpstream('A', a.port),
+      B: urlUpstream('B', await closedPort()),
+      fallback: true,
+    })
     await using front = await gateway(release)
     for (let i = 0; i < 8; i += 1) expect(await ask(front.port)).toMatchObject({ body: 'A:' })
     expect(release.outcomes.filter(({ decision }) => decision.upstream === 'B')).toHaveLength(5)
@@ -264,7 +272,7 @@ describe('passive health', () => {
 
   test('gives the trial to the next request where the first was not even sent', async () => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -275,7 +283,7 @@ describe('passive health', () => {
 })
 
 describe('active health checks', () => {
-  test('take B out and bring it back, by their own path and counts', async () => {
+  test('open the circuit and close it, by their own path and counts', async () => {
     let status = 200
     const checks = new EventEmitter()
     const seen: string[] = []
@@ -342,8 +350,8 @@ describe('active health checks', () => {
     for (let i = 0; i < 3; i += 1) for (const one of [first, second, third]) proxy.watch(one, health)
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
-    const admissions = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
-    expect(admissions()).toEqual(['in', 'out', 'out'])
+    const circuits = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
+    expect(circuits()).toEqual(['closed', 'open', 'open'])
     expect(Math.max(...[good, bad].map(({ sockets }) => sockets.size))).toBeLessThanOrEqual(1)
 
     // The last place with the bad B gets the good one: nobody wants the bad one any more.
@@ -355,7 +363,7 @@ describe('active health checks', () => {
     const asked = counts.bad
     for (let i = 0; i < 3; i += 1) await once(checks, 'good')
     expect(counts.bad).toBe(asked)
-    expect(admissions()).toEqual(['in', 'in', 'in'])
+    expect(circuits()).toEqual(['closed', 'closed', 'closed'])
     await proxy.close()
   })
 

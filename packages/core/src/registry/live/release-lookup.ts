@@ -39,8 +39,8 @@ export interface Found {
   readonly consumer: KnownConsumer | null
 }
 
-/** A mount, compiled once. */
-export interface Mount {
+/** Finds which release is in force for the requests of one mount. Compiled once. */
+export interface ReleaseLookup {
   /**
    * In O(1) for each request.
    *
