@@ -1,6 +1,5 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
-import { ipIdentity } from '../decision/ip-address.js'
 import type { CanaryError } from '../errors.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import type { Place } from '../place.js'
@@ -67,6 +66,9 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
   readonly request: RawRequest
   readonly response: RawResponse
   readonly place: Place
+  readonly transport: ResolvedMountOptions
+  readonly reports: Reports
+  readonly client: RequestFacts<Context>
   /** Set as it is forwarded. */
   upgrade: UpgradeSocket | null = null
   taken: TakenBody | null = null
@@ -75,7 +77,6 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
   #hooks: ForwardHooks<Handler> | null = null
   readonly #terms: MountTerms<Context, Request>
   readonly #context: Context
-  readonly #facts: RequestFacts<Context>
   readonly #entry: DecisionEntry
   readonly #upstream: Upstream
 
@@ -96,7 +97,9 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
     this.place = place
     this.#terms = terms
     this.#context = context
-    this.#facts = facts
+    this.client = facts
+    this.transport = terms.transport
+    this.reports = terms.reports
     this.#entry = entry
     this.#upstream = upstream
   }
@@ -140,14 +143,6 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
     this.#terms.proxy.forward(this)
   }
 
-  get transport(): ResolvedMountOptions {
-    return this.#terms.transport
-  }
-
-  get reports(): Reports {
-    return this.#terms.reports
-  }
-
   get path(): string {
     return this.#terms.framework.path(this.#context)
   }
@@ -158,18 +153,6 @@ export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>
 
   parsedBody(): unknown {
     return this.#terms.framework.body(this.#context)
-  }
-
-  get peerTrusted(): boolean {
-    return this.#facts.peerTrusted()
-  }
-
-  get trustConfigured(): boolean {
-    return this.#facts.trustConfigured()
-  }
-
-  get network(): string {
-    return ipIdentity(this.#facts.ip(), this.#terms.transport.ipv6Prefix)
   }
 
   fallBack(): void {

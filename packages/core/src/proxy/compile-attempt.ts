@@ -5,9 +5,8 @@ import type { RequestBody } from './body/body.js'
 import type { TakenBody } from './body/taken.js'
 import type { ForwardCall } from './forward-call.js'
 import type { Attempt } from './forwarder.js'
-import { requestHeaders } from './request/headers.js'
+import { mayLackHeaders, requestHeaders } from './request/headers.js'
 import { joinPath } from './request/path.js'
-import { mayLackHeaders } from './request/truncated-headers.js'
 import { upgradeHeaders } from './upgrade/request.js'
 
 /** What an attempt has beside its call. */
@@ -26,7 +25,7 @@ export interface AttemptPlan {
  * @throws {CanaryError} ERR_CANARY_REQUEST, ERR_CANARY_BODY, ERR_CANARY_LOOP
  */
 export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & { headers: string[] } {
-  const { request, peerTrusted, upgrade, taken, decision } = call
+  const { request, client, upgrade, taken, decision } = call
   const { upstream, mount } = plan
   const { proxy: settings, realIpHeader } = call.transport
   if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
@@ -35,6 +34,7 @@ export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & 
   }
   const path = joinPath(call.path, upstream, settings.path)
   const body = plan.body()
+  const peerTrusted = client.peerTrusted()
   const clean = requestHeaders(request, {
     mount: mount.id,
     via: settings.via,
@@ -43,7 +43,7 @@ export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & 
     peerTrusted,
     decisionHeader: settings.decisionHeader,
     realIpHeader,
-    dropIdentity: settings.dropHeaders.identity || (!peerTrusted && call.trustConfigured),
+    dropIdentity: settings.dropHeaders.identity || (!peerTrusted && client.trustConfigured()),
     drops: settings.dropHeaders.drops,
     decision,
     bodyUntouched: body.untouched && (taken?.headers ?? null) === null,

@@ -13,6 +13,18 @@ export interface Transport {
   readonly proxy: ResolvedProxyOptions
   /** In lower case: passed on from a trusted peer only. */
   readonly realIpHeader: string
+  /** Bits of an IPv6 address that make one network, for `perNetwork`. */
+  readonly ipv6Prefix: number
+}
+
+/** What forwarding asks about a client. */
+export interface ClientFacts {
+  /** Whether the socket's peer is a trusted proxy: its x-forwarded-* are appended to, anyone else's replaced. */
+  peerTrusted(): boolean
+  /** Whether it was said which peers are trusted: from others, headers that say who calls are then not passed on. */
+  trustConfigured(): boolean
+  /** The client's address; `''` where it has none, on a Unix socket. */
+  ip(): string
 }
 
 /** One decided request, on its way to an upstream. */
@@ -35,12 +47,7 @@ export interface ForwardCall {
   parsedBody(): unknown
   /** The body, where others read it too or a hook has put it in place of the request's own; `null`: it is read here. */
   readonly taken: TakenBody | null
-  /** Whether the socket's peer is a trusted proxy: its x-forwarded-* are appended to, anyone else's replaced. */
-  readonly peerTrusted: boolean
-  /** Whether it was said which peers are trusted: from others, headers that say who calls are then not passed on. */
-  readonly trustConfigured: boolean
-  /** The client's network, for `perNetwork`; `''`: not counted. */
-  readonly network: string
+  readonly client: ClientFacts
   /** The socket of an upgrade; `null` for an ordinary request. */
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
   /** Called once the upstream's headers are set on the response, just before its head goes out; may set more. */

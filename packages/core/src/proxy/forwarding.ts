@@ -1,4 +1,5 @@
 import type { AsyncResource } from 'node:async_hooks'
+import { ipIdentity } from '../decision/ip-address.js'
 import { CanaryError } from '../errors.js'
 import { hookError } from '../hook.js'
 import { captureContext, runWith } from '../request-context.js'
@@ -74,9 +75,10 @@ export class Forwarding {
   }
 
   #enterNetwork(most: number): boolean {
-    const { network } = this.#call
-    if (network === '') return true
-    this.#leaveNetwork = this.#underWay.networks.enter(network, most)
+    const { client, transport } = this.#call
+    const ip = client.ip()
+    if (ip === '') return true
+    this.#leaveNetwork = this.#underWay.networks.enter(ipIdentity(ip, transport.ipv6Prefix), most)
     return this.#leaveNetwork !== null
   }
 

@@ -4,7 +4,7 @@ import net, { type AddressInfo, type Socket } from 'node:net'
 import type { Decision, Outcome } from '../../src/decision/decision.js'
 import { compilePlan } from '../../src/decision/plan.js'
 import type { CanaryError } from '../../src/errors.js'
-import type { ForwardCall, Transport } from '../../src/proxy/forward-call.js'
+import type { ClientFacts, ForwardCall, Transport } from '../../src/proxy/forward-call.js'
 import type { PlacedRelease, ReleasePlace } from '../../src/place.js'
 import {
   type HealthOptions,
@@ -84,7 +84,11 @@ export function testRelease(settings: ReleaseSettings): TestRelease {
   }
   return {
     place: placeAt(settings.A ?? { ...B, name: 'A' }, B, release, settings.fallback),
-    transport: { proxy: proxyOptionsSchema.parse(settings.proxy ?? {}), realIpHeader: 'x-forwarded-for' },
+    transport: {
+      proxy: proxyOptionsSchema.parse(settings.proxy ?? {}),
+      realIpHeader: 'x-forwarded-for',
+      ipv6Prefix: 64,
+    },
     health: settings.health === undefined ? null : healthOptionsSchema.parse(settings.health),
     outcomes,
     reports,
@@ -94,6 +98,10 @@ export function testRelease(settings: ReleaseSettings): TestRelease {
 
 export function placeAt(A: Upstream, B: UrlUpstream, release: PlacedRelease, upstreamFallback = false): ReleasePlace {
   return { A, B, plan: PLAN, upstreamFallback, release }
+}
+
+export function clientFacts({ trusted = false, ip = '' }: { trusted?: boolean; ip?: string }): ClientFacts {
+  return { peerTrusted: () => trusted, trustConfigured: () => false, ip: () => ip }
 }
 
 /** The least call there can be; `ended` is told of its end. */
@@ -116,9 +124,7 @@ export function callOf(
     rawBody: () => undefined,
     parsedBody: () => ('body' in request ? request.body : undefined),
     taken: null,
-    peerTrusted: false,
-    trustConfigured: false,
-    network: '',
+    client: clientFacts({}),
     beforeHead: null,
     sink: null,
     reports: { reportOnce: (_kind, error) => reports.push(error) },

@@ -3,12 +3,11 @@ import { BodyRelay } from './body-relay.js'
 import { type Connection, type ConnectionPool, type Waiter, letReadAhead } from './connection-pool.js'
 import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
-import { Exchange, type UploadObserver } from '../exchange.js'
+import { Exchange, type UploadObserver, isRepeatable, mayRepeat } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { inRoot } from '../../request-context.js'
 import { saidKeepAliveMs } from '../connections/keep-alive.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
-import { isRepeatable, mayRepeat } from '../retry.js'
 import { dispatchTraced } from './traced-dispatch.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
