@@ -32,8 +32,7 @@ async function parsedApart(task: ParseTask): Promise<Declarative | null> {
     resourceLimits: { maxOldGenerationSizeMb: MAX_MEMORY_MB },
   })
   try {
-    const [answer]: ParseAnswer[] = await once(worker, 'message')
-    if (answer === undefined) return null
+    const answer = await answerOf(worker)
     if ('fault' in answer) throw new CanaryError('ERR_CANARY_OPTION', answer.fault)
     return answer.declarative
   } catch (error) {
@@ -46,6 +45,13 @@ async function parsedApart(task: ParseTask): Promise<Declarative | null> {
   } finally {
     await worker.terminate()
   }
+}
+
+async function answerOf(worker: Worker): Promise<ParseAnswer> {
+  // Rejects with what the thread throws. Its exit comes behind its message.
+  const [answer]: (ParseAnswer | number)[] = await Promise.race([once(worker, 'message'), once(worker, 'exit')])
+  if (typeof answer === 'object') return answer
+  throw new CanaryError('ERR_CANARY_OPTION', 'declarative file: the thread that read it was ended')
 }
 
 function codeOf(error: unknown): unknown {
