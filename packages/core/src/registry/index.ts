@@ -1,4 +1,6 @@
+export type { DeclaredBody, DeclaredRecords } from './change/declared.js'
 export type { Declarative, DeclarativeOptions, Skipped } from './declarative/declarative.js'
+export type { SyncReport, SyncedRecord } from './change/sync-report.js'
 export { parseDeclarative } from './declarative/parse-declarative.js'
 export { type ExportOptions, exportDeclarative } from './declarative/declarative-export.js'
 export { withoutKey } from './records/audit.js'

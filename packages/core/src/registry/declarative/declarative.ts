@@ -1,6 +1,6 @@
 import { DraftedChange } from '../change/drafted-change.js'
+import type { DeclaredRecords } from '../change/declared.js'
 import { type Body, isBody } from '../entities/body.js'
-import type { EntityKind } from '../entities/entities.js'
 import { type FieldMessages, type Violation, ViolationError } from '../entities/violation.js'
 import { Tables } from '../records/tables.js'
 import { CanaryError } from '../../errors.js'
@@ -9,9 +9,8 @@ import { DeclarativeReader, type Placed, type Remark } from './declarative-reade
 import { type DeclarativeText, readDeclarativeText } from './declarative-text.js'
 import { RecordNames } from './record-names.js'
 
-/** A declarative file, read and checked: bodies in the order in which they may be created. */
-export interface Declarative {
-  readonly bodies: readonly { readonly kind: EntityKind; readonly body: Body }[]
+/** A declarative file, read and checked. */
+export interface Declarative extends DeclaredRecords {
   /** What was passed over, in the order of lines; empty unless {@link DeclarativeOptions.otherPlugins} is `skip`. */
   readonly skipped: readonly Skipped[]
 }
@@ -41,7 +40,7 @@ export function readDeclarative(text: string, { otherPlugins = 'refuse', format 
   const wrong = [...faults, ...faultsOf(bodies)]
   if (wrong.length > 0) throw declarativeError(placed(source, wrong))
   return {
-    bodies: bodies.map(({ kind, body }) => ({ kind, body })),
+    bodies: bodies.map(({ kind, body, idIsDerived }) => ({ kind, body, idIsDerived })),
     skipped: placed(source, skipped).map(({ place: { line }, path, reason }) => ({
       line,
       path: path.join('.'),
