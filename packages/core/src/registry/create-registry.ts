@@ -4,7 +4,8 @@ import { attempt, errorText } from '../hook.js'
 import type { Logger } from '../logger.js'
 import { givenNumber } from '../release/given-number.js'
 import type { ReleaseOptions } from '../release/options.js'
-import { aFunction, guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
+import { functionSchema } from '../schema.js'
+import { guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
 import type { DeclaredRecords } from './change/declared.js'
 import { describeDifference } from './declarative/declarative-difference.js'
 import type { Registry } from './registry.js'
@@ -39,9 +40,9 @@ const optionsSchema = z.strictObject({
   initial: z.custom<DeclaredRecords>(isDeclarative, { error: 'must be what parseDeclarative made' }).optional(),
   guard: guardSchema,
   logger: loggerSchema.default(() => console),
-  onError: aFunction<(error: unknown) => void>().optional(),
-  clock: aFunction<() => number>().default(() => Date.now),
-  random: aFunction<() => number>().optional(),
+  onError: functionSchema<(error: unknown) => void>().optional(),
+  clock: functionSchema<() => number>().default(() => Date.now),
+  random: functionSchema<() => number>().optional(),
 })
 
 /**

@@ -7,7 +7,7 @@ import type { Draft, Parent } from './change/draft.js'
 import type { SyncReport } from './change/sync-report.js'
 import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
-import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { AuditEntry, Row, StoredState } from './records/store.js'
 
 export interface ListQuery {
@@ -92,7 +92,7 @@ export interface Registry {
    *
    * @throws {CanaryError} ERR_CANARY_OPTION where the scope names nothing
    */
-  mount(scope: MountScope): Mount
+  mount(scope: MountScope): ReleaseLookup
   /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
   findConsumer(text: string): KnownConsumer | null
   /** The consumer with this key, and by nothing else that it is known by; `null` where there is none. */

@@ -2,7 +2,7 @@ import type { DeclaredBody, DeclaredRecords } from './declared.js'
 import { differingFields } from './differing-fields.js'
 import { type Body, isBody } from '../entities/body.js'
 import type { EntityKind } from '../entities/entities.js'
-import { NAMES_OF, REFERENCE_FIELDS, keyOf, kindOf } from '../entities/keys.js'
+import { NAMES_OF, REFERENCE_FIELDS, uniqueKeyText, kindOf } from '../entities/keys.js'
 import type { Row } from '../records/store.js'
 import type { Tables } from '../records/tables.js'
 import type { UniqueKey } from '../entities/violation.js'
@@ -81,7 +81,7 @@ function rowByName(tables: Tables, kind: EntityKind, body: Body): Row | null {
   const { fields } = resolveReferences(tables, kind, body, undefined)
   const names = NAMES_OF[kind].filter((field) => typeof fields[field] === 'string')
   const keys = names.map((field) => ({ [field]: String(fields[field]) }))
-  const owners = [...keys, ...scopeOf(kind, fields)].map((key) => tables.owner(keyOf(kind, key)))
+  const owners = [...keys, ...scopeOf(kind, fields)].map((key) => tables.owner(uniqueKeyText(kind, key)))
   const owner = owners.find((id) => id !== null) ?? null
   return owner === null ? null : tables.get(kind, owner)
 }

@@ -4,7 +4,7 @@ import { isUuid } from '../entities/fields.js'
 import { isKongField, saysNothing, unknownField } from '../entities/kong-fields.js'
 import type { Path } from './declarative-fault.js'
 import { REFERENCES, derivedId } from './derived-id.js'
-import { KIND_OF, METADATA, NESTED, type NestedLists, UNSUPPORTED_LISTS, isExtension } from './kong-lists.js'
+import { KIND_OF, METADATA_FIELDS, NESTED, type NestedLists, UNSUPPORTED_LISTS, isExtension } from './kong-lists.js'
 import { RecordNames } from './record-names.js'
 import { refusalOf } from './unsupported-record.js'
 
@@ -100,7 +100,7 @@ export class DeclarativeReader {
       const kind = KIND_OF.get(name)
       if (kind !== undefined) this.#list(kind, value, [...path, name], owner)
       else if (UNSUPPORTED_LISTS.has(name)) this.#otherList(name, value, [...path, name])
-      else if (!(METADATA.has(name) || OF_DECK.has(name) || isExtension(name))) {
+      else if (!(METADATA_FIELDS.has(name) || DECK_FIELDS.has(name) || isExtension(name))) {
         this.#wrong([...path, name], 'unknown field')
       }
     }
@@ -195,7 +195,7 @@ export class DeclarativeReader {
   }
 }
 
-const OF_DECK: ReadonlySet<string> = new Set(['_info', '_plugin_configs', 'workspaces'])
+const DECK_FIELDS: ReadonlySet<string> = new Set(['_info', '_plugin_configs', 'workspaces'])
 
 /** Sets a property of any name, also `__proto__`, which then is an unknown field like any other. */
 function define(target: object, name: string, value: unknown): void {

@@ -76,8 +76,8 @@ function faultsOf(bodies: readonly Placed[]): Remark[] {
 }
 
 function remarksOf(error: unknown, path: Path, body: Body): Remark[] {
-  if (error instanceof CanaryError) return [{ path, reason: error.message }]
-  if (!(error instanceof ViolationError)) throw error
+  if (!(error instanceof CanaryError)) throw error
+  if (!(error instanceof ViolationError)) return [{ path, reason: error.message }]
   const { violation } = error
   if (violation.code === 2) {
     return leavesOf(violation.fields).map(([field, reason]) => ({ path: [...path, ...field], reason }))
