@@ -11,6 +11,8 @@ import { CompiledLookup } from './live/compiled-lookup.js'
 import type { Draft } from './change/draft.js'
 import { DraftedChange } from './change/drafted-change.js'
 import { HandEdits } from './change/hand-edits.js'
+import type { SyncReport } from './change/sync-report.js'
+import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
 import { explainAt } from './live/explanation.js'
 import { listPage } from './listing.js'
@@ -75,6 +77,14 @@ export class StoredRegistry implements Registry {
   async change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result> {
     if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the registry is closed')
     return this.#change(by, work)
+  }
+
+  sync(declarative: DeclaredRecords, by: string): Promise<SyncReport> {
+    return this.change(by, (draft) => draft.sync(declarative))
+  }
+
+  diff(declarative: DeclaredRecords): SyncReport {
+    return this.#draft('diff', (draft) => draft.sync(declarative)).result
   }
 
   move(

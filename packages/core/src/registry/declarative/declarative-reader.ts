@@ -12,6 +12,7 @@ export interface Placed {
   readonly kind: EntityKind
   readonly body: Body
   readonly path: Path
+  readonly idIsDerived: boolean
 }
 
 /** Something that is not as it should be, or that is passed over. */
@@ -166,8 +167,9 @@ export class DeclarativeReader {
       } else if (this.#isKept(kind, name, value, path)) define(own, name, referenceOf(name, value))
     }
     if (this.#tags.length > 0) own.tags = withTags(own.tags, this.#tags)
+    const idIsDerived = typeof item.id !== 'string'
     const id = typeof item.id === 'string' ? item.id.toLowerCase() : derivedId(kind, own, path)
-    this.#read.push({ kind, body: { ...own, id }, path })
+    this.#read.push({ kind, body: { ...own, id }, path, idIsDerived })
     if (nested !== undefined) this.#lists(lists, path, { field: nested.field, id })
   }
 

@@ -7,8 +7,8 @@ export interface FieldMessages {
 
 /** Why a change was refused: the body that Kong answers with. */
 export interface Violation {
-  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list. */
-  readonly code: 2 | 4 | 5 | 7 | 10 | 11
+  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list, 14: a declarative file. */
+  readonly code: 2 | 4 | 5 | 7 | 10 | 11 | 14
   readonly name:
     | 'schema violation'
     | 'foreign key violation'
@@ -16,6 +16,7 @@ export interface Violation {
     | 'invalid offset'
     | 'invalid size'
     | 'invalid options'
+    | 'invalid declarative configuration'
   readonly message: string
   readonly fields: FieldMessages
 }

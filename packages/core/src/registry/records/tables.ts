@@ -96,8 +96,8 @@ export class Tables {
     return changes
   }
 
-  /** All rows of a table that lies on no other. */
   *rows(): Iterable<Row> {
+    for (const row of this.#under?.rows() ?? []) if (!this.#rows.has(nodeOf(row.kind, row.entity.id))) yield row
     for (const row of this.#rows.values()) if (row !== null) yield row
   }
 
