@@ -60,6 +60,17 @@ async function entered(): Promise<Map<string, string[]>> {
   return files
 }
 
+/** How many of the files are in each room. */
+function roomsOf(files: Iterable<string>): string[] {
+  const counts = new Map<string, number>()
+  for (const file of files) {
+    const [name = '', room = ''] = file.split('/')
+    const key = name === 'core' && file.split('/').length > 2 ? room : name
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+  }
+  return [...counts].map(([room, count]) => `${room} ${count}`)
+}
+
 async function trace(what: string, middleware: ReturnType<typeof canary>): Promise<void> {
   const app = express()
   app.use(middleware)
@@ -71,6 +82,7 @@ async function trace(what: string, middleware: ReturnType<typeof canary>): Promi
   const files = await entered()
   const functions = [...files.values()].flat()
   console.log(`${what}: ${files.size} files, ${functions.length} functions`)
+  console.log(`  ${roomsOf(files.keys()).join(', ')}`)
   if (isListed) for (const [file, names] of [...files].toSorted()) console.log(`  ${file}: ${names.join(', ')}`)
   server.close()
   await middleware.close()

@@ -6,7 +6,7 @@ import type { Deadlines, Timed } from './deadlines.js'
 import { Exchange, type UploadObserver, isRepeatable, mayRepeat } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { inRoot } from '../../request-context.js'
-import { saidKeepAliveMs } from '../connections/keep-alive.js'
+import { saidKeepAliveMs } from '../connections/reuse.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { dispatchTraced } from './traced-dispatch.js'
 
