@@ -61,11 +61,7 @@ test('a mount that is closed lets go of the release that it was given whole', as
   const listeners = new Set<unknown>()
   vi.spyOn(release, 'on').mockImplementation((_event, listener) => {
     listeners.add(listener)
-    return release
-  })
-  vi.spyOn(release, 'off').mockImplementation((_event, listener) => {
-    listeners.delete(listener)
-    return release
+    return () => listeners.delete(listener)
   })
   const handler = createHandler(release)
   expect(listeners.size).toBe(1)

@@ -7,12 +7,14 @@ import { type PathRule, checkSegments, joinPath } from '../proxy/request/path.js
 import { optionError, parseOptions } from '../option-error.js'
 import type { AnyHandler } from '../release/options.js'
 import { type ResolvedMountOptions, mountOptionsSchema } from '../release/options-schema.js'
+import type { Release as PublicRelease } from '../release/release-interface.js'
 import { Release } from '../release/release.js'
 import type { UrlUpstream } from '../upstream.js'
 import { RequestFacts, type RequestReading } from '../request/request-facts.js'
 import { type DecisionHeaders, compileDecisionHeaders } from './decision-headers.js'
 import { createForwardedOf } from './forwarded.js'
 import type { Framework } from './framework.js'
+import { isRelease, releaseOf } from './given-release.js'
 import { recall, remember } from './memory.js'
 import { compileReading } from './reading.js'
 import { type ForwardHooks, Routed } from './routed.js'
@@ -29,7 +31,7 @@ export interface Mount<Context, Request, Handler> {
   route(context: Context): Routed<Context, Request, Handler>
   forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void
   /** The release, where the mount has one of its own; `null` on a registry. */
-  readonly release: Release | null
+  readonly release: PublicRelease | null
   /**
    * Lets running requests end within `graceMs` and closes what was opened. A release that was given whole stays open.
    *
@@ -66,7 +68,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     if (release !== null) proxy.watch(release)
   }
   watch()
-  release?.on('change', watch)
+  const unwatch = release?.on('change', watch)
 
   function compile(): Compiled<Context> {
     const mount = mountOptions()
@@ -144,7 +146,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     forward,
     release,
     close: async (graceMs) => {
-      release?.off('change', watch)
+      unwatch?.()
       if (owned) release?.close()
       await proxy.close(graceMs)
     },
@@ -173,8 +175,8 @@ function resolveSource<Request, Handler extends AnyHandler>(source: CanarySource
       mountOptions: () => options,
     }
   }
-  const owned = !(source instanceof Release)
-  const release = owned ? new Release(source) : source
+  const owned = !isRelease(source)
+  const release = owned ? new Release(source) : releaseOf(source)
   return { find: findRelease(release), release, owned, mountOptions: () => release.options }
 }
 

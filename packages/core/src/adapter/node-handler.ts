@@ -7,7 +7,7 @@ import { type UpgradeServer, attachUpgrades as attachApplication } from './upgra
 import type { UpgradeOptions } from './upgrades/claims.js'
 import { CanaryError } from '../errors.js'
 import { disown, isPromise, thrown } from '../hook.js'
-import type { Release } from '../release/release.js'
+import type { Release } from '../release/release-interface.js'
 
 export type { UpgradeServer } from './upgrades/attach.js'
 export type { UpgradeClaims, UpgradeOptions } from './upgrades/claims.js'

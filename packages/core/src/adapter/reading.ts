@@ -18,7 +18,7 @@ export function compileReading<Context, Request>(
 ): RequestReading<Context> {
   const { consumer, groups, trustedIps, realIpHeader, logger, onError } = options
   const trust = trustedIps === null ? null : compileTrust(trustedIps)
-  const once = release === null ? createOnce() : (kind: string, tell: () => unknown) => release.once(kind, tell)
+  const once = release === null ? createOnce() : (kind: string, tell: () => unknown) => release.tellOnce(kind, tell)
   return {
     consumer: consumer === null ? null : callWith(consumer, framework.request),
     groups: groups === null ? null : callWith(groups, framework.request),

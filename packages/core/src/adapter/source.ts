@@ -1,8 +1,10 @@
 import type { Plan } from '../decision/plan.js'
 import type { Mount as RegistryMount, Registry } from '../registry/index.js'
 import type { AnyHandler, MountOptions, ReleaseOptions } from '../release/options.js'
-import { Release } from '../release/release.js'
+import type { Release as PublicRelease } from '../release/release-interface.js'
+import type { Release } from '../release/release.js'
 import type { Upstream } from '../upstream.js'
+import { isRelease } from './given-release.js'
 
 /** A mount whose releases are records: what applies is looked up for each request. At least one of the three names. */
 export interface RegistrySource<Request = never> extends MountOptions<Request> {
@@ -17,7 +19,7 @@ export interface RegistrySource<Request = never> extends MountOptions<Request> {
 
 /** What a mount is made from: a release, the options of one, or a place in a registry. */
 export type CanarySource<Request = never, Handler extends AnyHandler = AnyHandler> =
-  | Release
+  | PublicRelease
   | ReleaseOptions<Request, Handler>
   | RegistrySource<Request>
 
@@ -63,5 +65,5 @@ export function findInRegistry(mount: RegistryMount): Find {
 export function isRegistrySource<Request, Handler extends AnyHandler>(
   source: CanarySource<Request, Handler>,
 ): source is RegistrySource<Request> {
-  return !(source instanceof Release) && 'registry' in source
+  return !isRelease(source) && 'registry' in source
 }

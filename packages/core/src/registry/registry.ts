@@ -1,7 +1,7 @@
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import type { Move } from '../release/lifecycle.js'
-import type { Release } from '../release/release.js'
+import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
 import type { EntityKind } from './entities/entities.js'
@@ -93,7 +93,14 @@ export interface Registry {
   audit(query?: { readonly limit?: number | undefined }): readonly AuditEntry[]
   /** All that is stored now. */
   snapshot(): StoredState
+  /**
+   * Calls `listener` after each change that is in force. A listener that throws is reported and disturbs nobody else.
+   *
+   * @returns a function that removes the listener; calling it again does nothing
+   */
   on(name: 'change', listener: (change: RegistryChange) => void): () => void
   /** Ends watching, closes releases and store. What mounts find stays as it was. */
   close(): Promise<void>
+  /** {@link Registry.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }

@@ -4,7 +4,7 @@ import { CanaryError } from '../errors.js'
 import { disown, hookError, isPromise } from '../hook.js'
 import { type Move, UNTOUCHED } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
-import type { Release } from '../release/release.js'
+import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
 import { auditEntry } from './records/audit.js'
 import { CompiledMount } from './live/compiled-mount.js'
@@ -126,8 +126,7 @@ export class StoredRegistry implements Registry {
   }
 
   on(name: 'change', listener: (change: RegistryChange) => void): () => void {
-    this.#listeners.add(name, listener)
-    return () => this.#listeners.remove(name, listener)
+    return this.#listeners.add(name, listener)
   }
 
   async close(): Promise<void> {
@@ -140,6 +139,10 @@ export class StoredRegistry implements Registry {
     this.#state.live.close()
     this.#listeners.clear()
     await this.#store.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {

@@ -33,6 +33,18 @@ export interface ReleaseStatus {
   readonly elapsed: number | null
 }
 
+/** Node's `util.inspect`, as it hands itself on. */
+export type Inspect = (value: unknown, options: object) => string
+
+/** What `console.log` prints of a release: `Release { name: 'orders-v2', state: 'running', share: '12.5 %' … }`. */
+export function inspectRelease(status: ReleaseStatus, depth: number, options: object, inspect: Inspect): string {
+  const { name, state, bucketsOnB, steps, reason, by, counts } = status
+  if (depth < 0) return `[Release ${name}]`
+  const share = `${Number(((100 * bucketsOnB) / steps).toFixed(4))} % (${bucketsOnB} of ${steps} buckets on B)`
+  const move = by === null ? {} : { by, reason }
+  return `Release ${inspect({ name, state, share, ...move, counts }, options)}`
+}
+
 /** Counters of a release: only incremented while requests run. */
 export class Counts {
   #requestsA = 0
