@@ -18,6 +18,8 @@ export interface AdminServer {
   readonly server: Server
   /** Stops taking connections, and cuts those that are still open after `timeoutMs`. */
   close(): Promise<void>
+  /** {@link AdminServer.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -51,7 +53,8 @@ export async function listenAdmin(options: ListenOptions): Promise<AdminServer> 
   server.timeout = 4 * timeoutMs
   server.listen({ host: name, port })
   await once(server, 'listening')
-  return { url: urlOf(server, name), server, close: () => closed(server, timeoutMs) }
+  const close = () => closed(server, timeoutMs)
+  return { url: urlOf(server, name), server, close, [Symbol.asyncDispose]: close }
 }
 
 function urlOf(server: Server, host: string): string {

@@ -1,10 +1,10 @@
-import { createServer } from 'node:http'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { IncomingMessage, ServerResponse, createServer } from 'node:http'
+import { type AddressInfo, Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { describe, expect, test, vi } from 'vitest'
-import { type Release, createRelease } from '../src/entries/index.js'
-import { createHandler } from '../src/entries/node.js'
+import { type Release, createRelease, fail } from '../src/entries/index.js'
+import { canary, createHandler } from '../src/entries/node.js'
 
 const logger = { info() {}, warn() {}, error() {} }
 const options = { name: 'orders-v2', upstreams: { A: 'http://a:1', B: 'http://b:1' }, percentage: 12.5, logger }
@@ -84,4 +84,32 @@ describe('a release', () => {
       )
     })
   }
+})
+
+test('a handler closes at the end of an `await using` block, and not the release that it was given', async () => {
+  using release = createRelease(options)
+  {
+    await using handler = createHandler(release)
+    expect(handler.release).toBe(release)
+  }
+  expect(() => release.pause()).not.toThrow()
+  let owned: Release | null
+  {
+    await using handler = canary(options)
+    owned = handler.release
+  }
+  expect(() => owned?.pause()).toThrow(expect.objectContaining({ code: 'ERR_CANARY_CLOSED' }))
+})
+
+test('fail tells the release of a failure, whichever copy of the package decided', async () => {
+  using release = createRelease({ ...options, percentage: 0, upstreams: { A: () => 'A', B: () => 'B' } })
+  vi.resetModules()
+  const other = await import('../src/entries/node.js')
+  const handler = other.createHandler(release)
+  const request = new IncomingMessage(new Socket())
+  handler(request, new ServerResponse(request))
+  fail(request, 'wrong total')
+  fail(new IncomingMessage(new Socket()), 'decided by nobody')
+  expect(release.status().counts.A).toEqual({ requests: 1, failures: 1 })
+  await handler.close()
 })

@@ -9,7 +9,7 @@ import {
   clientOfChain,
   createMount,
   disown,
-  failRequest,
+  fail as failRequest,
   takePayload,
 } from '@canary-release/core/adapter'
 import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
@@ -260,7 +260,12 @@ export const canary = fp(forwardPlugin, { fastify: '5.x', name: '@canary-release
  */
 export const canaryDecision = fp(decisionPlugin, { fastify: '5.x', name: '@canary-release/fastify/decision' })
 
-/** Counts a request as failed although its status does not say so. */
+/**
+ * Counts a request as failed although its status does not say so: for an application that knows better. Each release
+ * that decided the request hears of it, and so does its guard; if none did, nothing happens.
+ *
+ * @param reason one short sentence for the guard's report, without data of the caller
+ */
 export function fail(request: FastifyRequest, reason: string): void {
   failRequest(request.raw, reason)
 }

@@ -1,15 +1,17 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer as createHttpServer } from 'node:http'
-import type { Decision, Release } from '@canary-release/core'
+import type { Decision } from '@canary-release/core'
 import {
   type CanarySource,
   type Framework,
+  type MountHandle,
   type ResponseSink,
   type Routed,
   type UpgradeOptions,
   type UpgradeServer,
   attachUpgrades as attachListener,
   createMount,
-  failRequest,
+  handlerWith,
+  fail as failRequest,
   optionError,
   thrown,
 } from '@canary-release/core/adapter'
@@ -36,14 +38,8 @@ interface KoaContext {
 export type KoaNext = () => Promise<unknown>
 
 /** Koa middleware. */
-export interface CanaryMiddleware {
+export interface CanaryMiddleware extends MountHandle {
   (context: KoaContext, next: KoaNext): Promise<unknown>
-  /** `null` on a registry. */
-  readonly release: Release | null
-  /** Counts a request as failed although its status does not say so. */
-  readonly fail: (context: { readonly req: IncomingMessage }, reason: string) => void
-  /** Lets running requests end within `graceMs`. @default 10000 */
-  readonly close: (graceMs?: number) => Promise<void>
 }
 
 const framework: Framework<KoaContext, Context> = {
@@ -134,8 +130,7 @@ export function canary(source: CanarySource<Context, Middleware>, options: KoaOp
     })
   }
 
-  const fail = ({ req }: { readonly req: IncomingMessage }, reason: string) => failRequest(req, reason)
-  return Object.assign(middleware, { release: mount.release, close: mount.close, fail })
+  return handlerWith(middleware, mount)
 }
 
 /** Gives Koa a response whose headers are on `ctx.res` already, where `ctx.set` puts them too. */
@@ -155,6 +150,16 @@ function sinkOf(context: KoaContext, handOver: () => void): ResponseSink {
     },
     hasHeader: (name) => res.hasHeader(name),
   }
+}
+
+/**
+ * Counts a request as failed although its status does not say so: for an application that knows better. Each release
+ * that decided the request hears of it, and so does its guard; if none did, nothing happens.
+ *
+ * @param reason one short sentence for the guard's report, without data of the caller
+ */
+export function fail(context: { readonly req: IncomingMessage }, reason: string): void {
+  failRequest(context.req, reason)
 }
 
 /** What is used of a Koa 2 or 3 application. */

@@ -40,6 +40,20 @@ export interface Mount<Context, Request, Handler> {
   close(graceMs?: number): Promise<void>
 }
 
+/** What an application may ask and tell a mount. */
+export interface MountHandle {
+  /** The release that decides; `null` on a registry. */
+  readonly release: PublicRelease | null
+  /**
+   * Lets running requests end within `graceMs`, and closes connections. A release that was given whole stays open.
+   *
+   * @param graceMs milliseconds. Default: 10000
+   */
+  readonly close: (graceMs?: number) => Promise<void>
+  /** `close()`, for `await using`. */
+  readonly [Symbol.asyncDispose]: () => Promise<void>
+}
+
 /** What follows from a mount's options, compiled again where a release in code changes them. */
 interface Compiled<Context> {
   readonly options: object
@@ -151,6 +165,14 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
       await proxy.close(graceMs)
     },
   }
+}
+
+/** What an adapter returns: its function, with what an application may ask and tell its mount. */
+export function handlerWith<Handle extends object>(
+  handle: Handle,
+  { release, close }: Pick<Mount<never, never, never>, 'release' | 'close'>,
+): Handle & MountHandle {
+  return Object.assign(handle, { release, close, [Symbol.asyncDispose]: () => close() })
 }
 
 interface ResolvedSource {

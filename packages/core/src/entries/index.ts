@@ -1,3 +1,4 @@
+export { fail } from '../adapter/memory.js'
 export type { Decision, HashedBy, Outcome, Reason, UpstreamName } from '../decision/decision.js'
 export type { ExplainedRule, Explanation } from '../decision/explain.js'
 export type { RequestDescription } from '../decision/facts.js'

@@ -8,4 +8,6 @@ export {
   type UpgradeServer,
   attachUpgrades,
   createHandler,
+  createHandler as canary,
 } from '../adapter/node-handler.js'
+export { fail } from '../adapter/memory.js'
