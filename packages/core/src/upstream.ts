@@ -1,11 +1,49 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { UpstreamName } from './decision/decision.js'
 
-/** How to speak TLS with an upstream: Node's own names. */
-export interface TlsOptions extends Pick<SecureContextOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'pfx'> {
-  /** The name sent as SNI and checked against the certificate. @default the URL's host */
+/** How to speak TLS with an upstream: Node's own names, as of `tls.createSecureContext`. */
+export interface TlsOptions {
+  /**
+   * Certificates of authorities that are trusted instead of the well-known ones, PEM.
+   *
+   * @default the well-known authorities
+   */
+  readonly ca?: SecureContextOptions['ca']
+  /**
+   * The certificate chain that this client shows, PEM.
+   *
+   * @default none
+   */
+  readonly cert?: SecureContextOptions['cert']
+  /**
+   * The private key of `cert`, PEM.
+   *
+   * @default none
+   */
+  readonly key?: SecureContextOptions['key']
+  /**
+   * Decrypts `key` or `pfx`.
+   *
+   * @default none
+   */
+  readonly passphrase?: SecureContextOptions['passphrase']
+  /**
+   * Certificate and key in one, PKCS#12: instead of `cert` and `key`.
+   *
+   * @default none
+   */
+  readonly pfx?: SecureContextOptions['pfx']
+  /**
+   * The name sent as SNI and checked against the certificate.
+   *
+   * @default the URL's host
+   */
   readonly servername?: string | undefined
-  /** False accepts any certificate: for development only. @default true */
+  /**
+   * False accepts any certificate: for development only.
+   *
+   * @default true
+   */
   readonly rejectUnauthorized?: boolean | undefined
 }
 

@@ -8,12 +8,25 @@ import { isRelease } from './given-release.js'
 
 /** A mount whose releases are records: what applies is looked up for each request. At least one of the three names. */
 export interface RegistrySource<Request = never> extends MountOptions<Request> {
+  /** Required. What `createRegistry` made. */
   readonly registry: Registry
-  /** Id or name. */
+  /**
+   * Id or name of the service that requests of this mount belong to.
+   *
+   * @default the route's
+   */
   readonly service?: string | undefined
-  /** Id or name; brings its service. */
+  /**
+   * Id or name of the route; it brings its service.
+   *
+   * @default none
+   */
   readonly route?: string | undefined
-  /** Id or name of a legacy api. */
+  /**
+   * Id or name of a legacy api, instead of service and route.
+   *
+   * @default none
+   */
   readonly api?: string | undefined
 }
 
