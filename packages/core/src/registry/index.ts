@@ -1,4 +1,5 @@
-export { type Declarative, type DeclarativeOptions, type Skipped, parseDeclarative } from './declarative/declarative.js'
+export type { Declarative, DeclarativeOptions, Skipped } from './declarative/declarative.js'
+export { parseDeclarative } from './declarative/parse-declarative.js'
 export { type ExportOptions, exportDeclarative } from './declarative/declarative-export.js'
 export { withoutKey } from './records/audit.js'
 export type { Draft, Parent } from './change/draft.js'

@@ -1,4 +1,3 @@
-import { optionError } from '../../option-error.js'
 import { DraftedChange } from '../change/drafted-change.js'
 import { type Body, isBody } from '../entities/body.js'
 import type { EntityKind } from '../entities/entities.js'
@@ -35,17 +34,8 @@ export interface DeclarativeOptions {
   readonly otherPlugins?: 'refuse' | 'skip' | undefined
 }
 
-/**
- * Reads a file in Kong's declarative format (`_format_version: "3.0"`, "2.1" or "1.1"), YAML or JSON, and checks all of
- * it. What has no `id` gets one that follows from its name or scope, so that a file always means the same buckets.
- *
- * Reading holds up the process, so a file may have 4 MB, 50 000 values in YAML or 100 000 in JSON, and 10 000 records.
- *
- * @throws {CanaryError} ERR_CANARY_OPTION that names the line, place and reason of each fault
- */
-export function parseDeclarative(text: string, options: DeclarativeOptions = {}): Declarative {
-  if (typeof text !== 'string') throw optionError('parseDeclarative', 'must get a text', text)
-  const { otherPlugins = 'refuse', format } = options
+/** Reads a file at once, and checks all of it. @throws {CanaryError} ERR_CANARY_OPTION with each fault */
+export function readDeclarative(text: string, { otherPlugins = 'refuse', format }: DeclarativeOptions): Declarative {
   const source = readDeclarativeText(text, format)
   const { bodies, faults, skipped } = new DeclarativeReader(source.value, otherPlugins)
   const wrong = [...faults, ...faultsOf(bodies)]
