@@ -5,6 +5,7 @@ import { createProxy } from '../proxy/proxy.js'
 import { giveBackBody, takeBody } from '../proxy/body/take.js'
 import { type PathRule, checkSegments, joinPath } from '../proxy/request/path.js'
 import { optionError, parseOptions } from '../option-error.js'
+import { mountOn } from '../registry/registry.js'
 import type { AnyHandler } from '../release/options.js'
 import { type ResolvedMountOptions, mountOptionsSchema } from '../release/options-schema.js'
 import type { Release as PublicRelease } from '../release/release-interface.js'
@@ -191,7 +192,7 @@ function resolveSource<Request, Handler extends AnyHandler>(source: CanarySource
     }
     const options = parseOptions(mountOptionsSchema, rest)
     return {
-      find: findInRegistry(registry.mount({ service, route, api })),
+      find: findInRegistry(mountOn(registry, { service, route, api })),
       release: null,
       owned: false,
       mountOptions: () => options,

@@ -1,5 +1,6 @@
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
+import { optionError } from '../option-error.js'
 import type { Move } from '../release/lifecycle.js'
 import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
@@ -72,12 +73,6 @@ export interface Registry {
   ): Promise<Row<'plugins'> | null>
   /** A change that finalizes one plugin; `null` where there is no such plugin. See {@link Draft.finalize}. */
   finalize(plugin: string, by: string): Promise<Row<'services'> | Row<'apis'> | null>
-  /**
-   * What a mount asks for each of its requests.
-   *
-   * @throws {CanaryError} ERR_CANARY_OPTION where the scope names nothing
-   */
-  mount(scope: MountScope): Mount
   /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
   findConsumer(text: string): KnownConsumer | null
   /** The consumer with this key, and by nothing else that it is known by; `null` where there is none. */
@@ -103,4 +98,30 @@ export interface Registry {
   close(): Promise<void>
   /** {@link Registry.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A registry as adapters use it. */
+export interface MountableRegistry extends Registry {
+  /**
+   * What a mount asks for each of its requests.
+   *
+   * @throws {CanaryError} ERR_CANARY_OPTION if the scope names nothing
+   */
+  mount(scope: MountScope): Mount
+}
+
+/**
+ * Compiles a mount on a registry, of this copy of the package or another.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION if the scope names nothing, or the registry is not one
+ */
+export function mountOn(registry: Registry, scope: MountScope): Mount {
+  if (!isMountable(registry)) throw optionError('registry', 'must be what createRegistry made', registry)
+  return registry.mount(scope)
+}
+
+function isMountable(registry: unknown): registry is MountableRegistry {
+  return (
+    typeof registry === 'object' && registry !== null && 'mount' in registry && typeof registry.mount === 'function'
+  )
 }

@@ -18,7 +18,7 @@ import { UnsavedMoves } from './live/unsaved-moves.js'
 import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
 import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
-import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+import type { ListQuery, MountableRegistry, Page, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
 import { SerialQueue } from './serial-queue.js'
 import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredRecord, StoredState } from './records/store.js'
@@ -27,7 +27,7 @@ import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredRecord, StoredSt
 const ATTEMPTS = 20
 
 /** A registry on a store: one change at a time, stored before it is in force. */
-export class StoredRegistry implements Registry {
+export class StoredRegistry implements MountableRegistry {
   readonly #store: Store
   readonly #defaults: ReleaseDefaults
   readonly #state: RegistryState
