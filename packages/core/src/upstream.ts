@@ -49,11 +49,15 @@ export interface TlsOptions {
 
 /** An upstream that is reached over the network, compiled from its options. */
 export interface UrlUpstream {
+  /** Reached over the network. */
   readonly kind: 'url'
+  /** A or B. */
   readonly name: UpstreamName
+  /** Without its colon. */
   readonly scheme: 'http' | 'https'
   /** Without brackets, also for IPv6. */
   readonly hostname: string
+  /** 1 … 65 535. */
   readonly port: number
   /** `scheme://host[:port]`, the port left out where it is the scheme's own. */
   readonly origin: string
@@ -63,7 +67,9 @@ export interface UrlUpstream {
   readonly basePath: string
   /** What replaces the request's path whole (B's `uri`), or `null`. The query is kept. */
   readonly fixedPath: string | null
+  /** The Unix socket that is connected to instead of the host; `null`: none. */
   readonly socketPath: string | null
+  /** How to speak TLS with it; `null`: as Node does. */
   readonly tls: TlsOptions | null
   /** Equal for two upstreams whose connections may be shared. */
   readonly poolKey: string

@@ -15,8 +15,16 @@ import {
 import type { Decision } from '@canary-release/core'
 import type { Request, RequestHandler } from 'express'
 
+export type * from '@canary-release/core'
 export { fail } from '@canary-release/core/adapter'
-export type { UpgradeClaims, UpgradeOptions, UpgradeServer } from '@canary-release/core/adapter'
+export type {
+  CanarySource,
+  MountHandle,
+  RegistrySource,
+  UpgradeClaims,
+  UpgradeOptions,
+  UpgradeServer,
+} from '@canary-release/core/adapter'
 export { type ExpressApplication, attachUpgrades, createServer } from './server.js'
 
 declare global {
@@ -39,6 +47,7 @@ interface ExpressRequest extends IncomingMessage {
   auth?: unknown
   body?: unknown
 }
+/** Calls the next middleware, or the error handlers. */
 export type ExpressNext = (error?: unknown) => void
 
 /** Express middleware. */

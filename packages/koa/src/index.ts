@@ -17,24 +17,47 @@ import {
 } from '@canary-release/core/adapter'
 import type { Context, Middleware } from 'koa'
 
-export type { UpgradeClaims, UpgradeOptions, UpgradeServer } from '@canary-release/core/adapter'
+export type * from '@canary-release/core'
+export type {
+  CanarySource,
+  MountHandle,
+  RegistrySource,
+  UpgradeClaims,
+  UpgradeOptions,
+  UpgradeServer,
+} from '@canary-release/core/adapter'
 
 /** What a canary leaves in `ctx.state`: `new Koa<CanaryState>()` knows it. */
 export interface CanaryState {
+  /** What was decided for the request. @default absent until a canary has decided */
   canary?: Decision
 }
 
 /** What is used of a Koa 2 or 3 context. */
-interface KoaContext {
+export interface KoaContext {
+  /** Node's request. */
   readonly req: IncomingMessage
+  /** Node's response. */
   readonly res: ServerResponse
+  /** Path and query. */
   url: string
+  /** The status of the response. */
   status: number
+  /** The body of the response. */
   body: unknown
+  /** False: Koa does not answer. @default true */
   respond?: boolean | undefined
+  /** Koa's request. */
   readonly request: object
-  readonly state: CanaryState & { user?: unknown; auth?: unknown }
+  /** What middlewares leave for each other. */
+  readonly state: CanaryState & {
+    /** Whom an authentication found. @default nobody */
+    user?: unknown
+    /** The same, of other authentications. @default nobody */
+    auth?: unknown
+  }
 }
+/** Calls the next middleware. */
 export type KoaNext = () => Promise<unknown>
 
 /** Koa middleware. */
@@ -64,6 +87,7 @@ const framework: Framework<KoaContext, Context> = {
   address: null,
 }
 
+/** The options of {@link canary} beside its source. */
 export interface KoaOptions {
   /**
    * Hands forwarded responses to Koa (`ctx.status`, headers, `ctx.body` as a stream): what outer middlewares do after
@@ -164,6 +188,7 @@ export function fail(context: { readonly req: IncomingMessage }, reason: string)
 
 /** What is used of a Koa 2 or 3 application. */
 export interface KoaApplication {
+  /** A listener for Node's requests. */
   callback(): (request: IncomingMessage, response: ServerResponse) => unknown
 }
 

@@ -30,6 +30,7 @@ export interface Mount<Context, Request, Handler> {
    * @throws {CanaryError} ERR_CANARY_SERVICE, ERR_CANARY_REQUEST (in rewrite mode)
    */
   route(context: Context): Routed<Context, Request, Handler>
+  /** Sends a routed request whose `action` is `forward` to its upstream. */
   forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void
   /** The release, where the mount has one of its own; `null` on a registry. */
   readonly release: PublicRelease | null

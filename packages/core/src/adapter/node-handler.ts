@@ -10,6 +10,7 @@ import { disown, isPromise, thrown } from '../hook.js'
 export type { UpgradeServer } from './upgrades/attach.js'
 export type { UpgradeClaims, UpgradeOptions } from './upgrades/claims.js'
 export type { NodeRequest, NodeResponse } from './node-framework.js'
+/** A handler of Node's requests, or a middleware if it is called with `next`. */
 export type NodeHandler = (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => unknown
 
 /** A listener for `http.createServer` (and a middleware where one calls it with `next`). */

@@ -23,7 +23,11 @@ export interface ForwardHooks<Handler> {
   readonly done: (error: CanaryError | null) => void
   /** B could not serve, and A is a handler of this application. */
   readonly handle: (handler: Handler) => void
-  /** Called just before the response's head goes out, where nothing of `sink` is called. */
+  /**
+   * Called just before the response's head goes out, if nothing of `sink` is called.
+   *
+   * @default none
+   */
   readonly beforeHead?: (() => void) | undefined
   /** Sends the response, where the framework does that itself; not that of an upgrade. @default none */
   readonly sink?: ResponseSink | undefined

@@ -10,4 +10,6 @@ export {
   createHandler,
   createHandler as canary,
 } from '../adapter/node-handler.js'
+export type { MountHandle } from '../adapter/mount.js'
+export type { CanarySource, RegistrySource } from '../adapter/source.js'
 export { fail } from '../adapter/memory.js'

@@ -9,21 +9,43 @@ import type { EntityKind } from './entities/entities.js'
 import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
 import type { AuditEntry, Row, StoredState } from './records/store.js'
 
+/** Which records a list has, and how many. */
 export interface ListQuery {
-  /** 1 … 1000. @default 100 */
+  /**
+   * Records on a page, 1 … 1000.
+   *
+   * @default 100
+   */
   readonly size?: number | undefined
-  /** `next` of the page before. */
+  /**
+   * `next` of the page before.
+   *
+   * @default the first page
+   */
   readonly offset?: string | null | undefined
-  /** Only those that belong to this one: routes and plugins of a service, credentials of a consumer … */
+  /**
+   * Only those that belong to this one: routes and plugins of a service, credentials of a consumer …
+   *
+   * @default all
+   */
   readonly of?: Parent | undefined
-  /** Only those with all of these tags, or with any of them. */
+  /**
+   * Only those with all of these tags, or with any of them.
+   *
+   * @default all
+   */
   readonly tags?: { readonly all: readonly string[] } | { readonly any: readonly string[] } | undefined
-  /** Only those whose fields are these, as texts: `{ name: 'orders' }`, `{ service_id: '…' }`. `FILTERS` names them. */
+  /**
+   * Only those whose fields are these, as strings: `{ name: 'orders' }`, `{ service_id: '…' }`.
+   *
+   * @default all
+   */
   readonly where?: Readonly<Record<string, string>> | undefined
 }
 
 /** A page of a list, in the order of ids. */
 export interface Page<Kind extends EntityKind> {
+  /** The records of this page. */
   readonly rows: readonly Row<Kind>[]
   /** The `offset` of the next page; `null` after the last one. */
   readonly next: string | null
@@ -31,6 +53,7 @@ export interface Page<Kind extends EntityKind> {
 
 /** What the registry tells listeners after each change that is in force. */
 export interface RegistryChange {
+  /** The version that the change made. */
   readonly version: number
   /** Who made it; `null` where the store brought it. */
   readonly by: string | null

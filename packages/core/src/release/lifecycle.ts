@@ -9,6 +9,7 @@ export type LifeState = 'scheduled' | 'running' | 'complete' | 'paused' | 'rolle
  */
 export type ReleaseState = LifeState | 'disabled'
 
+/** What a person, the guard or code does with a release. */
 export type Move = 'pause' | 'resume' | 'rollback' | 'promote' | 'restart'
 
 /**
@@ -16,6 +17,7 @@ export type Move = 'pause' | 'resume' | 'rollback' | 'promote' | 'restart'
  * It is what survives a restart of the process. Times and lengths in seconds.
  */
 export interface ReleaseRecord {
+  /** What the release was doing when the record was written. */
   readonly state: ReleaseState
   /** Why the last move was made. */
   readonly reason: string | null

@@ -4,7 +4,9 @@ import { cutConnection, forgetAnswer, rememberOn } from './open-answers.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
+  /** The client's socket. */
   readonly socket: Duplex
+  /** What the client sent behind the head. */
   readonly head: Buffer
 }
 

@@ -12,7 +12,12 @@ import { RecordNames } from './record-names.js'
 /** A declarative file, read and checked: bodies in the order in which they may be created. */
 export interface Declarative {
   /** Records in Kong's shape, with their defaults left out. */
-  readonly bodies: readonly { readonly kind: EntityKind; readonly body: Readonly<Record<string, unknown>> }[]
+  readonly bodies: readonly {
+    /** The kind of the record. */
+    readonly kind: EntityKind
+    /** What the file says of it. */
+    readonly body: Readonly<Record<string, unknown>>
+  }[]
   /** What was passed over, in the order of lines; empty unless {@link DeclarativeOptions.otherPlugins} is `skip`. */
   readonly skipped: readonly Skipped[]
 }

@@ -139,12 +139,19 @@ export const entitySchemas = {
 
 /** Records by their kind, which is the name of their list in Kong. */
 export interface Entities {
+  /** Locations A. */
   readonly services: Service
+  /** Parts of services that a mount can name. */
   readonly routes: Route
+  /** Callers. */
   readonly consumers: Consumer
+  /** Legacy apis. */
   readonly apis: Api
+  /** Canaries. */
   readonly plugins: Plugin
+  /** Keys of consumers. */
   readonly keyauth_credentials: KeyauthCredential
+  /** Memberships of consumers in groups. */
   readonly acls: Acl
 }
 

@@ -7,6 +7,7 @@ export interface FieldMessages {
 export interface Violation {
   /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list. */
   readonly code: 2 | 4 | 5 | 7 | 10 | 11
+  /** The code in words. */
   readonly name:
     | 'schema violation'
     | 'foreign key violation'
@@ -14,13 +15,17 @@ export interface Violation {
     | 'invalid offset'
     | 'invalid size'
     | 'invalid options'
+  /** What is wrong, in one line. */
   readonly message: string
+  /** What is wrong with each field. */
   readonly fields: FieldMessages
 }
 
 /** A change that the registry refuses; nothing has changed. */
 export class ViolationError extends Error {
+  /** The name of the class. */
   override readonly name = 'ViolationError'
+  /** What Kong answers. */
   readonly violation: Violation
 
   constructor(violation: Violation) {
