@@ -65,7 +65,9 @@ function report(entry) {
 function strayReports(entries) {
   const known = new Set(entries.map((entry) => join(entry.folder, 'api', fileNameOf(entry))))
   const folders = [...new Set(entries.map(({ folder }) => join(folder, 'api')))].filter((folder) => existsSync(folder))
-  return folders.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name))).filter((path) => !known.has(path))
+  return folders
+    .flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)))
+    .filter((path) => !known.has(path))
 }
 
 try {

@@ -13,6 +13,7 @@ export type CanaryErrorCode =
   | 'ERR_CANARY_TIMEOUT'
   | 'ERR_CANARY_UPSTREAM_BUSY'
   | 'ERR_CANARY_SERVICE'
+  | 'ERR_CANARY_VIOLATION'
   | 'ERR_CANARY_STORE'
   | 'ERR_CANARY_CLOSED'
 
@@ -44,6 +45,8 @@ const STATUS_OF = {
   ERR_CANARY_UPSTREAM_BUSY: 503,
   /** A mount whose service, route or api the registry does not know. */
   ERR_CANARY_SERVICE: 503,
+  /** A change that the registry refuses; 409 where another record has the value already. */
+  ERR_CANARY_VIOLATION: 400,
   /** The registry's store could not be read or written. */
   ERR_CANARY_STORE: 503,
   /** Used after `close()`. */
@@ -51,14 +54,15 @@ const STATUS_OF = {
 } as const satisfies Record<CanaryErrorCode, number>
 
 /**
- * The one class of error these packages throw or hand to a framework.
+ * The one class of error these packages throw or hand to a framework; the registry's `ViolationError` is a subclass.
  *
- * `message` is fixed text that may be shown to anyone: addresses and the underlying failure are only in `cause`.
+ * `message` is fixed text that may be shown to anyone: addresses and the underlying failure are only in `cause`. That of
+ * a violation names fields and values of the change, for whoever made it.
  * `status`, `statusCode` and `expose` are what Express, Koa and Fastify read from an error.
  */
 export class CanaryError extends Error {
   /** The name of the class. */
-  override readonly name = 'CanaryError'
+  override readonly name: string = 'CanaryError'
   /** What went wrong. */
   readonly code: CanaryErrorCode
   /** The HTTP status that it is answered with. */

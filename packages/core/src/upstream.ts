@@ -1,6 +1,9 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { UpstreamName } from './decision/decision.js'
 
+/** The port of a URL that names none. */
+export const DEFAULT_PORT = { http: 80, https: 443 } as const
+
 /** How to speak TLS with an upstream: Node's own names, as of `tls.createSecureContext`. */
 export interface TlsOptions {
   /**

@@ -12,4 +12,4 @@ export {
 } from '../adapter/node-handler.js'
 export type { MountHandle } from '../adapter/mount.js'
 export type { CanarySource, RegistrySource } from '../adapter/source.js'
-export { fail } from '../adapter/memory.js'
+export { fail } from '../adapter/request-decisions.js'

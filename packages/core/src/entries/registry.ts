@@ -1,5 +1,7 @@
 /** Releases as records in a store. */
+export type { DeclaredBody, DeclaredRecords } from '../registry/change/declared.js'
 export type { Draft, Parent } from '../registry/change/draft.js'
+export type { SyncReport, SyncedRecord } from '../registry/change/sync-report.js'
 export { type RegistryOptions, createRegistry } from '../registry/create-registry.js'
 export { type ExportOptions, exportDeclarative } from '../registry/declarative/declarative-export.js'
 export type { Declarative, DeclarativeOptions, Skipped } from '../registry/declarative/declarative.js'
@@ -18,7 +20,7 @@ export type {
   Stamped,
 } from '../registry/entities/records.js'
 export { type FieldMessages, type Violation, ViolationError } from '../registry/entities/violation.js'
-export type { KnownConsumer } from '../registry/live/mount.js'
+export type { KnownConsumer } from '../registry/live/release-lookup.js'
 export {
   AUDIT_LIMIT,
   type AuditEntry,

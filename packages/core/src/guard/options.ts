@@ -3,28 +3,28 @@ import type { Outcome } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
 import type { Fields } from '../option-error.js'
 import type { GuardErrorOptions, GuardHardLimitOptions, GuardLatencyOptions, GuardOptions } from './guard-options.js'
+import { between, functionSchema } from '../schema.js'
 import type { GuardReport } from './report.js'
 
-const whole = (from: number, to: number) =>
+const integerBetween = (from: number, to: number) =>
   z
     .int({ error: `must be a whole number from ${from} to ${to}` })
     .min(from)
     .max(to)
-const within = (from: number, to: number) => {
+const numberBetween = (from: number, to: number) => {
   const error = `must be between ${from} and ${to}`
-  return z.number({ error }).min(from, { error }).max(to, { error })
+  return between(z.number({ error }), from, to, error)
 }
-const aFunction = <T>() => z.custom<T>((value) => typeof value === 'function', { error: 'must be a function' })
 
 const errorsSchema = z.strictObject({
-  tolerate: within(1, 100).default(1.25),
-  minFailures: whole(1, 1_000_000).default(5),
-  isFailure: aFunction<(outcome: Outcome) => boolean>().nullable().default(null),
+  tolerate: numberBetween(1, 100).default(1.25),
+  minFailures: integerBetween(1, 1_000_000).default(5),
+  isFailure: functionSchema<(outcome: Outcome) => boolean>().nullable().default(null),
 } satisfies Fields<GuardErrorOptions>)
 
 const QUANTILES = 'must be one to five different numbers from 0.5 to 0.999, ascending'
 const latencySchema = z.strictObject({
-  tolerate: within(1, 100).default(1.19),
+  tolerate: numberBetween(1, 100).default(1.19),
   quantiles: z
     .array(z.number().min(0.5).max(0.999), { error: QUANTILES })
     .min(1, { error: QUANTILES })
@@ -32,7 +32,7 @@ const latencySchema = z.strictObject({
     .refine((list) => list.every((q, i) => i === 0 || q > (list[i - 1] ?? 0)), { error: QUANTILES })
     .readonly()
     .default([0.75, 0.9, 0.99]),
-  floorMs: within(0.5, 60_000).default(5),
+  floorMs: numberBetween(0.5, 60_000).default(5),
 } satisfies Fields<GuardLatencyOptions>)
 
 const hardLimitSchema = z.strictObject({
@@ -41,7 +41,7 @@ const hardLimitSchema = z.strictObject({
     .gt(0, { error: 'must be above 0 and at most 1' })
     .max(1, { error: 'must be above 0 and at most 1' })
     .default(0.5),
-  over: whole(1, 1_000_000).default(50),
+  over: integerBetween(1, 1_000_000).default(50),
 } satisfies Fields<GuardHardLimitOptions>)
 
 /** The checked form of a guard's options, with its defaults. */
@@ -51,9 +51,9 @@ export const guardOptionsSchema = z.strictObject({
     .gt(0, { error: 'must be above 0 and at most 0.5' })
     .max(0.5, { error: 'must be above 0 and at most 0.5' })
     .default(0.01),
-  pauseEvidence: within(1, 1e12).default(10),
+  pauseEvidence: numberBetween(1, 1e12).default(10),
   onBreach: z
-    .union([z.literal('rollback'), z.literal('pause'), aFunction<(report: GuardReport) => void>()], {
+    .union([z.literal('rollback'), z.literal('pause'), functionSchema<(report: GuardReport) => void>()], {
       error: 'must be rollback, pause or a function',
     })
     .default('rollback'),
@@ -63,8 +63,8 @@ export const guardOptionsSchema = z.strictObject({
   latency: z
     .union([z.literal(false), latencySchema], { error: 'must be false or { tolerate, quantiles, floorMs }' })
     .prefault({}),
-  tickMs: whole(50, 60_000).default(1000),
-  judges: whole(1, 1_000_000).default(1),
+  tickMs: integerBetween(50, 60_000).default(1000),
+  judges: integerBetween(1, 1_000_000).default(1),
   hardLimit: z
     .union([z.literal(false), hardLimitSchema], { error: 'must be false or { failureRate, over }' })
     .prefault({}),

@@ -1,15 +1,14 @@
 import { z } from 'zod'
 import type { Forwarder, RequestHeadersHook, ResponseHeadersHook } from './forwarder.js'
 import { headerName, isReserved } from './header-names.js'
+import { HEADER_NAME, functionSchema, headerNameSchema } from '../schema.js'
 import { type NameTest, compileNames } from './identity-names.js'
 import type { Fields } from '../option-error.js'
 import type { HealthOptions, ProxyOptions } from './proxy-options.js'
 
 export type { HealthOptions, ProxyOptions } from './proxy-options.js'
 
-export const RESERVED = 'must be a header that has no other meaning, such as x-canary-upstream'
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
-const functionOf = <T>(what: string) => z.custom<T>((value) => typeof value === 'function', { error: what })
+export const RESERVED_ERROR = 'must be a header that has no other meaning, such as x-canary-upstream'
 const milliseconds = z.number().int().min(1).max(2_147_483_647)
 
 function isForwarder(value: unknown): value is Forwarder {
@@ -60,23 +59,21 @@ export const proxyOptionsSchema = z.strictObject({
   perNetwork: z.number().int().min(1).max(1_000_000).nullable().default(null),
   preserveHost: z.boolean().default(false),
   via: z.boolean().default(false),
-  decisionHeader: z
-    .string()
-    .regex(HEADER_NAME, { error: 'must be a header name' })
-    .refine((name) => !isReserved(name), { error: RESERVED })
+  decisionHeader: headerNameSchema
+    .refine((name) => !isReserved(name), { error: RESERVED_ERROR })
     .toLowerCase()
     .nullable()
     .default(null),
   dropHeaders: droppedSchema.prefault([]),
   path: z.enum(['plain', 'strict']).default('plain'),
   forwarder: z.custom<Forwarder>(isForwarder, { error: 'must be a Forwarder' }).nullable().default(null),
-  onRequestHeaders: functionOf<RequestHeadersHook>('must be a function').nullable().default(null),
-  onResponseHeaders: functionOf<ResponseHeadersHook>('must be a function').nullable().default(null),
+  onRequestHeaders: functionSchema<RequestHeadersHook>().nullable().default(null),
+  onResponseHeaders: functionSchema<ResponseHeadersHook>().nullable().default(null),
 } satisfies Fields<ProxyOptions>)
 
 export type ResolvedProxyOptions = Readonly<z.output<typeof proxyOptionsSchema>>
 
-/** The checked form of {@link HealthOptions}: passive where it is not given. */
+/** The checked form of {@link HealthOptions}: if it is not given, the circuit breaker counts connection failures alone. */
 export const healthOptionsSchema = z.strictObject({
   path: z.string().regex(/^\/[\u0021-\u007e]*$/, { error: 'must be a path that begins with /' }),
   intervalMs: milliseconds.default(5000),

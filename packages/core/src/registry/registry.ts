@@ -5,8 +5,10 @@ import type { Move } from '../release/lifecycle.js'
 import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
+import type { SyncReport } from './change/sync-report.js'
+import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
-import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { AuditEntry, Row, StoredState } from './records/store.js'
 
 /** Which records a list has, and how many. */
@@ -86,6 +88,19 @@ export interface Registry {
    * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE where it could not be stored, ERR_CANARY_CLOSED
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
+  /**
+   * A change that makes all records those of a file, which {@link parseDeclarative} has read. See {@link Draft.sync}.
+   *
+   * @returns what changed
+   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE, ERR_CANARY_CLOSED
+   */
+  sync(declarative: DeclaredRecords, by: string): Promise<SyncReport>
+  /**
+   * What {@link sync} would change now. Nothing is changed.
+   *
+   * @throws {ViolationError}
+   */
+  diff(declarative: DeclaredRecords): SyncReport
   /** A change that is one move; `null` where there is no such plugin. See {@link Draft.move}. */
   move(
     plugin: string,
@@ -130,7 +145,7 @@ export interface MountableRegistry extends Registry {
    *
    * @throws {CanaryError} ERR_CANARY_OPTION if the scope names nothing
    */
-  mount(scope: MountScope): Mount
+  mount(scope: MountScope): ReleaseLookup
 }
 
 /**
@@ -138,7 +153,7 @@ export interface MountableRegistry extends Registry {
  *
  * @throws {CanaryError} ERR_CANARY_OPTION if the scope names nothing, or the registry is not one
  */
-export function mountOn(registry: Registry, scope: MountScope): Mount {
+export function mountOn(registry: Registry, scope: MountScope): ReleaseLookup {
   if (!isMountable(registry)) throw optionError('registry', 'must be what createRegistry made', registry)
   return registry.mount(scope)
 }

@@ -81,7 +81,7 @@ describe('a declarative file', () => {
     expect(second.release('orders-canary')?.status().percentage).toBe(10)
     expect(warned).toEqual([
       expect.stringMatching(
-        /^canary registry: the store already holds records, so `initial` is not taken, and it differs from them \(1 differ: plugins orders-canary \(config\.percentage\); 4 are only in the file: consumers bob, .*; 4 are only in the store: consumers alice, .*\)\. Make the change through the Admin API/,
+        /^canary registry: the store already holds records, so `initial` is not taken, and it differs from them \(1 differ: plugins orders-canary \(config\.percentage\); 4 are only in the file: consumers bob, .*; 4 are only in the store: consumers alice, .*\)\. Take it with registry\.sync/,
       ),
     ])
     expect(warned[0]).not.toMatch(/alice-key|other-key/)

@@ -1,6 +1,6 @@
 import { DraftedChange } from '../change/drafted-change.js'
+import type { DeclaredRecords } from '../change/declared.js'
 import { type Body, isBody } from '../entities/body.js'
-import type { EntityKind } from '../entities/entities.js'
 import { type FieldMessages, type Violation, ViolationError } from '../entities/violation.js'
 import { Tables } from '../records/tables.js'
 import { CanaryError } from '../../errors.js'
@@ -9,15 +9,8 @@ import { DeclarativeReader, type Placed, type Remark } from './declarative-reade
 import { type DeclarativeText, readDeclarativeText } from './declarative-text.js'
 import { RecordNames } from './record-names.js'
 
-/** A declarative file, read and checked: bodies in the order in which they may be created. */
-export interface Declarative {
-  /** Records in Kong's shape, with their defaults left out. */
-  readonly bodies: readonly {
-    /** The kind of the record. */
-    readonly kind: EntityKind
-    /** What the file says of it. */
-    readonly body: Readonly<Record<string, unknown>>
-  }[]
+/** A declarative file, read and checked. */
+export interface Declarative extends DeclaredRecords {
   /** What was passed over, in the order of lines; empty unless {@link DeclarativeOptions.otherPlugins} is `skip`. */
   readonly skipped: readonly Skipped[]
 }
@@ -56,7 +49,7 @@ export function readDeclarative(text: string, { otherPlugins = 'refuse', format 
   const wrong = [...faults, ...faultsOf(bodies)]
   if (wrong.length > 0) throw declarativeError(placed(source, wrong))
   return {
-    bodies: bodies.map(({ kind, body }) => ({ kind, body })),
+    bodies: bodies.map(({ kind, body, idIsDerived }) => ({ kind, body, idIsDerived })),
     skipped: placed(source, skipped).map(({ place: { line }, path, reason }) => ({
       line,
       path: path.join('.'),
@@ -92,8 +85,8 @@ function faultsOf(bodies: readonly Placed[]): Remark[] {
 }
 
 function remarksOf(error: unknown, path: Path, body: Body): Remark[] {
-  if (error instanceof CanaryError) return [{ path, reason: error.message }]
-  if (!(error instanceof ViolationError)) throw error
+  if (!(error instanceof CanaryError)) throw error
+  if (!(error instanceof ViolationError)) return [{ path, reason: error.message }]
   const { violation } = error
   if (violation.code === 2) {
     return leavesOf(violation.fields).map(([field, reason]) => ({ path: [...path, ...field], reason }))

@@ -2,38 +2,44 @@ import type { Decision } from '../decision/decision.js'
 import type { RawRequest } from '../node-http.js'
 import type { Release } from '../release/release.js'
 
-/** A decision as it is remembered for its raw request. */
-export interface Remembered {
+/** A decision, as it is kept on its raw request. */
+export interface DecisionEntry {
   decision: Decision
   readonly release: Release | null
   /** The release, or the mount where there is none: what decides a request once. */
   readonly key: object
   /** What another release decided for the same request before. */
-  readonly before: Remembered | undefined
+  readonly before: DecisionEntry | undefined
 }
 
 /**
  * Kept on the request itself: a WeakMap costs each request half a microsecond, most of it when garbage is collected.
  * Two copies of this package know each other's decisions, so that `fail` of any of them is heard.
  */
-const LATEST: unique symbol = Symbol.for('canary-release.decisions.1')
+const DECISIONS: unique symbol = Symbol.for('canary-release.decisions.1')
 
-/** Any request of Node's, as what is remembered sees it. */
-interface Remembering {
+/** Any request of Node's, with the latest of its decisions. */
+interface DecidedRequest {
   readonly headers: object
-  [LATEST]?: Remembered
+  [DECISIONS]?: DecisionEntry
 }
 
 /** What was decided for a raw request under `key`. */
-export function recall(raw: Remembering, key: object): Remembered | undefined {
-  let entry = raw[LATEST]
+export function findDecision(raw: DecidedRequest, key: object): DecisionEntry | undefined {
+  let entry = raw[DECISIONS]
   while (entry !== undefined && entry.key !== key) entry = entry.before
   return entry
 }
 
-export function remember(raw: Remembering, decision: Decision, release: Release | null, key: object): Remembered {
-  const entry = { decision, release, key, before: raw[LATEST] }
-  raw[LATEST] = entry
+/** Keeps a decision on its raw request under `key`. */
+export function addDecision(
+  raw: DecidedRequest,
+  decision: Decision,
+  release: Release | null,
+  key: object,
+): DecisionEntry {
+  const entry = { decision, release, key, before: raw[DECISIONS] }
+  raw[DECISIONS] = entry
   return entry
 }
 
@@ -45,8 +51,8 @@ export function remember(raw: Remembering, decision: Decision, release: Release 
  * @param reason one short sentence for the guard's report, without data of the caller
  */
 export function fail(request: RawRequest, reason: string): void {
-  const raw: Remembering = request
-  for (let entry = raw[LATEST]; entry !== undefined; entry = entry.before) {
+  const raw: DecidedRequest = request
+  for (let entry = raw[DECISIONS]; entry !== undefined; entry = entry.before) {
     entry.release?.fail(entry.decision, reason)
   }
 }
