@@ -113,3 +113,15 @@ test('fail tells the release of a failure, whichever copy of the package decided
   expect(release.status().counts.A).toEqual({ requests: 1, failures: 1 })
   await handler.close()
 })
+
+test('a mount refuses what is no registry, and says so', () => {
+  const nothings: unknown[] = [null, 'registry', {}, Promise.resolve({}), { mount: true }]
+  for (const registry of nothings) {
+    expect(() => Reflect.apply(createHandler, undefined, [{ registry, service: 'orders' }])).toThrow(
+      expect.objectContaining({
+        code: 'ERR_CANARY_OPTION',
+        message: expect.stringMatching(/^registry must be what createRegistry made, got /),
+      }),
+    )
+  }
+})
