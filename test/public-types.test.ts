@@ -7,12 +7,10 @@ import { publicEntries } from '../scripts/entries.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const packages = join(root, 'packages').replaceAll('\\', '/')
-// What adapters of frameworks are built with is no entry of users'.
-const all = publicEntries(root)
-const entries = all.filter(({ name }) => name !== 'adapter')
+const entries = publicEntries(root)
 
 const program = ts.createProgram({
-  rootNames: all.map(({ declarations }) => declarations),
+  rootNames: entries.map(({ declarations }) => declarations),
   options: {
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
@@ -72,7 +70,7 @@ const MAIN = new Map(entries.filter(({ name }) => name === 'index').map((entry) 
 /** All that the entries of one package export. */
 function exportsOfPackage(name: string): Set<ts.Symbol> {
   const symbols = new Set<ts.Symbol>()
-  for (const { packageName, declarations } of all) {
+  for (const { packageName, declarations } of entries) {
     if (packageName === name) for (const symbol of exportsOf(declarations).keys()) symbols.add(symbol)
   }
   return symbols

@@ -346,8 +346,8 @@ test.each([
 test('makes B of the parts that replace those of A', () => {
   const originOf = (A: string, B: object) => {
     const { options } = new Release({ ...good, upstreams: { A, B } })
-    const { upstreams } = options
-    return upstreams.B.kind === 'url' ? [upstreams.B.origin, upstreams.B.basePath, upstreams.B.fixedPath] : null
+    const compiled = options.upstreams?.B
+    return compiled?.kind === 'url' ? [compiled.origin, compiled.basePath, compiled.fixedPath] : null
   }
   expect(originOf('http://a:8080/base', { host: 'B.example' })).toEqual(['http://b.example:8080', '/base', null])
   expect(originOf('https://a/base/', { port: 8443 })).toEqual(['https://a:8443', '/base', null])

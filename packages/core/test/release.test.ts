@@ -176,9 +176,9 @@ test('reports a listener that rejects, instead of ending the process', async () 
 test('reports to the logger where there is no onError, and survives reporters that fail', async () => {
   const error = vi.fn()
   const logged = releaseWith({ logger: { ...logger, error } })
-  logged.reportOnce('consumer', new Error('no user'))
-  logged.reportOnce('consumer', new Error('no user'))
-  logged.reportOnce('groups', 'nonsense')
+  logged.reports.reportOnce('consumer', new Error('no user'))
+  logged.reports.reportOnce('consumer', new Error('no user'))
+  logged.reports.reportOnce('groups', 'nonsense')
   expect(error.mock.calls).toEqual([
     ['canary release orders-v2: consumer: Error: no user'],
     ['canary release orders-v2: groups: nonsense'],
@@ -189,7 +189,7 @@ test('reports to the logger where there is no onError, and survives reporters th
   const reject = () => Promise.reject(new Error('refused'))
   for (const fail of [refuse, reject]) {
     const release = releaseWith({ onError: fail, logger: { info: fail, warn: fail, error: fail } })
-    release.reportOnce('consumer', 'x')
+    release.reports.reportOnce('consumer', 'x')
     release.pause('lunch', 'ada')
     expect(release.status().state).toBe('paused')
   }

@@ -91,7 +91,7 @@ export function canary(source: CanarySource<Request, RequestHandler>): CanaryMid
 
   function middleware(request: ExpressRequest, response: ServerResponse, next: ExpressNext): void {
     const call = (handler: RequestHandler) => callHandler(handler, request, response, next)
-    let routed: Routed<Exchange, Request, RequestHandler>
+    let routed: Routed<RequestHandler>
     try {
       routed = mount.route({ request, response })
     } catch (error) {
@@ -102,7 +102,7 @@ export function canary(source: CanarySource<Request, RequestHandler>): CanaryMid
     const done = (error: Error | null) => {
       if (error !== null) next(error)
     }
-    return mount.forward(routed, { done, handle: call })
+    return routed.forward({ done, handle: call })
   }
 
   return handlerWith(middleware, mount)

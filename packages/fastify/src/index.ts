@@ -128,7 +128,7 @@ function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, Fa
 /** Longer ones Node's timers do not take. */
 const MAX_TIMER_MS = 2_147_483_647
 
-type FastifyMount = Mount<FastifyReply, FastifyRequest, FastifyHandler>
+type FastifyMount = Mount<FastifyReply, FastifyHandler>
 
 function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): FastifyMount {
   const { graceMs } = options
@@ -205,7 +205,7 @@ function answer(mount: FastifyMount, isThrough: boolean, request: FastifyRequest
   if (routed.action === 'handle') return routed.run(() => routed.handler(request, reply))
   copyHeaders(reply)
   const sink = isThrough ? sinkOf(reply) : undefined
-  mount.forward(routed, {
+  routed.forward({
     sink,
     beforeHead: () => reply.hijack(),
     done: (error) => {

@@ -126,7 +126,7 @@ export function canary(source: CanarySource<Context, Middleware>, options: KoaOp
 
   function forward(
     context: KoaContext,
-    routed: Routed<KoaContext, Context, Middleware>,
+    routed: Routed<Middleware>,
     call: (handler: Middleware) => Promise<unknown>,
   ): Promise<unknown> {
     context.respond = false
@@ -139,7 +139,7 @@ export function canary(source: CanarySource<Context, Middleware>, options: KoaOp
         giveBack()
         resolve(undefined)
       }
-      mount.forward(routed, {
+      routed.forward({
         sink: through ? sinkOf(context, handOver) : undefined,
         done: (error) => {
           if (error === null) return resolve(undefined)

@@ -10,8 +10,6 @@ const METHODS = [
   'record',
   'fallback',
   'fail',
-  'reportOnce',
-  'tellOnce',
   'close',
 ] as const satisfies readonly (keyof Release)[]
 
@@ -41,16 +39,19 @@ export function releaseOf(value: PublicRelease): Release {
 function hasShape(value: object): value is Release {
   try {
     const options: unknown = Reflect.get(value, 'options')
+    const reports: unknown = Reflect.get(value, 'reports')
     return (
       METHODS.every((name) => typeof Reflect.get(value, name) === 'function') &&
-      typeof options === 'object' &&
-      options !== null &&
-      'plan' in options &&
-      'upstreams' in options
+      hasAll(options, ['plan', 'upstreams', 'upstreamFallback']) &&
+      hasAll(reports, ['reportOnce', 'warnOnce'])
     )
   } catch {
     return false
   }
+}
+
+function hasAll(value: unknown, names: readonly string[]): boolean {
+  return typeof value === 'object' && value !== null && names.every((name) => name in value)
 }
 
 /** `undefined` for a value that has no brand; also for one that throws when it is asked. */

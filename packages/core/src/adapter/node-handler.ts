@@ -40,7 +40,7 @@ export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): C
       const routed = mount.route({ request, response })
       if (routed.action === 'next') return routed.run(() => (next === undefined ? answerNothing(response) : next()))
       if (routed.action === 'handle') return routed.run(() => runHandler(routed.handler))
-      return mount.forward(routed, {
+      return routed.forward({
         done: (error) => {
           if (error !== null) fail(error)
         },

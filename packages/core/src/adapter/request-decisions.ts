@@ -1,11 +1,11 @@
 import type { Decision } from '../decision/decision.js'
 import type { RawRequest } from '../node-http.js'
-import type { Release } from '../release/release.js'
+import type { PlacedRelease } from '../place.js'
 
-/** A decision, as it is kept on its raw request. */
+/** A decision as it is remembered for its raw request. */
 export interface DecisionEntry {
   decision: Decision
-  readonly release: Release | null
+  readonly release: PlacedRelease | null
   /** The release, or the mount where there is none: what decides a request once. */
   readonly key: object
   /** What another release decided for the same request before. */
@@ -18,7 +18,7 @@ export interface DecisionEntry {
  */
 const DECISIONS: unique symbol = Symbol.for('canary-release.decisions.1')
 
-/** Any request of Node's, with the latest of its decisions. */
+/** Any request of Node's, as what is remembered sees it. */
 interface DecidedRequest {
   readonly headers: object
   [DECISIONS]?: DecisionEntry
@@ -31,11 +31,10 @@ export function findDecision(raw: DecidedRequest, key: object): DecisionEntry | 
   return entry
 }
 
-/** Keeps a decision on its raw request under `key`. */
 export function addDecision(
   raw: DecidedRequest,
   decision: Decision,
-  release: Release | null,
+  release: PlacedRelease | null,
   key: object,
 ): DecisionEntry {
   const entry = { decision, release, key, before: raw[DECISIONS] }

@@ -1,4 +1,5 @@
-import type { Decision, Outcome, UpstreamName } from '../decision/decision.js'
+import type { Decision, Outcome } from '../decision/decision.js'
+import type { Ticket } from '../decision/ticket.js'
 import {
   type Cell,
   type Delta,
@@ -21,22 +22,6 @@ const MOST_IDENTITIES = 65_536
 const MOST_OF_B = 128
 /** Below all hashes: stands for requests that have no identity, each by another number. */
 const UNNAMED = -(2 ** 40)
-
-/** One counted request, from its decision to its end. Belongs to the guard; others only carry it. */
-export interface Ticket {
-  readonly run: number
-  /** The tick in which the request was decided. */
-  readonly tick: number
-  readonly arm: UpstreamName
-  readonly bucketsOnB: number
-  /** 0 where the arm was chosen by a group. */
-  readonly steps: number
-  readonly identity: string | null
-  /** Stands for the identity among those of B whose requests are told apart; `null`: it is not among them. */
-  readonly key: number | null
-  ended: boolean
-  failed: boolean
-}
 
 /** What a collector asks about outcomes. */
 export interface CollectorOptions extends Pick<ResolvedGuardOptions, 'unit' | 'latency' | 'sticky'> {

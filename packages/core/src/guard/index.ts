@@ -1,4 +1,5 @@
-export { type CollectorOptions, type Ticket, Collector, isFailure } from './collector.js'
+export { type CollectorOptions, Collector, isFailure } from './collector.js'
+export type { Ticket } from '../decision/ticket.js'
 export { type Cell, type Delta, type Latencies, type Pair, createDelta, mergeDeltas } from './delta.js'
 export {
   addFailures,

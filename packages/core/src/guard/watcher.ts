@@ -1,6 +1,7 @@
 import type { Decision, Outcome } from '../decision/decision.js'
+import type { Ticket } from '../decision/ticket.js'
 import { asyncHookError, disown, isPromise } from '../hook.js'
-import { Collector, type Ticket, isFailure } from './collector.js'
+import { Collector, isFailure } from './collector.js'
 import type { Guard, GuardHost, ReleaseView } from './guard.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'

@@ -11,7 +11,15 @@ export { FILTERS } from './entities/filters.js'
 export { type HarmlessValues, kongFieldsOf } from './entities/kong-fields.js'
 export { canaryConfigSchema } from './entities/plugin-schema.js'
 export type { CanaryConfig } from './entities/records.js'
-export type { KnownConsumer, MountScope, Place, ReleaseLookup, Resolution } from './live/release-lookup.js'
+export type {
+  Found,
+  KnownConsumer,
+  LocatedPlace,
+  LocatedPlainPlace,
+  LocatedReleasePlace,
+  ReleaseLookup,
+  MountScope,
+} from './live/release-lookup.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'

@@ -108,6 +108,9 @@ export interface OverrideOptions {
   readonly cookie?: string | undefined
 }
 
+/** The options of a release of a registry: where its upstreams are, each of its places says. */
+export type PlacedOptions = Omit<ReleaseOptions, 'upstreams'>
+
 /** The options of a release. Checked once, when it is built or updated. */
 export interface ReleaseOptions<Request = never, Handler = AnyHandler> extends MountOptions<Request> {
   /** Required. The name in logs, decisions and metrics: 1 … 200 characters without control characters. */

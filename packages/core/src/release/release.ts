@@ -11,41 +11,46 @@ import { differenceOf, shareOfSettings } from './difference.js'
 import { edited } from './edit.js'
 import { type Move, type ReleaseRecord, afterMove, moveBetween } from './lifecycle.js'
 import { Listeners } from './listeners.js'
+import type { PlacedRelease } from '../place.js'
 import { runWith } from '../request-context.js'
-import type { ReleaseOptions } from './options.js'
+import type { PlacedOptions, ReleaseOptions } from './options.js'
 import type { ReleaseChange, ReleaseEvents } from './release-events.js'
 import { ReleaseGuard } from './release-guard.js'
 import { type Release as PublicRelease, RELEASE, RELEASE_SHAPE } from './release-interface.js'
 import { Reports } from './reports.js'
 import { type RestartShare, checkRestartShare } from './restart.js'
 import { restored } from './restored.js'
-import { type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
+import { type GivenOptions, type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
 import { Counts, type Inspect, type ReleaseStatus, inspectRelease } from './status.js'
 import { Timeline } from './timeline.js'
-
-type AnyOptions = ReleaseOptions
 
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
 /** A release, with what adapters and registries call besides. Users see its interface. */
-export class Release implements PublicRelease {
-  #input: AnyOptions
+export class Release implements PublicRelease, PlacedRelease {
+  #input: GivenOptions
+  readonly #isPlaced: boolean
   readonly #timeline: Timeline
   readonly #rotation: Rotation
   readonly #counts = new Counts()
-  readonly #reports = new Reports()
-  readonly #listeners = new Listeners<ReleaseEvents>((error) => this.#reports.errorOnce('listener', error))
-  readonly #report = (kind: string, error: unknown) => this.#reports.errorOnce(kind, error)
+  /** What its mounts tell too, so that each kind of problem is told once. */
+  readonly reports = new Reports()
+  readonly #listeners = new Listeners<ReleaseEvents>((error) => this.reports.reportOnce('listener', error))
+  readonly #report = (kind: string, error: unknown) => this.reports.reportOnce(kind, error)
   readonly #guard: ReleaseGuard
   #closed = false
   /** One object for all requests: nothing is made anew for each. */
   readonly #draw: { -readonly [Key in keyof Draw]: Draw[Key] }
   readonly #completed = () => this.#changed('complete')
 
-  /** @throws {CanaryError} ERR_CANARY_OPTION */
-  constructor(options: AnyOptions) {
-    const settings = compileSettings(options, this.#report)
-    this.#reports.tellTo(settings)
+  /**
+   * @param isPlaced whether it is a registry's, and has its upstreams at its places
+   * @throws {CanaryError} ERR_CANARY_OPTION
+   */
+  constructor(options: GivenOptions, isPlaced = false) {
+    this.#isPlaced = isPlaced
+    const settings = this.#compile(options)
+    this.reports.tellTo(settings)
     this.#input = options
     this.#timeline = new Timeline(settings, restored(settings, settings.clock()))
     this.#rotation = new Rotation(settings.steps, settings.random())
@@ -57,7 +62,7 @@ export class Release implements PublicRelease {
     }
     this.#guard = new ReleaseGuard({
       timeline: this.#timeline,
-      reports: this.#reports,
+      reports: this.reports,
       move: (move, reason) => this.#move(move, reason, 'guard'),
     })
     this.#guard.begin(settings)
@@ -80,7 +85,7 @@ export class Release implements PublicRelease {
    * Decides by facts that are read only as far as a rule needs them. A registry's release may stand at several places:
    * `plan` is this release's with the origins of one of them.
    */
-  decideBy(facts: Facts, plan: Plan = this.options.plan): Decision {
+  decideBy(facts: Facts, plan: Plan = this.#timeline.settings.plan): Decision {
     const draw = this.#draw
     draw.bucketsOnB = this.#timeline.advance(this.#guard.mayReach, this.#completed)
     draw.standing = this.#timeline.standing
@@ -103,18 +108,18 @@ export class Release implements PublicRelease {
     return explain(plan, draw, facts, (bucket) => timeline.crossing(bucket))
   }
 
-  update(partial: Partial<AnyOptions>): void {
+  update(partial: Partial<ReleaseOptions>): void {
     this.#refuseClosed()
     checkPartial(partial, this.name)
     const input = mergeOptions(this.#input, partial)
-    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const settings = this.#compile({ ...input, state: undefined })
     const before = this.options
     const differs = differenceOf({ input: this.#input, settings: before }, { input, settings })
     const [was, is] = [shareOfSettings(before), shareOfSettings(settings)]
     const { record, begins, stays } = edited(this.#standsAt(), was, is, differs, before.clock())
     this.#input = input
     this.#replace(settings, record, begins || differs.percentage || differs.start, begins)
-    if (stays) this.#reports.warn('still rolled back by the guard: begin again by restart()')
+    if (stays) this.reports.warn('still rolled back by the guard: begin again by restart()')
     this.#changed('update')
   }
 
@@ -123,17 +128,19 @@ export class Release implements PublicRelease {
    * `hash: 'none'` and listeners stay.
    *
    * @param begins whether this is the record of a release that begins again: with a new run of its guard
+   * @param moved whether its places are others, so that what its guard has judged is no more
    * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
    */
-  adopt(options: AnyOptions, begins = false): void {
+  adopt(options: PlacedOptions, begins = false, moved = false): void {
     this.#refuseClosed()
-    const settings = compileSettings(options, this.#report)
+    const settings = this.#compile(options)
     const record = restored(settings, settings.clock())
     const move = begins ? beginningOf(record) : moveBetween(this.#timeline.record, record)
     const { percentage, start } = this.options
     this.#input = options
-    this.#replace(settings, record, begins || percentage !== settings.percentage || start !== settings.start, begins)
-    if (move !== 'update') this.#reports.moved(move, record)
+    const isOtherShare = percentage !== settings.percentage || start !== settings.start
+    this.#replace(settings, record, begins || isOtherShare, begins || moved)
+    if (move !== 'update') this.reports.moved(move, record)
     this.#changed(move)
   }
 
@@ -163,7 +170,7 @@ export class Release implements PublicRelease {
     this.#refuseClosed()
     checkRestartShare(share)
     const input = mergeOptions(this.#input, share)
-    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const settings = this.#compile({ ...input, state: undefined })
     const record = this.#after('restart', settings, reason, by)
     this.#input = input
     this.#replace(settings, record, true, true)
@@ -202,16 +209,6 @@ export class Release implements PublicRelease {
     return fallenBack(decision, plan)
   }
 
-  /** Tells `onError`, or the logger where there is none, of a problem that each request would repeat: once for each kind. */
-  reportOnce(kind: string, error: unknown): void {
-    this.#reports.errorOnce(kind, error)
-  }
-
-  /** Calls `tell` the first time that a kind of problem comes up: each request would repeat it. */
-  tellOnce(kind: string, tell: () => unknown): void {
-    this.#reports.once(kind, tell)
-  }
-
   close(): void {
     this.#closed = true
     this.#guard.close()
@@ -235,6 +232,10 @@ export class Release implements PublicRelease {
     return inspectRelease(this.status(), depth, options, inspect)
   }
 
+  #compile(input: GivenOptions): ReleaseSettings {
+    return compileSettings(input, this.#report, this.#isPlaced)
+  }
+
   #move(move: Exclude<Move, 'restart'>, reason: string | undefined, by: string): void {
     this.#refuseClosed()
     this.#timeline.move(this.#after(move, this.options, reason, by))
@@ -249,7 +250,7 @@ export class Release implements PublicRelease {
   }
 
   #moved(move: Move): void {
-    this.#reports.moved(move, this.#timeline.record)
+    this.reports.moved(move, this.#timeline.record)
     this.#changed(move)
   }
 
@@ -259,14 +260,14 @@ export class Release implements PublicRelease {
     return { record: timeline.carried(), state: timeline.state() }
   }
 
-  /** `anew`: the share may fall; `begins`: the guard begins a new run. */
-  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
+  /** `anew`: the share may fall; `isNewRun`: of the guard. */
+  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, isNewRun: boolean): void {
     const before = this.options
-    this.#reports.tellTo(settings)
+    this.reports.tellTo(settings)
     this.#timeline.wait(this.#guard.mayReach)
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)
-    this.#guard.replace(before, settings, begins)
+    this.#guard.replace(before, settings, isNewRun)
   }
 
   #tell(decision: Decision): void {

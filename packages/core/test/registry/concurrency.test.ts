@@ -35,7 +35,7 @@ describe('many writers at once', () => {
     let highest = 0
     let reading = true
     const look = () => {
-      const { A } = mount.find('')
+      const { A } = mount.find('').place
       const number = Number(A.hostname.slice(5))
       if (A.basePath !== `/${number}` || number < highest) torn += 1
       highest = number

@@ -44,9 +44,9 @@ describe('a declarative file', () => {
     expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'orders-v1', port: 3000 })
     expect(registry.get('routes', 'orders-all')?.entity.paths).toEqual(['/orders'])
     expect(registry.findConsumer('alice-key')?.groups).toEqual(['testers'])
-    expect(mountOn(registry, { service: 'orders' }).find('').release?.name).toBe('orders-canary')
-    expect(mountOn(registry, { service: 'orders' }).find('alice').place?.B.fixedPath).toBe('/beta')
-    expect(mountOn(registry, { route: 'orders-all' }).find('').place?.B.hostname).toBe('orders-v3')
+    expect(mountOn(registry, { service: 'orders' }).find('').place.release?.name).toBe('orders-canary')
+    expect(mountOn(registry, { service: 'orders' }).find('alice').place.B?.fixedPath).toBe('/beta')
+    expect(mountOn(registry, { route: 'orders-all' }).find('').place.B?.hostname).toBe('orders-v3')
     expect(registry.audit()[0]?.by).toBe('initial')
   })
 

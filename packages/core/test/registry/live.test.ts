@@ -27,13 +27,12 @@ describe('releases of a registry', () => {
       B: { origin: 'http://orders-v1:81' },
     })
     await registry.change('ops', (draft) => draft.patch('services', 'orders', { url: 'http://moved:8080/base' }))
-    const { A, place } = mount.find('')
-    expect(A).toMatchObject({ origin: 'http://moved:8080', basePath: '/base' })
+    const { place } = mount.find('')
     expect(place).toMatchObject({
-      A: { origin: 'http://moved:8080' },
+      A: { origin: 'http://moved:8080', basePath: '/base' },
       B: { origin: 'http://moved:81', basePath: '/base' },
     })
-    expect(place?.plan).toMatchObject({ originA: 'http://moved:8080', originB: 'http://moved:81' })
+    expect(place.plan).toMatchObject({ originA: 'http://moved:8080', originB: 'http://moved:81' })
   })
 
   it('gives a global release a place for each service', async () => {
@@ -44,9 +43,9 @@ describe('releases of a registry', () => {
       draft.create('plugins', { name: 'canary', config: { upstream_uri: '/v2', percentage: 100 } })
     })
     const [orders, carts] = [mountOn(registry, { service: 'orders' }), mountOn(registry, { service: 'carts' })]
-    expect(orders.find('').release).toBe(carts.find('').release)
-    expect(orders.find('').place?.B).toMatchObject({ origin: 'http://orders-v1:3000', fixedPath: '/v2' })
-    expect(carts.find('').place?.B).toMatchObject({ origin: 'http://carts', fixedPath: '/v2' })
+    expect(orders.find('').place.release).toBe(carts.find('').place.release)
+    expect(orders.find('').place.B).toMatchObject({ origin: 'http://orders-v1:3000', fixedPath: '/v2' })
+    expect(carts.find('').place.B).toMatchObject({ origin: 'http://carts', fixedPath: '/v2' })
   })
 
   it('keeps counts and the same release through changes of its record', async () => {
@@ -54,12 +53,12 @@ describe('releases of a registry', () => {
     await addOrders(registry)
     const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY, ORDERS))
     const mount = mountOn(registry, { service: 'orders' })
-    const release = mount.find('').release
+    const release = mount.find('').place.release
     for (let i = 0; i < 10; i += 1) release?.decide({ consumer: `c${i}` })
     await registry.change('ops', (draft) =>
       draft.patch('plugins', entity.id, { config: { percentage: 100 }, instance_name: 'renamed' }),
     )
-    expect(mount.find('').release).toBe(release)
+    expect(mount.find('').place.release).toBe(release)
     expect(release?.decide().upstream).toBe('B')
     const { counts, name } = release?.status() ?? {}
     expect(name).toBe('renamed')
@@ -111,7 +110,7 @@ describe('releases of a registry', () => {
     expect(() => mount.find('')).toThrow(unknown)
     expect(logged).toHaveLength(1)
     await addOrders(registry)
-    expect(mount.find('').release).toBeNull()
+    expect(mount.find('').place.release).toBeNull()
     await registry.change('ops', (draft) => draft.patch('services', 'orders', { enabled: false }))
     expect(() => mount.find('')).toThrow(unknown)
     await registry.change('ops', (draft) => draft.remove('services', 'orders'))
@@ -530,11 +529,11 @@ describe('releases of a registry', () => {
     const error = new Error('B is down')
     for (let second = 0; second < 20; second += 1) {
       for (let i = 0; i < 50; i += 1) {
-        const { release, place } = mount.find('')
-        const decision = release?.decideBy(NOBODY, place?.plan)
+        const { place } = mount.find('')
+        const decision = place.release?.decideBy(NOBODY, place.plan)
         if (decision === undefined) throw new Error('no release')
         const failed = decision.upstream === 'B'
-        release?.record({
+        place.release?.record({
           decision,
           status: failed ? null : 200,
           durationMs: 5,
@@ -544,12 +543,12 @@ describe('releases of a registry', () => {
       }
       registry.clock.seconds += 1
     }
-    const last = mount.find('')
-    expect(last.release?.decideBy(NOBODY, last.place?.plan)).toMatchObject({ upstream: 'A', reason: 'rolled-back' })
+    const { place } = mount.find('')
+    expect(place.release?.decideBy(NOBODY, place.plan)).toMatchObject({ upstream: 'A', reason: 'rolled-back' })
     await changed(registry, 3)
     await using later = await testRegistry({ store })
     expect(later.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
-    expect(mountOn(later, { service: 'orders' }).find('').release?.decide().upstream).toBe('A')
+    expect(mountOn(later, { service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
   })
 
   it('explains for a caller named in any way', async () => {
@@ -577,7 +576,10 @@ describe('finalizing', () => {
     const row = await registry.finalize(entity.id, 'ops')
     expect(row?.entity).toMatchObject({ name: 'orders', protocol: 'http', host: 'orders-v2', port: 8080, path: '/new' })
     expect(registry.version).toBe(3)
-    expect(mount.find('')).toMatchObject({ release: null, A: { origin: 'http://orders-v2:8080', basePath: '/new' } })
+    expect(mount.find('').place).toMatchObject({
+      release: null,
+      A: { origin: 'http://orders-v2:8080', basePath: '/new' },
+    })
     expect(registry.get('plugins', entity.id)).toBeNull()
     expect(await registry.finalize(entity.id, 'ops')).toBeNull()
   })

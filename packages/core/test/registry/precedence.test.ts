@@ -58,15 +58,15 @@ describe('the precedence of scopes', () => {
           Object.fromEntries(names.map((name) => [name, all[name] ?? '']))
         const mount = mountOn(registry, usesApi ? { api: 'p1' } : { route: 's1a' })
         await addCanary(registry, scopeOf(weaker), true, 'weaker')
-        expect(mount.find('c1').release?.name).toBe('weaker')
+        expect(mount.find('c1').place.release?.name).toBe('weaker')
         await addCanary(registry, scopeOf(stronger), true, 'stronger')
-        expect(mount.find('c1').release?.name).toBe('stronger')
+        expect(mount.find('c1').place.release?.name).toBe('stronger')
         await registry.change('test', (draft) => draft.patch('plugins', 'stronger', { enabled: false }))
-        expect(mount.find('c1').release?.name).toBe('weaker')
+        expect(mount.find('c1').place.release?.name).toBe('weaker')
         await registry.change('test', (draft) => draft.patch('plugins', 'weaker', { enabled: false }))
-        expect(mount.find('c1').release).toBeNull()
+        expect(mount.find('c1').place.release).toBeNull()
         await registry.change('test', (draft) => draft.patch('plugins', 'stronger', { enabled: true }))
-        expect(mount.find('c1').release?.name).toBe('stronger')
+        expect(mount.find('c1').place.release?.name).toBe('stronger')
       })
     }
   }
@@ -114,7 +114,7 @@ describe('the precedence of scopes', () => {
           const mount = mountOn(registry, where)
           for (const caller of ['c1', 'c2', 'stranger', '']) {
             const at: Scope = { ...where, ...(caller.startsWith('c') ? { consumer: caller } : {}) }
-            expect(mount.find(caller).release?.name ?? null).toBe(search(model, at))
+            expect(mount.find(caller).place.release?.name ?? null).toBe(search(model, at))
           }
         }
       }),

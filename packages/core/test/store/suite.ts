@@ -172,7 +172,7 @@ export function runStoreSuite(
       expect(second.version).toBe(2)
       expect(second.release(id)?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', at: T0 })
       expect(second.findConsumer('k')?.groups).toEqual(['testers'])
-      expect(mountOn(second, { service: 'orders' }).find('').release?.decide().upstream).toBe('A')
+      expect(mountOn(second, { service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
     })
 
     extras()

@@ -6,8 +6,7 @@ import { inRoot } from '../../request-context.js'
 import { serverName } from '../upstream-socket.js'
 import { createConnector } from './connector.js'
 import { ContinueFilter } from './continue-filter.js'
-import { KeepsConnections, SPARE_MS, UNSAID_KEEP_ALIVE_MS } from '../connections/keep-alive.js'
-import { Rest } from '../connections/rest.js'
+import { KeepsConnections, Rest, SPARE_MS, UNSAID_KEEP_ALIVE_MS } from '../connections/reuse.js'
 import { READ_AHEAD, setReadAhead } from './socket.js'
 
 /** One connection to an upstream: opened when it is first used, and again after the upstream closed it. */
