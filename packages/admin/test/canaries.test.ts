@@ -1,3 +1,4 @@
+import { mountOn } from '@canary-release/core/registry/internal'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { listOf, openAdmin, recordOf } from './client.js'
@@ -198,7 +199,7 @@ describe('canaries', () => {
     expect(registry.version).toBe(version + 1)
     expect(await call('GET', `/plugins/${id}`)).toMatchObject({ status: 404 })
     expect(listOf(await call('GET', '/canaries')).data).toEqual([])
-    expect(registry.mount({ service: 'orders' }).find('x').place.release).toBeNull()
+    expect(mountOn(registry, { service: 'orders' }).find('x').place.release).toBeNull()
   })
 
   test('finalize is refused after a rollback, and where no one location is meant', async () => {

@@ -1,3 +1,22 @@
+/** The codes of {@link CanaryError}: the documentation lists cause and remedy of each. */
+export type CanaryErrorCode =
+  | 'ERR_CANARY_OPTION'
+  | 'ERR_CANARY_HOOK'
+  | 'ERR_CANARY_STATE'
+  | 'ERR_CANARY_REQUEST'
+  | 'ERR_CANARY_LOOP'
+  | 'ERR_CANARY_BODY'
+  | 'ERR_CANARY_UPSTREAM_CONNECT'
+  | 'ERR_CANARY_UPSTREAM_RESPONSE'
+  | 'ERR_CANARY_UPLOAD'
+  | 'ERR_CANARY_UPSTREAM_TIMEOUT'
+  | 'ERR_CANARY_TIMEOUT'
+  | 'ERR_CANARY_UPSTREAM_BUSY'
+  | 'ERR_CANARY_SERVICE'
+  | 'ERR_CANARY_VIOLATION'
+  | 'ERR_CANARY_STORE'
+  | 'ERR_CANARY_CLOSED'
+
 /** Every code a {@link CanaryError} can carry, with the HTTP status an adapter answers it with. */
 const STATUS_OF = {
   /** A bad option: thrown when a release is built or updated, never while a request runs. */
@@ -32,9 +51,7 @@ const STATUS_OF = {
   ERR_CANARY_STORE: 503,
   /** Used after `close()`. */
   ERR_CANARY_CLOSED: 503,
-} as const
-
-export type CanaryErrorCode = keyof typeof STATUS_OF
+} as const satisfies Record<CanaryErrorCode, number>
 
 /**
  * The one class of error these packages throw or hand to a framework; the registry's `ViolationError` is a subclass.
@@ -44,13 +61,25 @@ export type CanaryErrorCode = keyof typeof STATUS_OF
  * `status`, `statusCode` and `expose` are what Express, Koa and Fastify read from an error.
  */
 export class CanaryError extends Error {
+  /** The name of the class. */
   override readonly name: string = 'CanaryError'
+  /** What went wrong. */
   readonly code: CanaryErrorCode
+  /** The HTTP status that it is answered with. */
   readonly status: number
+  /** The same as `status`. */
   readonly statusCode: number
+  /** Fixed: a framework answers with a page of its own, not with the message. */
   readonly expose = false
 
-  constructor(code: CanaryErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: CanaryErrorCode,
+    message: string,
+    options?: {
+      /** The underlying failure. @default none */
+      cause?: unknown
+    },
+  ) {
     super(message, options)
     this.code = code
     this.status = STATUS_OF[code]

@@ -4,7 +4,9 @@ import { type UpgradeOptions, type UpgradeServer, attachUpgrades as attachListen
 /** What is used of an Express 4 or 5 application. */
 export interface ExpressApplication {
   (request: IncomingMessage, response: ServerResponse): unknown
+  /** The prototype of its requests. */
   readonly request: object
+  /** The prototype of its responses. */
   readonly response: object
 }
 

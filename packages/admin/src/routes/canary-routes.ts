@@ -1,4 +1,5 @@
-import { schemaViolation, type Draft, type FieldMessages, type Registry, type Row } from '@canary-release/core/registry'
+import type { Draft, FieldMessages, Registry, Row } from '@canary-release/core/registry'
+import { schemaViolation } from '@canary-release/core/registry/internal'
 import type { z } from 'zod'
 import { type CanaryView, moveSchema, restartSchema } from '../schemas/canary-schemas.js'
 import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from '../operation.js'

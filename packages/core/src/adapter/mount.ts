@@ -5,14 +5,17 @@ import type { Place } from '../place.js'
 import { giveBackBody, takeBody } from '../proxy/body/take.js'
 import { type Proxy, createProxy } from '../proxy/proxy.js'
 import { type PathRule, checkSegments, joinPath } from '../proxy/request/path.js'
+import { mountOn } from '../registry/registry.js'
 import type { AnyHandler, ReleaseOptions } from '../release/options.js'
 import { type ResolvedMountOptions, mountOptionsSchema } from '../release/options-schema.js'
+import type { Release as PublicRelease } from '../release/release-interface.js'
 import { Release } from '../release/release.js'
 import { Reports } from '../release/reports.js'
 import { RequestFacts } from '../request/request-facts.js'
 import type { Upstream, UrlUpstream } from '../upstream.js'
 import { DecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
+import { isRelease, releaseOf } from './given-release.js'
 import { type DecisionEntry, findDecision, addDecision } from './request-decisions.js'
 import { compileReading } from './reading.js'
 import { type FindPlace, type MountTerms, type Routed, RoutedRequest } from './routed.js'
@@ -28,13 +31,27 @@ export interface Mount<Context, Handler> {
    */
   route(context: Context): Routed<Handler>
   /** The release, where the mount has one of its own; `null` on a registry. */
-  readonly release: Release | null
+  readonly release: PublicRelease | null
   /**
    * Lets running requests end within `graceMs` and closes what was opened. A release that was given whole stays open.
    *
    * @default 10000
    */
   close(graceMs?: number): Promise<void>
+}
+
+/** What an application may ask and tell a mount. */
+export interface MountHandle {
+  /** The release that decides; `null` on a registry. */
+  readonly release: PublicRelease | null
+  /**
+   * Lets running requests end within `graceMs`, and closes connections. A release that was given whole stays open.
+   *
+   * @param graceMs milliseconds. Default: 10000
+   */
+  readonly close: (graceMs?: number) => Promise<void>
+  /** `close()`, for `await using`. */
+  readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
 /**
@@ -52,7 +69,7 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   const proxy = createProxy()
   const { release, owned, options, findFor } = resolveSource(source)
   let terms = compile()
-  release?.on('change', present)
+  const unwatch = release?.on('change', present)
 
   function compile(): MountTerms<Context, Request> {
     const transport = options()
@@ -117,11 +134,19 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
     route,
     release,
     close: async (graceMs) => {
-      release?.off('change', present)
+      unwatch?.()
       if (owned) release?.close()
       await proxy.close(graceMs)
     },
   }
+}
+
+/** What an adapter returns: its function, with what an application may ask and tell its mount. */
+export function handlerWith<Handle extends object>(
+  handle: Handle,
+  { release, close }: Pick<Mount<never, never>, 'release' | 'close'>,
+): Handle & MountHandle {
+  return Object.assign(handle, { release, close, [Symbol.asyncDispose]: () => close() })
 }
 
 interface ResolvedSource {
@@ -136,9 +161,9 @@ function resolveSource<Request, Handler extends AnyHandler>(source: CanarySource
   return isRegistrySource(source) ? resolveRegistry(source) : resolveRelease(source)
 }
 
-function resolveRelease(source: Release | ReleaseOptions): ResolvedSource {
-  const owned = !(source instanceof Release)
-  const release = owned ? new Release(source) : source
+function resolveRelease(source: PublicRelease | ReleaseOptions): ResolvedSource {
+  const owned = !isRelease(source)
+  const release = owned ? new Release(source) : releaseOf(source)
   const findFor = (proxy: Proxy, { health }: ResolvedMountOptions): FindPlace => {
     const { upstreams, plan, upstreamFallback } = release.options
     if (upstreams === null)
@@ -157,7 +182,7 @@ function resolveRegistry<Request>(source: RegistrySource<Request>): ResolvedSour
     throw optionError('registry', 'must come with a service, route or api that says what is mounted', undefined)
   }
   const options = parseOptions(mountOptionsSchema, rest)
-  const mount = registry.mount({ service, route, api })
+  const mount = mountOn(registry, { service, route, api })
   const findFor = (proxy: Proxy, { health }: ResolvedMountOptions): FindPlace => {
     return (facts) => {
       const { place, consumer } = mount.find(facts.caller())

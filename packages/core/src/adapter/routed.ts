@@ -26,7 +26,11 @@ export interface ForwardHooks<Handler> {
   readonly done: (error: CanaryError | null) => void
   /** B could not serve, and A is a handler of this application. */
   readonly handle: (handler: Handler) => void
-  /** Called just before the response's head goes out, where nothing of `sink` is called. */
+  /**
+   * Called just before the response's head goes out, if nothing of `sink` is called.
+   *
+   * @default none
+   */
   readonly beforeHead?: (() => void) | undefined
   /** Sends the response, where the framework does that itself; not that of an upgrade. @default none */
   readonly sink?: ResponseSink | undefined
@@ -36,6 +40,7 @@ export interface ForwardHooks<Handler> {
 export interface Routed<Handler> {
   /** `handle`: {@link run} the handler; `next`: {@link run} what comes next; `forward`: {@link forward} it. */
   readonly action: 'next' | 'handle' | 'forward'
+  /** What was decided for it, as of now: a fallback decides anew. */
   readonly decision: Decision
   /** The handler that was chosen. */
   readonly handler: Handler

@@ -9,7 +9,8 @@ export { validateEntity } from './change/validation.js'
 export * from './entities/entities.js'
 export { FILTERS } from './entities/filters.js'
 export { type HarmlessValues, kongFieldsOf } from './entities/kong-fields.js'
-export { type CanaryConfig, canaryConfigSchema } from './entities/plugin-schema.js'
+export { canaryConfigSchema } from './entities/plugin-schema.js'
+export type { CanaryConfig } from './entities/records.js'
 export type {
   Found,
   KnownConsumer,
@@ -25,7 +26,7 @@ export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
 export { RELEASE_STATES } from '../release-state.js'
-export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+export { type ListQuery, type Page, type Registry, type RegistryChange, mountOn } from './registry.js'
 export {
   AUDIT_LIMIT,
   type AuditEntry,

@@ -4,7 +4,7 @@ import { CanaryError } from '../errors.js'
 import { disown, hookError, isPromise } from '../hook.js'
 import { type Move, UNTOUCHED } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
-import type { Release } from '../release/release.js'
+import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
 import { auditEntry } from './records/audit.js'
 import { CompiledLookup } from './live/compiled-lookup.js'
@@ -20,7 +20,7 @@ import { UnsavedMoves } from './live/unsaved-moves.js'
 import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
-import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+import type { ListQuery, MountableRegistry, Page, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
 import { SerialQueue } from './serial-queue.js'
 import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredRecord, StoredState } from './records/store.js'
@@ -29,7 +29,7 @@ import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredRecord, StoredSt
 const ATTEMPTS = 20
 
 /** A registry on a store: one change at a time, stored before it is in force. */
-export class StoredRegistry implements Registry {
+export class StoredRegistry implements MountableRegistry {
   readonly #store: Store
   readonly #defaults: ReleaseDefaults
   readonly #state: RegistryState
@@ -136,8 +136,7 @@ export class StoredRegistry implements Registry {
   }
 
   on(name: 'change', listener: (change: RegistryChange) => void): () => void {
-    this.#listeners.add(name, listener)
-    return () => this.#listeners.remove(name, listener)
+    return this.#listeners.add(name, listener)
   }
 
   async close(): Promise<void> {
@@ -150,6 +149,10 @@ export class StoredRegistry implements Registry {
     this.#state.live.close()
     this.#listeners.clear()
     await this.#store.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {

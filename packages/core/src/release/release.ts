@@ -16,20 +16,18 @@ import { runWith } from '../request-context.js'
 import type { PlacedOptions, ReleaseOptions } from './options.js'
 import type { ReleaseChange, ReleaseEvents } from './release-events.js'
 import { ReleaseGuard } from './release-guard.js'
+import { type Release as PublicRelease, RELEASE, RELEASE_SHAPE } from './release-interface.js'
 import { Reports } from './reports.js'
 import { type RestartShare, checkRestartShare } from './restart.js'
 import { restored } from './restored.js'
 import { type GivenOptions, type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
-import { Counts, type ReleaseStatus } from './status.js'
+import { Counts, type Inspect, type ReleaseStatus, inspectRelease } from './status.js'
 import { Timeline } from './timeline.js'
 
-/**
- * One live canary. What it decides, and each change of it, is in force from the next request on.
- *
- * A release in code lives with its process: after a restart it is what its options say. Give `state: status` of an
- * earlier one to carry its moves on.
- */
-export class Release implements PlacedRelease {
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+
+/** A release, with what adapters and registries call besides. Users see its interface. */
+export class Release implements PublicRelease, PlacedRelease {
   #input: GivenOptions
   readonly #isPlaced: boolean
   readonly #timeline: Timeline
@@ -79,7 +77,6 @@ export class Release implements PlacedRelease {
     return this.#timeline.settings
   }
 
-  /** Decides one request. Never throws: what cannot be read of it counts as missing. */
   decide(request: RequestDescription = {}): Decision {
     return this.decideBy(new DescribedFacts(request))
   }
@@ -99,7 +96,6 @@ export class Release implements PlacedRelease {
     return decision
   }
 
-  /** Says which rules were looked at for a request, what was decided and when it goes over to B. Changes nothing. */
   explain(request: RequestDescription = {}): Explanation {
     return this.explainBy(new DescribedFacts(request))
   }
@@ -112,16 +108,6 @@ export class Release implements PlacedRelease {
     return explain(plan, draw, facts, (bucket) => timeline.crossing(bucket))
   }
 
-  /**
-   * Changes options: checked first, then applied whole. `percentage` and `start` remove each other.
-   *
-   * A release that was rolled back, promoted or is complete begins again by another `start` or location of B, and by
-   * another `percentage` unless the guard rolled it back; the same value changes nothing. Of a release that runs or is
-   * paused, another `percentage` or `start` is its share from now on. No other option ever lowers the share of a ramp:
-   * of another `duration`, what remains is the fraction that remained.
-   *
-   * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
-   */
   update(partial: Partial<ReleaseOptions>): void {
     this.#refuseClosed()
     checkPartial(partial, this.name)
@@ -164,44 +150,22 @@ export class Release implements PlacedRelease {
     return this.#timeline.carried()
   }
 
-  /** All requests to A. Legal in every state. */
   rollback(reason?: string, by = 'code'): void {
     this.#move('rollback', reason, by)
   }
 
-  /**
-   * All requests to B.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE after a rollback
-   */
   promote(reason?: string, by = 'code'): void {
     this.#move('promote', reason, by)
   }
 
-  /**
-   * Freezes the share.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE unless scheduled or running
-   */
   pause(reason?: string, by = 'code'): void {
     this.#move('pause', reason, by)
   }
 
-  /**
-   * Goes on from where the pause began.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE unless paused
-   */
   resume(by = 'code'): void {
     this.#move('resume', undefined, by)
   }
 
-  /**
-   * Begins again: a ramp from bucket 0, a fixed percentage at once. The guard begins a new run, without the evidence of
-   * before; counts go on. `share` says another percentage, or start and duration: a start to come is waited for.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE while scheduled; ERR_CANARY_OPTION, and nothing has changed
-   */
   restart(reason?: string, by = 'code', share: RestartShare = {}): void {
     this.#refuseClosed()
     checkRestartShare(share)
@@ -213,23 +177,15 @@ export class Release implements PlacedRelease {
     this.#moved('restart')
   }
 
-  /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
     this.#timeline.wait(this.#guard.mayReach)
     return this.#timeline.status(this.#counts.snapshot())
   }
 
-  on<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): this {
-    this.#listeners.add(name, listener)
-    return this
+  on<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): () => void {
+    return this.#listeners.add(name, listener)
   }
 
-  off<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): this {
-    this.#listeners.remove(name, listener)
-    return this
-  }
-
-  /** Counts how a decided request ended. Adapters call it; an application that forwards by itself may too. */
   record(outcome: Outcome): void {
     const failed = !outcome.aborted && (outcome.error !== null || (outcome.status !== null && outcome.status >= 500))
     if (failed) this.#counts.failed(outcome.decision)
@@ -237,13 +193,11 @@ export class Release implements PlacedRelease {
     if (this.#listeners.has('outcome')) this.#listeners.emit('outcome', outcome)
   }
 
-  /** Counts a decided request as failed although its status does not say so: the application knows better. */
   fail(decision: Decision, reason: string): void {
     this.#counts.failed(decision)
     this.#guard.fail(decision, reason)
   }
 
-  /** What watches the release; `null` where the option `guard` is off. */
   get guard(): { report(): GuardReport } | null {
     return this.#guard.guard
   }
@@ -255,11 +209,27 @@ export class Release implements PlacedRelease {
     return fallenBack(decision, plan)
   }
 
-  /** Ends what the release runs by itself. It still decides; changing it is refused. */
   close(): void {
     this.#closed = true
     this.#guard.close()
     this.#listeners.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  get [RELEASE](): number {
+    return RELEASE_SHAPE
+  }
+
+  get [Symbol.toStringTag](): 'Release' {
+    return 'Release'
+  }
+
+  /** What `console.log` prints. */
+  [INSPECT](depth: number, options: object, inspect: Inspect): string {
+    return inspectRelease(this.status(), depth, options, inspect)
   }
 
   #compile(input: GivenOptions): ReleaseSettings {
@@ -318,7 +288,7 @@ export class Release implements PlacedRelease {
  *
  * @throws {CanaryError} ERR_CANARY_OPTION that says the option, what was expected and what was given
  */
-export function createRelease<Request = never>(options: ReleaseOptions<Request>): Release {
+export function createRelease<Request = never>(options: ReleaseOptions<Request>): PublicRelease {
   return new Release(options)
 }
 

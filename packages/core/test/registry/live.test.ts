@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Store, ViolationError, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegistry } from './harness.js'
 
 const ORDERS = { kind: 'services', key: 'orders' } as const
@@ -20,7 +21,7 @@ describe('releases of a registry', () => {
     await registry.change('ops', (draft) =>
       draft.create('plugins', { ...CANARY, config: { upstream_port: 81, percentage: 5 } }, ORDERS),
     )
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     expect(mount.find('').place).toMatchObject({
       A: { origin: 'http://orders-v1:3000' },
       B: { origin: 'http://orders-v1:81' },
@@ -41,7 +42,7 @@ describe('releases of a registry', () => {
       draft.create('services', { name: 'carts', url: 'http://carts' })
       draft.create('plugins', { name: 'canary', config: { upstream_uri: '/v2', percentage: 100 } })
     })
-    const [orders, carts] = [registry.mount({ service: 'orders' }), registry.mount({ service: 'carts' })]
+    const [orders, carts] = [mountOn(registry, { service: 'orders' }), mountOn(registry, { service: 'carts' })]
     expect(orders.find('').place.release).toBe(carts.find('').place.release)
     expect(orders.find('').place.B).toMatchObject({ origin: 'http://orders-v1:3000', fixedPath: '/v2' })
     expect(carts.find('').place.B).toMatchObject({ origin: 'http://carts', fixedPath: '/v2' })
@@ -51,7 +52,7 @@ describe('releases of a registry', () => {
     await using registry = await testRegistry()
     await addOrders(registry)
     const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY, ORDERS))
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const release = mount.find('').place.release
     for (let i = 0; i < 10; i += 1) release?.decide({ consumer: `c${i}` })
     await registry.change('ops', (draft) =>
@@ -88,7 +89,7 @@ describe('releases of a registry', () => {
       draft.create('acls', { group: 'staff' }, { kind: 'consumers', key: 'alice' })
       return row.entity
     })
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     for (const caller of [alice.id, 'alice', 'crm-7', 'secret']) {
       expect(mount.find(caller).consumer).toEqual({ id: alice.id, groups: ['testers', 'staff'] })
     }
@@ -103,7 +104,7 @@ describe('releases of a registry', () => {
   it('throws ERR_CANARY_SERVICE for a mount that is not known, not known any more, or disabled, and logs it once', async () => {
     const logged: string[] = []
     await using registry = await testRegistry({ logger: { ...SILENT, error: (message) => logged.push(message) } })
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const unknown = expect.objectContaining({ code: 'ERR_CANARY_SERVICE', status: 503 })
     expect(() => mount.find('')).toThrow(unknown)
     expect(() => mount.find('')).toThrow(unknown)
@@ -120,9 +121,9 @@ describe('releases of a registry', () => {
   it('refuses a mount that names nothing, or too much', async () => {
     await using registry = await testRegistry()
     const option = expect.objectContaining({ code: 'ERR_CANARY_OPTION' })
-    expect(() => registry.mount({})).toThrow(option)
-    expect(() => registry.mount({ api: 'a', service: 's' })).toThrow(option)
-    expect(() => registry.mount({ service: '' })).toThrow(option)
+    expect(() => mountOn(registry, {})).toThrow(option)
+    expect(() => mountOn(registry, { api: 'a', service: 's' })).toThrow(option)
+    expect(() => mountOn(registry, { service: '' })).toThrow(option)
   })
 
   it.each([
@@ -524,7 +525,7 @@ describe('releases of a registry', () => {
     const { entity } = await registry.change('ops', (draft) =>
       draft.create('plugins', { ...CANARY, config: { ...CANARY.config, percentage: 50, hash: 'none' } }, ORDERS),
     )
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const error = new Error('B is down')
     for (let second = 0; second < 20; second += 1) {
       for (let i = 0; i < 50; i += 1) {
@@ -547,7 +548,7 @@ describe('releases of a registry', () => {
     await changed(registry, 3)
     await using later = await testRegistry({ store })
     expect(later.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
-    expect(later.mount({ service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
+    expect(mountOn(later, { service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
   })
 
   it('explains for a caller named in any way', async () => {
@@ -571,7 +572,7 @@ describe('finalizing', () => {
     const { entity } = await registry.change('ops', (draft) =>
       draft.create('plugins', { name: 'canary', config }, ORDERS),
     )
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const row = await registry.finalize(entity.id, 'ops')
     expect(row?.entity).toMatchObject({ name: 'orders', protocol: 'http', host: 'orders-v2', port: 8080, path: '/new' })
     expect(registry.version).toBe(3)

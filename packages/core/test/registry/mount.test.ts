@@ -1,3 +1,4 @@
+import { mountOn } from '@canary-release/core/registry/internal'
 import { describe, expect, it } from 'vitest'
 import { CANARY, addOrders, testRegistry } from './harness.js'
 
@@ -5,7 +6,7 @@ describe('a mount on a registry', () => {
   it('finds no release where there is none, and says where A is', async () => {
     await using registry = await testRegistry()
     await addOrders(registry)
-    const found = registry.mount({ service: 'orders' }).find('')
+    const found = mountOn(registry, { service: 'orders' }).find('')
     expect(found).toMatchObject({
       consumer: null,
       place: { release: null, A: { origin: 'http://orders-v1:3000' }, B: null },
@@ -15,7 +16,7 @@ describe('a mount on a registry', () => {
   it('finds the release of its service, with B where the record says', async () => {
     await using registry = await testRegistry()
     await addOrders(registry)
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     expect(mount.find('').place.release).toBeNull()
     const row = await registry.change('test', (draft) =>
       draft.create('plugins', CANARY, { kind: 'services', key: 'orders' }),

@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { type Registry, type Store, type StoreEvent, createRegistry, fileStore } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable } from '../registry/harness.js'
 import { commitOf, runStoreSuite } from './suite.js'
 
@@ -57,7 +58,7 @@ runStoreSuite(
       await using place = await directory()
       await using registry = await openOn(place.file)
       await addOrders(registry)
-      const mount = registry.mount({ service: 'orders' })
+      const mount = mountOn(registry, { service: 'orders' })
       await edit(place.file, (text) => text.replace('orders-v1', 'by-hand'))
       await changed(registry, 2)
       expect(mount.find('').place.A.hostname).toBe('by-hand')
@@ -197,7 +198,7 @@ runStoreSuite(
         },
       })
       await addOrders(registry)
-      const mount = registry.mount({ service: 'orders' })
+      const mount = mountOn(registry, { service: 'orders' })
       await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
       await failure
       const reason = /registry\.json: line 5, column \d+: services\.0: .*port: value should be between 1 and 65535/

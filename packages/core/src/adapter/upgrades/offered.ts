@@ -5,7 +5,9 @@ import { cutConnection, forgetAnswer, rememberOn } from './open-answers.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
+  /** The client's socket. */
   readonly socket: Duplex
+  /** What the client sent behind the head. */
   readonly head: Buffer
 }
 
@@ -20,8 +22,9 @@ interface Offering {
  * Takes the socket of a request that asks for an upgrade: from now on nobody but the request's response and its taker
  * has it. `null` for an ordinary request.
  */
-export function takeUpgrade(request: RawRequest & Offering): UpgradeSocket | null {
-  return request[OFFERED]?.take() ?? null
+export function takeUpgrade(request: RawRequest): UpgradeSocket | null {
+  const offering: RawRequest & Offering = request
+  return offering[OFFERED]?.take() ?? null
 }
 
 /** An upgrade in the hands of an application, with the response that it answers by. */

@@ -6,13 +6,29 @@ import type { UrlUpstream } from '../../upstream.js'
 export interface KnownConsumer {
   /** What is hashed, however the caller was named. */
   readonly id: string
+  /** The groups that it is in. */
   readonly groups: readonly string[]
 }
 
 /** What requests of a mount belong to, by id or name. `api` stands alone; a route brings its service. */
 export interface MountScope {
+  /**
+   * Id or name of a service.
+   *
+   * @default the route's
+   */
   readonly service?: string | undefined
+  /**
+   * Id or name of a route.
+   *
+   * @default none
+   */
   readonly route?: string | undefined
+  /**
+   * Id or name of a legacy api.
+   *
+   * @default none
+   */
   readonly api?: string | undefined
 }
 

@@ -9,7 +9,7 @@ import { compileSettings } from '../../release/settings.js'
 import { Timeline } from '../../release/timeline.js'
 import type { Plugin } from '../entities/entities.js'
 import { canaryLocation } from '../entities/location.js'
-import type { CanaryConfig } from '../entities/plugin-schema.js'
+import type { CanaryConfig } from '../entities/records.js'
 import type { FieldMessages } from '../entities/violation.js'
 
 /** What all releases of a registry have in common. */

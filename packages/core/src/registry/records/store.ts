@@ -12,7 +12,9 @@ export interface StoredRecord extends ReleaseRecord {
 
 /** An entity as it is stored. */
 export interface Row<Kind extends EntityKind = EntityKind> {
+  /** Its kind. */
   readonly kind: Kind
+  /** The record itself, in Kong's shape. */
   readonly entity: EntityOf<Kind>
   /** The registry's version at which it last changed: what an ETag is made from. */
   readonly revision: number
@@ -27,14 +29,19 @@ export function isOf<Kind extends EntityKind>(row: Row, kind: Kind): row is Row<
 
 /** One row written, or taken away (`row: null`). */
 export interface RowChange {
+  /** The row's kind. */
   readonly kind: EntityKind
+  /** The id of its record. */
   readonly id: string
+  /** The row as it is now; `null`: it is gone. */
   readonly row: Row | null
 }
 
 /** One entity before and after a change; keys of consumers are left out. */
 export interface AuditedChange {
+  /** The record's kind. */
   readonly kind: EntityKind
+  /** The record's id. */
   readonly id: string
   /** `null` where it was created. */
   readonly before: object | null
@@ -44,12 +51,15 @@ export interface AuditedChange {
 
 /** One change of the registry. */
 export interface AuditEntry {
+  /** The version that the change made. */
   readonly version: number
   /** Seconds since the epoch. */
   readonly at: number
+  /** Who made it. */
   readonly by: string
   /** What was done, in words: `update plugins 3f2a…`, `rollback plugins 3f2a…: too many errors`. */
   readonly what: string
+  /** Each record that changed, the first 100. */
   readonly changes: readonly AuditedChange[]
   /** Changes beyond the first 100, which are not listed. */
   readonly more: number
@@ -62,13 +72,17 @@ export const AUDIT_LIMIT = 1000
 export interface Commit {
   /** The version that it makes. */
   readonly version: number
+  /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
+  /** The line of the audit trail. */
   readonly audit: AuditEntry
 }
 
 /** All that a store holds. */
 export interface StoredState {
+  /** The version of the last change. */
   readonly version: number
+  /** All rows. */
   readonly rows: readonly Row[]
   /** Oldest first. */
   readonly audit: readonly AuditEntry[]

@@ -12,10 +12,19 @@ import { readState, writeState } from './state-file.js'
 import type { Commit, Store, StoreEvent, StoredState } from '../records/store.js'
 import { readWhole, signatureOf, unwritable, writeWhole } from './whole-file.js'
 
+/** The options of {@link fileStore}. */
 export interface FileStoreOptions {
-  /** True: never writes and never locks, for processes beside the one that writes. @default false */
+  /**
+   * True never writes and never locks: for processes beside the one that writes.
+   *
+   * @default false
+   */
   readonly readOnly?: boolean | undefined
-  /** @default console */
+  /**
+   * Where messages go: pino, `console` or an object of your own.
+   *
+   * @default console
+   */
   readonly logger?: Logger | undefined
 }
 
