@@ -1,4 +1,3 @@
-import type { Dispatcher } from 'undici'
 import { BodyRelay } from './body-relay.js'
 import { type Connection, type ConnectionPool, type Waiter, letReadAhead } from './connection-pool.js'
 import type { Deadlines, Timed } from './deadlines.js'
@@ -8,7 +7,8 @@ import { inRoot } from '../../request-context.js'
 import { saidKeepAliveMs } from '../connections/keep-alive.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
 import { isRepeatable, mayRepeat } from '../retry.js'
-import { ConnectError, type DispatchOptions, rawHeaders, rawTrailers } from './private-hooks.js'
+import { type Handler, toUndiciHandler } from './older-handler.js'
+import { ConnectError, type Controller, type DispatchOptions, rawHeaders, rawTrailers } from './private-hooks.js'
 import { dispatchTraced } from './traced-dispatch.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
@@ -18,13 +18,13 @@ type Waits = 'queue' | 'upload' | 'upstream' | 'client'
  * An exchange over undici. It is undici's handler itself and moves raw bytes: one object and no promise for each
  * request, for this is the path that all of them take.
  */
-export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
+export class HttpExchange extends Exchange implements Handler, Timed, Waiter, UploadObserver {
   readonly #pool: ConnectionPool
   readonly #deadlines: Deadlines
   readonly #relay: BodyRelay | null
   readonly careful: boolean
   #connection: Connection | null = null
-  #controller: Dispatcher.DispatchController | null = null
+  #controller: Controller | null = null
   #waitsFor: Waits = 'queue'
   /** The socket had carried another request before, and no byte of an answer has come. */
   #mayBeStale = false
@@ -85,7 +85,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
       body: body ?? this.#relay,
       servername: this.#pool.servername,
     }
-    dispatchTraced(connection.client, options as DispatchOptions, this)
+    dispatchTraced(connection.client, options as DispatchOptions, toUndiciHandler(this))
   }
 
   onRequestStart(): void {
@@ -110,7 +110,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.#mayBeStale = false
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, reason = ''): void {
+  onResponseStart(controller: Controller, status: number, _headers: unknown, reason = ''): void {
     if (this.finished) return controller.pause()
     const raw = rawHeaders(controller)
     if (status < 200) {
@@ -126,7 +126,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Controller, chunk: Buffer): void {
     if (this.finished) return controller.pause()
     const more = this.sendBody(chunk)
     this.#paused = !more
@@ -136,7 +136,7 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     if (!more) controller.pause()
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onResponseEnd(controller: Controller): void {
     if (this.finished) return
     this.phase = 'done'
     this.#leaveUpstream()

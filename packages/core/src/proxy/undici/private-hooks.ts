@@ -13,18 +13,21 @@ import type { RawHeaders } from '../response/headers.js'
  */
 export const HTTP_1_ONLY = { allowH2: false }
 
+/** What is used of undici's controller of a request. */
+export type Controller = Pick<Dispatcher.DispatchController, 'rawHeaders' | 'rawTrailers' | 'pause' | 'resume'>
+
 /**
  * What: a head's bytes, `[name, value, …]`, on the controller; typed as optional, described nowhere.
  * Why: order, repeated lines and bytes pass unchanged, and a memo of them is faster than strings.
  * Breaks: every response is a `broken-head`; the headers that undici parsed would have to do.
  */
-export function rawHeaders({ rawHeaders: raw }: Dispatcher.DispatchController): RawHeaders {
+export function rawHeaders({ rawHeaders: raw }: Controller): RawHeaders {
   if (!Array.isArray(raw)) throw new TypeError('undici hands out no raw headers')
   return raw
 }
 
 /** The same of trailers. Breaks: they are left out. */
-export function rawTrailers({ rawTrailers: raw }: Dispatcher.DispatchController): RawHeaders | null {
+export function rawTrailers({ rawTrailers: raw }: Controller): RawHeaders | null {
   return Array.isArray(raw) ? raw : null
 }
 
