@@ -147,6 +147,7 @@ describe('a request', () => {
       request.end()
     }
     more()
+    await expect.poll(() => upstreamSockets.length).toBe(1)
     for (let before = -1, still = 0; still < 2000; still = written === before ? still + 1 : 0) {
       before = written
       await new Promise(setImmediate)
