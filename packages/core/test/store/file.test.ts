@@ -25,11 +25,12 @@ const storeCode = (message: RegExp) =>
   expect.objectContaining({ code: 'ERR_CANARY_STORE', message: expect.stringMatching(message) })
 
 /** One process writes; the others read and watch, and what they save is saved by it. */
-async function place(): Promise<StorePlace> {
+async function place(): Promise<StorePlace & { readonly file: string }> {
   const { file, [Symbol.asyncDispose]: remove } = await directory()
   const store = fileStore(file)
   const others: Store[] = []
   return {
+    file,
     store,
     async another() {
       const other = fileStore(file, { readOnly: true })
