@@ -45,7 +45,10 @@ async function place(): Promise<StorePlace & { readonly file: string }> {
   }
 }
 
-runStoreSuite('file', { open: place }, () => {
+/** As an editor leaves it that was stopped midway. */
+const damage = ({ file }: { readonly file: string }) => edit(file, (text) => text.slice(0, text.length / 2))
+
+runStoreSuite('file', { open: place, damage }, () => {
   it('is for its owner only, and leaves nothing beside it', async () => {
     await using place = await directory()
     const store = fileStore(place.file)

@@ -12,7 +12,9 @@ import {
 type Listener = (event: StoreEvent) => void
 
 interface Watching {
-  from: Position | null
+  readonly from: Position | null
+  /** What it was told last. */
+  last: Pick<Position, 'version' | 'id'> | null
   readonly listener: Listener
   stop: () => void
 }
@@ -50,6 +52,8 @@ export class Client implements Store {
   readonly #inner: () => Store
   readonly #watching = new Set<Watching>()
   #line: Line = 'up'
+  /** Of the history, once it is known. */
+  #epoch = ''
   /** How many saves were asked for. */
   saves = 0
 
@@ -81,17 +85,21 @@ export class Client implements Store {
     }
   }
 
-  load(): Promise<StoredState | null> {
-    return this.#ask(() => this.#inner().load())
+  async load(): Promise<StoredState | null> {
+    const state = await this.#ask(() => this.#inner().load())
+    this.#epoch = state?.at.epoch ?? this.#epoch
+    return state
   }
 
-  save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
+  async save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
     this.saves += 1
-    return this.#ask(() => this.#inner().save(proposal, signal))
+    const result = await this.#ask(() => this.#inner().save(proposal, signal))
+    if (result.kind === 'saved') this.#epoch = result.at.epoch
+    return result
   }
 
   watch(from: Position | null, listener: Listener): () => void {
-    const watching: Watching = { from, listener, stop: () => undefined }
+    const watching: Watching = { from, last: null, listener, stop: () => undefined }
     this.#watching.add(watching)
     if (this.#line !== 'refused') this.#watch(watching)
     return () => {
@@ -111,15 +119,14 @@ export class Client implements Store {
   }
 
   #watch(watching: Watching): void {
-    watching.stop = this.#inner().watch(watching.from, (event) => {
+    const { from, last } = watching
+    const { version, id } = last ?? from ?? { version: 0, id: '' }
+    const at = version === 0 ? null : { epoch: from?.epoch ?? this.#epoch, version, id }
+    watching.stop = this.#inner().watch(at, (event) => {
       // Who hangs hears nothing, and hears it later.
       if (this.#line === 'hung') return watching.stop()
-      const { from } = watching
-      if (event.kind === 'commit') {
-        const { version, id } = event.commit
-        watching.from = from === null || from.epoch === '' ? null : { ...from, version, id }
-      }
-      if (event.kind === 'state') watching.from = event.state.at
+      if (event.kind === 'commit') watching.last = event.commit
+      if (event.kind === 'state') watching.last = event.state.at
       watching.listener(event)
     })
   }
