@@ -5,6 +5,7 @@ import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt } from
 import type { RestartShare } from '../../release/restart.js'
 import { CanaryError } from '../../errors.js'
 import { type Body, isBody, normalise, parseEntity } from '../entities/body.js'
+import type { DeclaredRecords } from './declared.js'
 import type { Draft, Parent } from './draft.js'
 import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
@@ -20,6 +21,8 @@ import { rowKey, writtenKeys } from '../records/conflict-keys.js'
 import { type Row, type RowChange, type RowContent, type StoredRecord, isOf } from '../records/rows.js'
 import type { Proposal } from '../records/store.js'
 import { type TableChange, Tables } from '../records/tables.js'
+import type { SyncReport } from './sync-report.js'
+import { synchronize } from './synchronize.js'
 import { schemaViolation, stillReferenced, uniqueViolation } from '../entities/violation.js'
 
 export interface DraftContext {
@@ -50,6 +53,9 @@ export class DraftedChange implements Draft {
   /** The rows that it has made, whose revision is the version of the commit. */
   readonly #made: { revision: number }[] = []
 
+  /** Rows that send requests elsewhere now. */
+  readonly #moved: Row[] = []
+
   constructor(under: Tables, context: DraftContext) {
     this.#under = under
     this.#tables = new Tables(under)
@@ -58,6 +64,7 @@ export class DraftedChange implements Draft {
 
   /** What was written, and in words; and what it depends on, as a store compares it. */
   result(): DraftedResult {
+    this.#beginRuns()
     const changes = this.#tables.changes()
     const before = ({ kind, id }: RowChange) => this.#under.get(kind, id)
     const reads = new Set([...this.#tables.reads, ...changes.map(({ kind, id }) => rowKey(kind, id))])
@@ -70,10 +77,6 @@ export class DraftedChange implements Draft {
     for (const row of this.#made) row.revision = version
   }
 
-  rows(): Iterable<Row> {
-    return this.#tables.rows()
-  }
-
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
     return this.#tables.find(kind, key)
   }
@@ -82,8 +85,8 @@ export class DraftedChange implements Draft {
     const fields = normalise(kind, body)
     const id = typeof fields.id === 'string' && isUuid(fields.id) ? fields.id.toLowerCase() : null
     if (id !== null && this.#tables.get(kind, id) !== null) throw uniqueViolation({ id })
-    const made = kind === 'keyauth_credentials' ? { key: fields.key ?? randomBytes(24).toString('base64url') } : {}
-    return this.#write('create', kind, { ...fields, ...made, id: fields.id ?? randomUUID() }, parent, null)
+    const whole = { ...fields, ...madeUp(kind, fields), id: fields.id ?? randomUUID() }
+    return this.#write('create', kind, whole, parent, null)
   }
 
   patch<Kind extends EntityKind>(kind: Kind, key: string, body: unknown, parent?: Parent): Row<Kind> | null {
@@ -118,6 +121,21 @@ export class DraftedChange implements Draft {
     this.#tables.remove(kind, id)
     this.#done.push(`delete ${kind} ${id}`)
     return row
+  }
+
+  sync(declarative: DeclaredRecords): SyncReport {
+    const before = this.#done.length
+    const report = synchronize(this.#tables, declarative, (kind, body, present) => {
+      const said = normalise(kind, body)
+      const fields = present === null ? { ...said, ...madeUp(kind, said) } : withKey(said, present)
+      return this.#write(present === null ? 'create' : 'replace', kind, fields, undefined, present)
+    })
+    const { created, updated, deleted } = report
+    this.#done.splice(before)
+    if (created.length + updated.length + deleted.length > 0) {
+      this.#done.push(`sync: ${created.length} created, ${updated.length} updated, ${deleted.length} deleted`)
+    }
+    return report
   }
 
   move(plugin: string, move: Move, reason: string | null = null, share: RestartShare = {}): Row<'plugins'> | null {
@@ -248,7 +266,7 @@ export class DraftedChange implements Draft {
     const note = stillRolledBack(present, row)
     this.#done.push(`${what} ${kind} ${entity.id}${note === null ? '' : `: ${note}`}`)
     const written = this.#put(row)
-    this.#beginRunsOn(present, written)
+    if (present !== null && hasMoved(present, written)) this.#moved.push(written)
     return written
   }
 
@@ -264,10 +282,10 @@ export class DraftedChange implements Draft {
   }
 
   /** Where A is another place now, what was judged of the releases there is over. */
-  #beginRunsOn(before: Row | null, after: Row): void {
-    if (before === null || isOf(after, 'plugins') || !hasMoved(before, after)) return
-    for (const row of pluginsAt(this.#tables, after)) {
-      this.#put({ ...row, release: { ...(row.release ?? UNTOUCHED), run: this.#context.id } })
+  #beginRuns(): void {
+    const { id } = this.#context
+    for (const row of this.#moved.splice(0).flatMap((moved) => pluginsAt(this.#tables, moved))) {
+      if (row.release?.run !== id) this.#put({ ...row, release: { ...(row.release ?? UNTOUCHED), run: id } })
     }
   }
 
@@ -281,6 +299,11 @@ export class DraftedChange implements Draft {
 
 function withoutRevision({ kind, id, row }: TableChange): RowChange {
   return { kind, id, row: row === null ? null : { kind: row.kind, entity: row.entity, release: row.release } }
+}
+
+/** What a new record gets if its body does not say it. */
+function madeUp(kind: EntityKind, { key }: Body): Body {
+  return kind === 'keyauth_credentials' ? { key: key ?? randomBytes(24).toString('base64url') } : {}
 }
 
 function foundBy({ entity }: Row, name: string | undefined, key: string): boolean {
