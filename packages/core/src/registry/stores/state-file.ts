@@ -98,6 +98,7 @@ const releaseSchema = z.strictObject({
   at: finite,
   elapsed: finite,
   // A whole number in files of the first versions.
+  breach: z.literal(true, says('expected true')).optional(),
   run: z.union([words.min(1), integer.transform(String)], says('expected a string')).optional(),
 })
 
