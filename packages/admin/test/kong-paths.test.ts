@@ -146,7 +146,7 @@ describe('what Kong answers about itself', () => {
     expect(await call('POST', '/services', { json: { host: 'h' } })).toMatchObject({ status: 503 })
     expect(await call('GET', '/services/orders')).toMatchObject({ status: 200 })
     expect(await call('POST', '/store/accept', { json: { ...stored, more: 1 } })).toMatchObject({ status: 400 })
-    expect(await call('POST', '/store/accept', { json: known })).toMatchObject({ status: 503 })
+    expect(await call('POST', '/store/accept', { json: known })).toMatchObject({ status: 409 })
     expect(await call('GET', '/services/orders')).toMatchObject({ status: 200 })
     expect(await call('POST', '/store/accept', { json: stored })).toMatchObject({ status: 200, body: stored })
     expect(await call('GET', '/services/orders')).toMatchObject({ status: 404 })
