@@ -116,8 +116,9 @@ export class StoreLink {
    *
    * @throws {CanaryError} ERR_CANARY_STATE where something else is stored, ERR_CANARY_STORE where nothing can be read
    */
-  async accept(stored: Position, timeoutMs: number): Promise<void> {
-    const state = (await this.#within(timeoutMs, (deadline) => this.#read(deadline))) ?? { at: stored, rows: [] }
+  async accept(stored: Position): Promise<void> {
+    const read = await this.#within(LOAD_MS, (deadline) => this.#read(deadline))
+    const state = read ?? { at: stored.version === 0 ? stored : NOWHERE, rows: [] }
     const { at } = state
     const isSame =
       at.version === stored.version ? at.id === stored.id : at.version > stored.version && stored.version > 0
