@@ -91,6 +91,7 @@ describe('the house', () => {
     'registry/entities': [],
     'registry/records': ['registry/entities'],
     'registry/stores': ['registry/entities', 'registry/records'],
+    'registry/link': ['registry/entities', 'registry/records', 'registry/stores'],
     'registry/declarative': ['registry/entities', 'registry/records', 'registry/change', 'registry/stores'],
     'registry/live': ['registry/entities', 'registry/records'],
     'registry/change': ['registry/entities', 'registry/records', 'registry/live'],

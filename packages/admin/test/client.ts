@@ -121,6 +121,7 @@ type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
   readonly store?: Store
   readonly clock?: () => number
   readonly guard?: boolean
+  readonly changeTimeoutMs?: number
 }
 
 export interface OpenAdmin extends AsyncDisposable {
@@ -132,11 +133,12 @@ export interface OpenAdmin extends AsyncDisposable {
 }
 
 /** An Admin API on a port of its own, with a registry in memory, or on another store. */
-export async function openAdmin({ store = memoryStore(), clock, guard, ...options }: Options = {}): Promise<OpenAdmin> {
+export async function openAdmin(given: Options = {}): Promise<OpenAdmin> {
+  const { store = memoryStore(), clock, guard, changeTimeoutMs, ...options } = given
   const logged: string[] = []
   const log = (message: string) => void logged.push(message)
   const logger = { info() {}, warn: log, error: log }
-  const registry = await createRegistry({ store, logger, clock, guard })
+  const registry = await createRegistry({ store, logger, clock, guard, changeTimeoutMs })
   const { url, close } = await listenAdmin({ registry, port: 0, logger, ...options })
   const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
   const check = await contractAt(url, '', token)

@@ -21,16 +21,21 @@ export type {
 } from '../registry/entities/records.js'
 export { type FieldMessages, type Violation, ViolationError } from '../registry/entities/violation.js'
 export type { KnownConsumer } from '../registry/live/release-lookup.js'
+export type { StoreStatus } from '../registry/link/store-status.js'
+export { type Row, type RowChange, type RowContent, type StoredRecord, rowOf } from '../registry/records/rows.js'
 export {
   AUDIT_LIMIT,
   type AuditEntry,
+  type AuditQuery,
   type AuditedChange,
   type Commit,
-  type Row,
-  type RowChange,
+  NOWHERE,
+  type Position,
+  type Proposal,
+  type SaveResult,
+  type Shared,
   type Store,
   type StoreEvent,
-  type StoredRecord,
   type StoredState,
 } from '../registry/records/store.js'
 export { type RegistryKeyOptions, registryKeys } from '../registry/registry-keys.js'

@@ -9,7 +9,9 @@ import type { SyncReport } from './change/sync-report.js'
 import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
 import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
-import type { AuditEntry, Row, StoredState } from './records/store.js'
+import type { Row } from './records/rows.js'
+import type { AuditEntry, AuditQuery, Position, StoredState } from './records/store.js'
+import type { StoreStatus } from './link/store-status.js'
 
 /** Which records a list has, and how many. */
 export interface ListQuery {
@@ -70,8 +72,8 @@ export interface RegistryChange {
 export interface Registry {
   /** Grows with each change. */
   readonly version: number
-  /** Whether the store could be read or written when that was last tried. */
-  readonly storeReachable: boolean
+  /** How the registry stands to its store. */
+  readonly storeStatus: StoreStatus
   /** By id or name; `null` where there is none. */
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
   /**
@@ -85,7 +87,9 @@ export interface Registry {
    * effect but on the draft. What it throws is what this rejects with; nothing has changed then.
    *
    * @param by who makes it, for the audit trail
-   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE where it could not be stored, ERR_CANARY_CLOSED
+   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_CLOSED; ERR_CANARY_STORE where it could not be stored in
+   * time (`changeTimeoutMs`), or the store is known to be away or rewound. Its `outcome` says whether it is certain that
+   * nothing was written
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
   /**
@@ -122,10 +126,23 @@ export interface Registry {
    * {@link findConsumer} finds. `decision.origin` is `null` where the plugin has no single location.
    */
   explain(plugin: string, request: RequestDescription): Explanation | null
-  /** The newest entries first. */
-  audit(query?: { readonly limit?: number | undefined }): readonly AuditEntry[]
-  /** All that is stored now. */
+  /**
+   * The newest entries first, 100 where `limit` is omitted.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  audit(query?: Partial<AuditQuery>): Promise<readonly AuditEntry[]>
+  /** All that is in force now. */
   snapshot(): StoredState
+  /**
+   * Takes what is stored in place of what was known, where `storeStatus` says `rewound`. A person decides that, by what
+   * is stored: it may be older, or empty.
+   *
+   * @param stored what is to be taken, as `storeStatus.rewound.stored` said it
+   * @throws {CanaryError} ERR_CANARY_STATE where something else is stored by now, ERR_CANARY_STORE where nothing can be
+   * read
+   */
+  accept(stored: Position): Promise<void>
   /**
    * Calls `listener` after each change that is in force. A listener that throws is reported and disturbs nobody else.
    *

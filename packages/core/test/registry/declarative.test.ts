@@ -47,7 +47,7 @@ describe('a declarative file', () => {
     expect(mountOn(registry, { service: 'orders' }).find('').place.release?.name).toBe('orders-canary')
     expect(mountOn(registry, { service: 'orders' }).find('alice').place.B?.fixedPath).toBe('/beta')
     expect(mountOn(registry, { route: 'orders-all' }).find('').place.B?.hostname).toBe('orders-v3')
-    expect(registry.audit()[0]?.by).toBe('initial')
+    expect((await registry.audit())[0]?.by).toBe('initial')
   })
 
   it('means the same ids each time, so that consumers keep their buckets', async () => {

@@ -58,7 +58,10 @@ describe('sync', () => {
     })
     expect(registry.get('services', 'orders')?.entity.port).toBe(8080)
     expect(registry.version).toBe(2)
-    expect(registry.audit({ limit: 1 })[0]).toMatchObject({ by: 'ada', what: 'sync: 0 created, 2 updated, 1 deleted' })
+    expect((await registry.audit({ limit: 1 }))[0]).toMatchObject({
+      by: 'ada',
+      what: 'sync: 0 created, 2 updated, 1 deleted',
+    })
   })
 
   it('changes nothing the second time, not even the version', async () => {

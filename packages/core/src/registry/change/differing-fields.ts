@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { isBody } from '../entities/body.js'
-import type { Row } from '../records/store.js'
+import type { Row } from '../records/rows.js'
 
 const UNCOMPARED: ReadonlySet<string> = new Set(['created_at', 'updated_at'])
 

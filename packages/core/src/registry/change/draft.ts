@@ -2,7 +2,7 @@ import type { Move } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { DeclaredRecords } from './declared.js'
 import type { EntityKind } from '../entities/entities.js'
-import type { Row } from '../records/store.js'
+import type { Row } from '../records/rows.js'
 import type { SyncReport } from './sync-report.js'
 
 /** An entity that a collection belongs to: `{ kind: 'services', key: 'orders' }` of `/services/orders/plugins`. */
@@ -13,7 +13,10 @@ export interface Parent {
   readonly key: string
 }
 
-/** What a change may do. All of it is checked at once, and kept only where the whole change succeeds. */
+/**
+ * What a change may do. All of it is checked at once, and kept only where the whole change succeeds. The `revision` of a
+ * row that it returns is known when the change is stored.
+ */
 export interface Draft {
   /** By id, or name (username or custom_id of a consumer, key of a credential, instance_name of a plugin). */
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null

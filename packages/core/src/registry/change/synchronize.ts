@@ -2,8 +2,8 @@ import type { DeclaredBody, DeclaredRecords } from './declared.js'
 import { differingFields } from './differing-fields.js'
 import { type Body, isBody } from '../entities/body.js'
 import type { EntityKind } from '../entities/entities.js'
-import { NAMES_OF, REFERENCE_FIELDS, uniqueKeyText, kindOf } from '../entities/keys.js'
-import type { Row } from '../records/store.js'
+import { NAMES_OF, REFERENCE_FIELDS, kindOf } from '../entities/keys.js'
+import type { Row } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
 import type { UniqueKey } from '../entities/violation.js'
 import { resolveReferences } from './references.js'
@@ -81,7 +81,7 @@ function rowByName(tables: Tables, kind: EntityKind, body: Body): Row | null {
   const { fields } = resolveReferences(tables, kind, body, undefined)
   const names = NAMES_OF[kind].filter((field) => typeof fields[field] === 'string')
   const keys = names.map((field) => ({ [field]: String(fields[field]) }))
-  const owners = [...keys, ...scopeOf(kind, fields)].map((key) => tables.owner(uniqueKeyText(kind, key)))
+  const owners = [...keys, ...scopeOf(kind, fields)].map((key) => tables.owner(kind, key))
   const owner = owners.find((id) => id !== null) ?? null
   return owner === null ? null : tables.get(kind, owner)
 }

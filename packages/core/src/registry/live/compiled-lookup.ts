@@ -9,7 +9,7 @@ import type { LiveReleases } from './live-releases.js'
 import { locationOf } from '../entities/location.js'
 import type { Found, LocatedPlainPlace, MountScope, ReleaseLookup } from './release-lookup.js'
 import { type OfEveryone, type ScopeKeys, mostSpecific, scopeKeys } from './scope-index.js'
-import type { Row } from '../records/store.js'
+import type { Row } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
 
 /** What a lookup reads of its registry. */

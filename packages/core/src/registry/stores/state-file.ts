@@ -5,7 +5,8 @@ import { says } from '../entities/fields.js'
 import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
 import { referencesOf } from '../entities/keys.js'
 import { checkRelease } from '../records/record-release.js'
-import { type AuditEntry, type Row, type StoredState, isOf } from '../records/store.js'
+import { type Row, isOf } from '../records/rows.js'
+import type { AuditEntry, StoredState } from '../records/store.js'
 import { RELEASE_STATES } from '../../release-state.js'
 import { Tables } from '../records/tables.js'
 import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
@@ -22,21 +23,44 @@ export class StateFault extends Error {
   }
 }
 
+/** A state as a file has it. Of one that was written by hand, the names in its position may be empty. */
+export interface FileState extends StoredState {
+  /** Oldest first. */
+  readonly audit: readonly AuditEntry[]
+}
+
 /** A state as the text of a file: one entity a line, so that people and diffs can read it. */
-export function writeState({ version, rows, audit }: StoredState): string {
-  const byKind = new Map<EntityKind, string[]>(ENTITY_KINDS.map((kind) => [kind, []]))
-  for (const { kind, entity, revision, release } of rows) {
-    byKind.get(kind)?.push(JSON.stringify({ ...entity, ...(release === null ? {} : { release }), revision }))
+export function writeState(state: FileState): string {
+  return [...linesOf(state)].join('\n')
+}
+
+/** The lines of {@link writeState}, each made when it is asked for. */
+export function* linesOf({ at: { epoch, version, id }, rows, audit }: FileState): Iterable<string> {
+  const byKind = new Map<string, Row[]>(ENTITY_KINDS.map((kind) => [kind, []]))
+  for (const row of rows) byKind.get(row.kind)?.push(row)
+  yield '{'
+  yield `  "format": ${JSON.stringify(FORMAT)},`
+  yield `  "version": ${version},`
+  yield `  "epoch": ${JSON.stringify(epoch)},`
+  yield `  "id": ${JSON.stringify(id)},`
+  for (const [kind, list] of byKind) yield* listLines(kind, list.map(fieldsOf), ',')
+  yield* listLines('audit', audit, '')
+  yield '}'
+  yield ''
+}
+
+function* listLines(name: string, list: readonly object[], end: string): Iterable<string> {
+  if (list.length === 0) {
+    yield `  "${name}": []${end}`
+    return
   }
-  const lists = [...byKind, ['audit', audit.map((entry) => JSON.stringify(entry))] as const]
-  const members = [
-    `  "format": ${JSON.stringify(FORMAT)}`,
-    `  "version": ${version}`,
-    ...lists.map(([name, lines]) =>
-      lines.length === 0 ? `  "${name}": []` : `  "${name}": [\n    ${lines.join(',\n    ')}\n  ]`,
-    ),
-  ]
-  return `{\n${members.join(',\n')}\n}\n`
+  yield `  "${name}": [`
+  for (const [index, each] of list.entries()) yield `    ${JSON.stringify(each)}${index === list.length - 1 ? '' : ','}`
+  yield `  ]${end}`
+}
+
+function fieldsOf({ entity, release, revision }: Row): object {
+  return { ...entity, ...(release === null ? {} : { release }), revision }
 }
 
 const integer = z.int(says('expected an integer')).min(0, { error: 'value should be at least 0' })
@@ -51,6 +75,8 @@ const list = z
 const fileSchema = z.strictObject({
   format: z.literal(FORMAT, { error: `expected ${JSON.stringify(FORMAT)}` }),
   version: integer.min(1, { error: 'value should be at least 1' }),
+  epoch: words.default(''),
+  id: words.default(''),
   services: list,
   routes: list,
   consumers: list,
@@ -62,6 +88,7 @@ const fileSchema = z.strictObject({
     .array(
       z.strictObject({
         version: integer,
+        id: words.default(''),
         at: z.number(),
         by: words,
         what: words,
@@ -85,7 +112,9 @@ const releaseSchema = z.strictObject({
   by: words.nullable(),
   at: finite,
   elapsed: finite,
-  run: integer.optional(),
+  // A whole number in files of the first versions.
+  breach: z.literal(true, says('expected true')).optional(),
+  run: z.union([words.min(1), integer.transform(String)], says('expected a string')).optional(),
 })
 
 /**
@@ -93,7 +122,7 @@ const releaseSchema = z.strictObject({
  *
  * @throws {StateFault} that names line and reason
  */
-export function readState(text: string): StoredState {
+export function readState(text: string): FileState {
   const fault = (path: readonly PropertyKey[], reason: string) =>
     new StateFault(jsonPlace(text, path.map(stepOf)), reason)
   const file = fileSchema.safeParse(parse(text))
@@ -103,7 +132,7 @@ export function readState(text: string): StoredState {
     const path = [...(issue?.path ?? []), ...keys]
     throw fault(path, `${path.map(String).join('.')}: ${keys.length > 0 ? 'unknown field' : issue?.message}`)
   }
-  const { version, audit } = file.data
+  const { version, epoch, id, audit } = file.data
   const tables = new Tables()
   const found: { row: Row; path: readonly PropertyKey[] }[] = []
   for (const kind of ENTITY_KINDS) {
@@ -118,7 +147,7 @@ export function readState(text: string): StoredState {
     }
   }
   for (const { row, path } of found) at(path, fault, () => checkReferences(row, tables))
-  return { version, rows: found.map(({ row }) => row), audit: audit satisfies readonly AuditEntry[] }
+  return { at: { epoch, version, id }, rows: found.map(({ row }) => row), audit }
 }
 
 function stepOf(key: PropertyKey): string | number {
