@@ -65,7 +65,7 @@ describe('the types of what is published', () => {
   let folder = ''
   beforeAll(() => {
     folder = project()
-  }, 120_000)
+  }, 300_000)
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
   test('come without sources of tests, and with the licence', () => {

@@ -159,6 +159,8 @@ void fastify.register(fastifyCanary, {
   consumer: (request) => request.headers.from,
 })
 void fastify.register(canaryDecision, { release, hook: 'preHandler' })
+void Fastify({ http2: true }).register(fastifyCanary, { prefix: '/x', release })
+void Fastify().withTypeProvider().register(canaryDecision, { release })
 fastify.get('/', (request) => request.canary?.upstream)
 
 createServer(createHandler(release))

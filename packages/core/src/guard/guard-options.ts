@@ -77,7 +77,7 @@ export interface GuardOptions {
    */
   readonly pauseEvidence?: number | undefined
   /**
-   * What happens at a breach: `rollback`, `pause`, or a function that decides by the report.
+   * What happens at a breach: `rollback`, `pause`, or a function that gets the report and decides; it may be async.
    *
    * @default 'rollback'
    */
