@@ -61,7 +61,7 @@ class Member {
   }
 
   /** What it saw in a tick, and when that is published; `Infinity`: it died. */
-  tick(tick: number): { readonly counts: Counts; readonly at: number } {
+  tick(tick: number): { readonly member: Member; readonly counts: Counts; readonly at: number } {
     const { members, share, rates, lateAfterA, dies } = this.#scenario
     const [perA, perB] = [(REQUESTS_PER_SECOND / members) * (1 - share), (REQUESTS_PER_SECOND / members) * share]
     const kA = this.#draws.poisson(perA * rates.A)
@@ -72,7 +72,7 @@ class Member {
     this.#free = Math.max(this.#free, tick + 1 + delay)
     const died = dies > 0 && this.#draws.uniform() < dies
     if (died) this.#free = tick + 2
-    return { counts: { nA, nB, kA, kB }, at: died ? Infinity : this.#free }
+    return { member: this, counts: { nA, nB, kA, kB }, at: died ? Infinity : this.#free }
   }
 
   /** When it can publish again. */
@@ -139,7 +139,7 @@ export function simulateFleet(scenario: FleetScenario, alpha: number, seed: numb
   let requestsToB = 0
   for (let tick = 0; tick < SECONDS; tick += 1) {
     if (scenario.deploys.includes(tick)) merged.begin()
-    const seen = members.map((member) => ({ member, ...member.tick(tick) }))
+    const seen = members.map((member) => member.tick(tick))
     for (const { counts } of seen) requestsToB += counts.nB
     if (scenario.outages.some((from) => tick > from && tick <= from + OUTAGE)) {
       for (const [j, { counts }] of seen.entries()) {
