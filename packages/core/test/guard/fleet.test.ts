@@ -5,7 +5,7 @@ import { neededAlone, neededInStage } from '../../src/guard/fleet/alpha.js'
 import { openCheckpoint, sealCheckpoint } from '../../src/guard/fleet/checkpoint.js'
 import { MergedRun } from '../../src/guard/fleet/merged-run.js'
 import { checkedDelta, fromPublished, toPublished } from '../../src/guard/fleet/published-delta.js'
-import { highestFor } from '../../src/guard/fleet/rendezvous.js'
+import { rankedFor } from '../../src/guard/fleet/rendezvous.js'
 import { SharedClock } from '../../src/guard/fleet/shared-clock.js'
 import type { ClosedTick, LogEntry, RunPage } from '../../src/guard/fleet/shared.js'
 import { Collector, type GuardOptions, hashIdentity, isFailure, resolveGuardOptions } from '../../src/guard/index.js'
@@ -343,20 +343,20 @@ describe('the judge', () => {
 
   it('of a run is the same for everybody, whatever the order', () => {
     for (let run = 0; run < 50; run += 1) {
-      expect(highestFor(`run-${run}`, members.toReversed())).toBe(highestFor(`run-${run}`, members))
+      expect(rankedFor(`run-${run}`, members.toReversed())).toEqual(rankedFor(`run-${run}`, members))
     }
-    expect(highestFor('run', [])).toBeNull()
+    expect(rankedFor('run', [])).toEqual([])
   })
 
   it('of few runs changes when one of five members is gone, and runs are spread over all', () => {
     const runs = Array.from({ length: 1000 }, (_, i) => `run-${i}`)
-    const judges = runs.map((run) => highestFor(run, members))
+    const judges = runs.map((run) => rankedFor(run, members)[0])
     for (const member of members) {
       // 200 expected; σ = 13.
       expect(Math.abs(judges.filter((each) => each === member).length - 200)).toBeLessThan(60)
     }
     for (const [i, run] of runs.entries()) {
-      const without = highestFor(run, members.slice(1))
+      const without = rankedFor(run, members.slice(1))[0]
       if (judges[i] !== members[0]) expect(without).toBe(judges[i])
     }
   })

@@ -41,7 +41,7 @@ export class SharedMemory {
   beat(member: string): string[] {
     const now = this.now()
     this.#alive.set(member, now)
-    return [...this.#alive].filter(([, at]) => now - at < SILENT_MS).map(([each]) => each)
+    return [...this.#alive].filter(([, at]) => Math.abs(now - at) < SILENT_MS).map(([each]) => each)
   }
 
   leave(member: string): void {
@@ -87,7 +87,7 @@ export class SharedMemory {
       const known = this.#releases.get(release)
       if (known === undefined) continue
       const { totals, late, members } = this.#log(known.run)
-      const alive = members.filter((each) => now - (this.#alive.get(each) ?? -Infinity) < SILENT_MS)
+      const alive = members.filter((each) => Math.abs(now - (this.#alive.get(each) ?? -Infinity)) < SILENT_MS)
       found.set(release, { ...known, totals: structuredClone(totals), late, members: alive })
     }
     return found

@@ -5,6 +5,7 @@ import type { GuardReport } from '../report.js'
 import { GuardRun } from '../run.js'
 import { neededInStage } from './alpha.js'
 import { fromPublished } from './published-delta.js'
+import type { FleetStanding } from './fleet-host.js'
 import { type Restored, type SavedStage, openCheckpoint, sealCheckpoint } from './checkpoint.js'
 import type { BegunStage, Checkpoint, ClosedTick, RunPage, StoredVerdict } from './shared.js'
 
@@ -82,10 +83,21 @@ export class MergedRun {
   }
 
   /** What is to be done about the evidence as it is now; nothing where it was judged by other options. */
-  act(standing: Standing): Act[] {
+  act(standing: Standing & { readonly by?: FleetStanding['by'] }): Act[] {
     this.#acts.length = 0
+    // The judge that paused it died before it could save that it did.
+    if (standing.by === 'guard' && standing.state === 'paused') this.#run.adoptPause()
     if (this.isOurs) this.#run.act(standing, () => this.report(standing))
     return this.#acts.splice(0)
+  }
+
+  /** How many buckets a held ramp may reach now; `null` where that is no more than its record says. */
+  nextGate({ state, ramping, bucketsOnB, steps, gate }: FleetStanding): number | null {
+    if (!this.#options.hold || !this.isOurs || state !== 'running' || !ramping) return null
+    if (gate === null || bucketsOnB < gate || gate >= steps) return null
+    let next = gate
+    while (next < steps && this.#run.hold.mayReach(next, next + 1, steps) > next) next += 1
+    return next > gate ? next : null
   }
 
   /** The verdict of a breach that was just found. */

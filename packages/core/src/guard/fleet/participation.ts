@@ -7,6 +7,8 @@ import type { Published } from './shared.js'
 const MOST_KEPT = 600
 /** Deltas that are sent at once. */
 const MOST_SENT = 100
+/** Ticks that a member whose clock is behind enters ahead of what is closed: that goes on while it enters. */
+const AHEAD = 5
 /** Ticks after which a member that was refused tries again. */
 const REFUSED_TICKS = 60
 
@@ -96,7 +98,7 @@ export class Participation {
     const deltas = this.#queue.slice(0, MOST_SENT)
     if (this.#phase !== 'out' || this.#tick < this.#retryAt || deltas.length < this.#queue.length) return deltas
     if (this.#closed >= this.#tick) {
-      this.#tick = this.#closed + 1
+      this.#tick = this.#closed + AHEAD
       this.#anew()
     }
     return [...deltas, { ...emptyDelta(this.#sender, this.#tick - 1), enters: true }]
@@ -129,9 +131,7 @@ export class Participation {
   /** Ends the open tick, and its part in the run. */
   leave(): void {
     const delta = this.#collector.take(this.#epoch, this.#tick + 1)
-    if (this.#phase !== 'in') return
-    const last = this.#counts(delta, this.#tick)
-    this.#queue.push({ ...last, leaves: true })
+    if (this.#phase === 'in') this.#queue.push({ ...this.#counts(delta, this.#tick), leaves: true })
     this.#tick += 1
     this.#phase = 'over'
   }

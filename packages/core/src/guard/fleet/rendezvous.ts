@@ -1,18 +1,13 @@
 import { hashPrefix, hashWithPrefix } from '../../decision/murmur3.js'
 
 /**
- * The member with the highest hash for a run, so that runs are spread over the members and few of them move when one
- * comes or goes; `null` without any.
+ * Members in the order in which they judge a run, by their hashes for it: runs are spread over the members, and few get
+ * another judge when one comes or goes.
  */
-export function highestFor(run: string, members: readonly string[]): string | null {
+export function rankedFor(run: string, members: readonly string[]): string[] {
   const prefix = hashPrefix(`judge\u0000${run}\u0000`)
-  let highest: string | null = null
-  let most = -1
-  for (const member of members) {
-    const hash = hashWithPrefix(prefix, member) >>> 0
-    if (hash < most || (hash === most && highest !== null && member < highest)) continue
-    highest = member
-    most = hash
-  }
-  return highest
+  return members
+    .map((member) => ({ member, hash: hashWithPrefix(prefix, member) >>> 0 }))
+    .sort((a, b) => b.hash - a.hash || (a.member < b.member ? -1 : 1))
+    .map(({ member }) => member)
 }

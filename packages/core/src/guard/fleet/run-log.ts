@@ -63,6 +63,9 @@ export class RunLog {
   #arrivals: Arrival[] = []
   #checkpoint: Checkpoint | null = null
   #verdict: StoredVerdict | null = null
+  /** Milliseconds that have passed in the run, however the store's clock was set back. */
+  #passed = 0
+  #seen: number | null = null
   #requests = 0
   #unscored = 0
   #late = 0
@@ -85,7 +88,8 @@ export class RunLog {
   }
 
   /** Takes a delta that was checked by itself. */
-  publish(delta: PublishedDelta, now: number): Published {
+  publish(delta: PublishedDelta, time: number): Published {
+    const now = this.#timeAt(time)
     const member = this.#members.get(delta.member)
     if (delta.enters === true) return this.#enter(delta, member, now)
     if (member === undefined) return this.#unscoredDelta(delta, null)
@@ -105,14 +109,15 @@ export class RunLog {
   }
 
   /** Takes no part of a delta that is not valid, nor of the member's next ones before it enters again. */
-  refuse(name: string, reason: string, now: number): Published {
+  refuse(name: string, reason: string, time: number): Published {
     const member = this.#members.get(name)
-    if (member !== undefined) return this.#refuse(member, reason, now)
+    if (member !== undefined) return this.#refuse(member, reason, this.#timeAt(time))
     return { kind: 'refused', ordinal: 0, closed: this.#closed, reason }
   }
 
   /** Closes what is whole, and gives what is closed after a tick. */
-  close(after: number, now: number): RunPage {
+  close(after: number, time: number): RunPage {
+    const now = this.#timeAt(time)
     while (this.#closeOne(now));
     const from = Math.max(after, this.#trimmed)
     const ticks = [...this.#deltas]
@@ -146,6 +151,12 @@ export class RunLog {
     for (const each of this.#deltas.keys()) if (each <= tick) this.#deltas.delete(each)
     this.#stages = this.#stages.filter((stage) => stage.tick > tick)
     return true
+  }
+
+  #timeAt(time: number): number {
+    this.#passed += Math.max(0, time - (this.#seen ?? time))
+    this.#seen = time
+    return this.#passed
   }
 
   #enter(delta: PublishedDelta, known: Member | undefined, now: number): Published {

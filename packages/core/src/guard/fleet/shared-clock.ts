@@ -52,11 +52,12 @@ export class SharedClock {
     this.#aim(best.offset)
   }
 
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; by the local clock before the first sample. */
   now(): number {
     const local = this.#local()
+    if (this.#offset === null) return local
     this.#slew(local)
-    this.#last = Math.max(this.#last, local + (this.#offset ?? 0))
+    this.#last = Math.max(this.#last, local + this.#offset)
     return this.#last
   }
 
