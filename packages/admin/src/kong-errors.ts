@@ -10,8 +10,6 @@ export interface ErrorAnswer {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** The code of a change that another record forbids. All others are mistakes in the request. */
-const CONFLICTING = 5
 const STORE_FAILED = 'the store could not be read or written: nothing has changed'
 const UNEXPECTED = { message: 'An unexpected error occurred' }
 
@@ -25,7 +23,7 @@ export function errorAnswer(error: unknown, logger: Logger): ErrorAnswer {
   }
   if (error instanceof ViolationError) {
     const { code, name, message, fields } = error.violation
-    return { status: code === CONFLICTING ? 409 : 400, body: { code, name, message, fields }, headers: {} }
+    return { status: error.status, body: { code, name, message, fields }, headers: {} }
   }
   if (!(error instanceof CanaryError) || error.status === 500) {
     log(logger, error)

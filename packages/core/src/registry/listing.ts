@@ -1,6 +1,6 @@
 import type { EntityKind } from './entities/entities.js'
 import { isUuid } from './entities/fields.js'
-import { NAMES_OF, keyOf } from './entities/keys.js'
+import { NAMES_OF, uniqueKeyText } from './entities/keys.js'
 import type { ListQuery, Page } from './registry.js'
 import { type RowFilter, createRowFilter } from './row-filter.js'
 import type { RegistryState } from './live/registry-state.js'
@@ -101,7 +101,7 @@ function* named<Kind extends EntityKind>(
   [field, value]: readonly [string, string],
   after: string | null,
 ): Iterable<Row<Kind>> {
-  const id = field === 'id' ? value.toLowerCase() : tables.owner(keyOf(kind, { [field]: value }))
+  const id = field === 'id' ? value.toLowerCase() : tables.owner(uniqueKeyText(kind, { [field]: value }))
   const row = id === null ? null : tables.get(kind, id)
   if (row !== null && (after === null || row.entity.id > after)) yield row
 }

@@ -4,8 +4,10 @@ import type { Move } from '../release/lifecycle.js'
 import type { Release } from '../release/release.js'
 import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
+import type { SyncReport } from './change/sync-report.js'
+import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
-import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { AuditEntry, Row, StoredState } from './records/store.js'
 
 export interface ListQuery {
@@ -62,6 +64,19 @@ export interface Registry {
    * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE where it could not be stored, ERR_CANARY_CLOSED
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
+  /**
+   * A change that makes all records those of a file, which {@link parseDeclarative} has read. See {@link Draft.sync}.
+   *
+   * @returns what changed
+   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE, ERR_CANARY_CLOSED
+   */
+  sync(declarative: DeclaredRecords, by: string): Promise<SyncReport>
+  /**
+   * What {@link sync} would change now. Nothing is changed.
+   *
+   * @throws {ViolationError}
+   */
+  diff(declarative: DeclaredRecords): SyncReport
   /** A change that is one move; `null` where there is no such plugin. See {@link Draft.move}. */
   move(
     plugin: string,
@@ -77,7 +92,7 @@ export interface Registry {
    *
    * @throws {CanaryError} ERR_CANARY_OPTION where the scope names nothing
    */
-  mount(scope: MountScope): Mount
+  mount(scope: MountScope): ReleaseLookup
   /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
   findConsumer(text: string): KnownConsumer | null
   /** The consumer with this key, and by nothing else that it is known by; `null` where there is none. */

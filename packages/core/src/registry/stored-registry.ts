@@ -7,15 +7,17 @@ import { Listeners } from '../release/listeners.js'
 import type { Release } from '../release/release.js'
 import type { RestartShare } from '../release/restart.js'
 import { auditEntry } from './records/audit.js'
-import { CompiledMount } from './live/compiled-mount.js'
+import { CompiledLookup } from './live/compiled-lookup.js'
 import type { Draft } from './change/draft.js'
 import { DraftedChange } from './change/drafted-change.js'
 import { HandEdits } from './change/hand-edits.js'
+import type { SyncReport } from './change/sync-report.js'
+import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
 import { explainAt } from './live/explanation.js'
 import { listPage } from './listing.js'
 import { UnsavedMoves } from './live/unsaved-moves.js'
-import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
 import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
@@ -77,6 +79,14 @@ export class StoredRegistry implements Registry {
     return this.#change(by, work)
   }
 
+  sync(declarative: DeclaredRecords, by: string): Promise<SyncReport> {
+    return this.change(by, (draft) => draft.sync(declarative))
+  }
+
+  diff(declarative: DeclaredRecords): SyncReport {
+    return this.#draft('diff', (draft) => draft.sync(declarative)).result
+  }
+
   move(
     plugin: string,
     move: Move,
@@ -91,11 +101,11 @@ export class StoredRegistry implements Registry {
     return this.change(by, (draft) => draft.finalize(plugin))
   }
 
-  mount(scope: MountScope): Mount {
+  mount(scope: MountScope): ReleaseLookup {
     const state = this.#state
     const { logger } = this.#defaults
     const { tables, consumers, live } = state
-    return new CompiledMount({ tables, consumers, live, logger, version: () => state.version }, scope)
+    return new CompiledLookup({ tables, consumers, live, logger, version: () => state.version }, scope)
   }
 
   findConsumer(text: string): KnownConsumer | null {

@@ -189,7 +189,7 @@ describe('a judge', () => {
 describe('a pause on evidence', () => {
   async function paused(): Promise<Fleet> {
     const fleet = await fleetOf(3, { alpha: 1e-9, pauseEvidence: 10 })
-    fleet.stored.standing = { ...fleet.stored.standing, ramping: true }
+    fleet.stored.view = { ...fleet.stored.view, ramping: true }
     expect(await fleet.untilMoved(60, BAD)).not.toBeNull()
     expect(fleet.made.map(({ move }) => move)).toEqual(['pause'])
     return fleet
@@ -363,14 +363,14 @@ describe('clocks', () => {
 describe('a held ramp', () => {
   it('is let on by the judge through the record, as far as B has been judged', async () => {
     const fleet = await fleetOf(2, { hold: true })
-    fleet.stored.standing = { ...fleet.stored.standing, ramping: true, bucketsOnB: 100, gate: 100 }
+    fleet.stored.view = { ...fleet.stored.view, ramping: true, bucketsOnB: 100, gate: 100 }
     const [process] = fleet.processes
     expect(process?.guard.mayReach(100, 200, 1000)).toBe(100)
     expect(process?.guard.holding()).toMatch(/^held: /)
     await fleet.seconds(60, HEALTHY, 100)
     expect(fleet.gates.length).toBeGreaterThan(0)
     expect(fleet.gates).toEqual(fleet.gates.toSorted((a, b) => a - b))
-    const { gate } = fleet.stored.standing
+    const { gate } = fleet.stored.view
     expect(gate).toBeGreaterThan(100)
     for (const { guard } of fleet.processes) expect(guard.mayReach(100, 1000, 1000)).toBe(gate)
     expect(process?.guard.holding()).toBeNull()

@@ -1,7 +1,7 @@
 import { Draws } from '../../../../bench/draws.js'
 import type { Decision } from '../../src/decision/decision.js'
 import { FleetGuard } from '../../src/guard/fleet/fleet-guard.js'
-import type { FleetHost, FleetMove, FleetStanding } from '../../src/guard/fleet/fleet-host.js'
+import type { FleetHost, FleetMove, FleetView } from '../../src/guard/fleet/fleet-host.js'
 import { FleetMember } from '../../src/guard/fleet/fleet-member.js'
 import { type MemoryShared, SharedMemory, memoryShared } from '../../src/guard/fleet/memory-shared.js'
 import type { LogEntry, StoredVerdict } from '../../src/guard/fleet/shared.js'
@@ -12,7 +12,7 @@ export const RELEASE = 'plugin-1'
 /** The stored record of a release: one for all processes. */
 export interface Stored {
   run: string
-  standing: FleetStanding
+  view: FleetView
 }
 
 export interface Made {
@@ -31,7 +31,7 @@ export class Fleet {
   readonly memory: SharedMemory
   readonly stored: Stored = {
     run: 'run-1',
-    standing: { state: 'running', ramping: false, bucketsOnB: 500, steps: 1000, by: null, gate: null },
+    view: { state: 'running', ramping: false, bucketsOnB: 500, steps: 1000, by: null, gate: null },
   }
   /** Moves that changed the record. */
   readonly made: Made[] = []
@@ -109,19 +109,19 @@ export class Fleet {
   }
 
   move(move: FleetMove, reason: string, run: string, by: string): void {
-    const { standing } = this.stored
+    const { view } = this.stored
     if (run !== this.stored.run) return
     const legal = { pause: ['running'], resume: ['paused'], rollback: ['running', 'paused', 'complete'] }[move]
-    if (!legal.includes(standing.state)) return
+    if (!legal.includes(view.state)) return
     const state = ({ pause: 'paused', resume: 'running', rollback: 'rolled-back' } as const)[move]
-    this.stored.standing = { ...standing, state, by: 'guard' }
+    this.stored.view = { ...view, state, by: 'guard' }
     this.made.push({ move, reason, by })
   }
 
   /** What a person does. */
-  person(state: FleetStanding['state'], run = this.stored.run): void {
+  person(state: FleetView['state'], run = this.stored.run): void {
     this.stored.run = run
-    this.stored.standing = { ...this.stored.standing, state, by: 'person' }
+    this.stored.view = { ...this.stored.view, state, by: 'person' }
   }
 }
 
@@ -161,7 +161,7 @@ export class Process {
 
   send(draws: Draws, rates: { readonly A: number; readonly B: number }, requests: number): void {
     for (let i = draws.poisson(requests); i > 0; i -= 1) {
-      const { bucketsOnB, steps, state } = this.#fleet.stored.standing
+      const { bucketsOnB, steps, state } = this.#fleet.stored.view
       const bucket = draws.below(steps)
       const upstream = state !== 'rolled-back' && bucket < bucketsOnB ? 'B' : 'A'
       const rest = { reason: 'bucket', hashedBy: 'none', release: 'r', origin: null } as const
@@ -176,7 +176,7 @@ export class Process {
     const fleet = this.#fleet
     return {
       run: () => fleet.stored.run,
-      standing: () => fleet.stored.standing,
+      view: () => fleet.stored.view,
       move: async (move, reason, run) => {
         await Promise.resolve()
         if (this.mute) throw new Error('the move does not arrive')
@@ -186,7 +186,7 @@ export class Process {
       openGate: async (gate, run) => {
         await Promise.resolve()
         if (run !== fleet.stored.run) return
-        fleet.stored.standing = { ...fleet.stored.standing, gate }
+        fleet.stored.view = { ...fleet.stored.view, gate }
         fleet.gates.push(gate)
       },
       log: (message) => this.lines.push(message),

@@ -125,13 +125,13 @@ export class FleetGuard implements Guard, FleetParticipant {
 
   mayReach(from: number, to: number, _steps: number): number {
     if (!this.#options.hold) return to
-    const { gate } = this.#host.standing()
+    const { gate } = this.#host.view()
     return gate === null ? to : Math.max(from, Math.min(to, gate))
   }
 
   holding(): string | null {
     if (!this.#options.hold) return null
-    const { state, ramping, bucketsOnB, gate } = this.#host.standing()
+    const { state, ramping, bucketsOnB, gate } = this.#host.view()
     if (state !== 'running' || !ramping || gate === null || bucketsOnB < gate) return null
     const { hold } = this.report()
     if (hold === null) return 'held: no process has judged the present share yet'
@@ -162,7 +162,7 @@ export class FleetGuard implements Guard, FleetParticipant {
     const alone = this.#alone
     this.#alone = away
     if (!alone) return
-    const found = this.#local.score(delta, participation.ordinal, this.#host.standing())
+    const found = this.#local.score(delta, participation.ordinal, this.#host.view())
     if (found !== null) this.#actAlone(found, participation.run)
   }
 

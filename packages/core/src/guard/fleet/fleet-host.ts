@@ -1,7 +1,7 @@
-import type { Standing } from '../guard.js'
+import type { ReleaseView } from '../guard.js'
 
 /** Where a release stands by its stored record: equal in all processes. */
-export interface FleetStanding extends Standing {
+export interface FleetView extends ReleaseView {
   /** Who made the last move; `null` before the first. */
   readonly by: 'guard' | 'person' | null
   /** With `hold`: how many buckets the record lets the ramp reach; `null` where it does not hold. */
@@ -18,8 +18,8 @@ export type FleetMove = 'pause' | 'resume' | 'rollback'
 export interface FleetHost {
   /** The run that the release is in, by its record: the UUID of the commit that began it. */
   run(): string
-  standing(): FleetStanding
-  /** Resolves when the move is stored, or dropped; then `standing()` says what became of it. Rejects where the store is away. */
+  view(): FleetView
+  /** Resolves when the move is stored, or dropped; then `view()` says what became of it. Rejects where the store is away. */
   move(move: FleetMove, reason: string, run: string): Promise<void>
   /** In force in this process at once; made on the run when the store is back. */
   moveLocally(move: FleetMove, reason: string, run: string): void

@@ -45,7 +45,7 @@ export class Judging {
   }
 
   report(host: FleetHost): GuardReport {
-    return this.#merged.report(host.standing())
+    return this.#merged.report(host.view())
   }
 
   /** While the store was away, the process found a breach of the run alone; what it did about it stands. */
@@ -66,12 +66,12 @@ export class Judging {
     const before = JSON.stringify(this.#merged.run.acts)
     if (page.verdict === null) await this.#act(bench)
     else await this.#enforce(page.verdict, bench)
-    const standing = host.standing()
-    const gate = this.#merged.nextGate(standing)
+    const view = host.view()
+    const gate = this.#merged.nextGate(view)
     if (gate !== null) await host.openGate(gate, run)
     const checkpoint = await this.#merged.checkpoint(before !== JSON.stringify(this.#merged.run.acts))
     if (checkpoint !== null && (await shared.checkpoint(run, checkpoint))) this.#merged.saved(checkpoint)
-    return this.#merged.isOurs ? this.#merged.report(standing) : null
+    return this.#merged.isOurs ? this.#merged.report(view) : null
   }
 
   #isTurn({ alive, participation, member }: Bench): boolean {
@@ -105,7 +105,7 @@ export class Judging {
     const { run } = participation
     if (this.#acts.length === 0) {
       const known = this.#merged.run.acts.breached
-      this.#acts = this.#merged.act(host.standing())
+      this.#acts = this.#merged.act(host.view())
       if (!known && this.#merged.run.acts.breached) {
         this.#verdict = this.#merged.verdict(this.#merged.run.breach ?? 'evidence', member)
       }
@@ -137,7 +137,7 @@ export class Judging {
   /** Makes the move that a verdict asks for, once, whoever found it. */
   async #enforce({ reason }: StoredVerdict, { participation, host }: Bench): Promise<void> {
     if (this.#enforced) return
-    const { state } = host.standing()
+    const { state } = host.view()
     const { onBreach } = this.#options
     const isOver = state === 'rolled-back' || state === 'promoted'
     if (onBreach === 'rollback' && !isOver) await host.move('rollback', reason, participation.run)

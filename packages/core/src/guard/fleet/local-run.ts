@@ -3,7 +3,7 @@ import { mergeDeltas } from '../delta.js'
 import type { ResolvedGuardOptions } from '../options.js'
 import type { GuardReport } from '../report.js'
 import { GuardRun } from '../run.js'
-import type { Standing } from '../guard.js'
+import type { ReleaseView } from '../guard.js'
 import { neededAlone } from './alpha.js'
 
 /** A breach that one process found alone. Natural logarithms. */
@@ -30,13 +30,13 @@ export class LocalRun {
   }
 
   /** Takes a tick; gives a breach once. The member's number in the run decides how much evidence it needs. */
-  score(delta: Delta, ordinal: number, standing: Standing): FoundAlone | null {
+  score(delta: Delta, ordinal: number, view: ReleaseView): FoundAlone | null {
     if (ordinal === 0 || this.#isOver) return null
     const run = (this.#run ??= this.#begin(ordinal))
     run.score(mergeDeltas([delta]), delta.tick + 1)
-    const report = (): GuardReport => ({ ...run.report(delta.tick, standing), lastFailure: null, hold: null })
+    const report = (): GuardReport => ({ ...run.report(delta.tick, view), lastFailure: null, hold: null })
     // It pauses nothing on evidence: that needs the record.
-    run.act({ ...standing, ramping: false }, report)
+    run.act({ ...view, ramping: false }, report)
     if (this.#reason === null) return null
     this.#isOver = true
     const [evidence, needed] = [run.ln.combined, Math.log(run.needed)]
@@ -48,7 +48,7 @@ export class LocalRun {
     const nothing = (): void => {}
     const host = {
       now: () => 0,
-      standing: () => ({ state: 'running', ramping: false, bucketsOnB: 0, steps: 1 }) as const,
+      view: () => ({ state: 'running', ramping: false, bucketsOnB: 0, steps: 1 }) as const,
       pause: nothing,
       resume: nothing,
       rollback: (reason: string) =>

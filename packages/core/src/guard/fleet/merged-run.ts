@@ -1,11 +1,11 @@
 import { mergeDeltas } from '../delta.js'
-import type { Standing } from '../guard.js'
+import type { ReleaseView } from '../guard.js'
 import type { ResolvedGuardOptions } from '../options.js'
 import type { GuardReport } from '../report.js'
 import { GuardRun } from '../run.js'
 import { neededInStage } from './alpha.js'
 import { fromPublished } from './published-delta.js'
-import type { FleetStanding } from './fleet-host.js'
+import type { FleetView } from './fleet-host.js'
 import { type Restored, type SavedStage, openCheckpoint, sealCheckpoint } from './checkpoint.js'
 import type { BegunStage, Checkpoint, ClosedTick, RunPage, StoredVerdict } from './shared.js'
 
@@ -83,16 +83,16 @@ export class MergedRun {
   }
 
   /** What is to be done about the evidence as it is now; nothing where it was judged by other options. */
-  act(standing: Standing & { readonly by?: FleetStanding['by'] }): Act[] {
+  act(view: ReleaseView & { readonly by?: FleetView['by'] }): Act[] {
     this.#acts.length = 0
     // The judge that paused it died before it could save that it did.
-    if (standing.by === 'guard' && standing.state === 'paused') this.#run.adoptPause()
-    if (this.isOurs) this.#run.act(standing, () => this.report(standing))
+    if (view.by === 'guard' && view.state === 'paused') this.#run.adoptPause()
+    if (this.isOurs) this.#run.act(view, () => this.report(view))
     return this.#acts.splice(0)
   }
 
   /** How many buckets a held ramp may reach now; `null` where that is no more than its record says. */
-  nextGate({ state, ramping, bucketsOnB, steps, gate }: FleetStanding): number | null {
+  nextGate({ state, ramping, bucketsOnB, steps, gate }: FleetView): number | null {
     if (!this.#options.hold || !this.isOurs || state !== 'running' || !ramping) return null
     if (gate === null || bucketsOnB < gate || gate >= steps) return null
     let next = gate
@@ -114,9 +114,9 @@ export class MergedRun {
     }
   }
 
-  report(standing: Standing): GuardReport {
-    const report = this.#run.report(Math.max(0, this.#closed), standing)
-    const hold = this.#options.hold ? this.#run.hold.state(standing.bucketsOnB / standing.steps) : null
+  report(view: ReleaseView): GuardReport {
+    const report = this.#run.report(Math.max(0, this.#closed), view)
+    const hold = this.#options.hold ? this.#run.hold.state(view.bucketsOnB / view.steps) : null
     const reason = report.reason === null ? null : this.#withUnscored(report.reason)
     return { ...report, reason, lastFailure: null, hold }
   }
@@ -176,7 +176,7 @@ export class MergedRun {
       void this.#acts.push({ kind, reason })
     const host = {
       now: () => 0,
-      standing: (): Standing => ({ state: 'running', ramping: false, bucketsOnB: 0, steps: 1 }),
+      view: (): ReleaseView => ({ state: 'running', ramping: false, bucketsOnB: 0, steps: 1 }),
       pause: push('pause'),
       resume: push('resume'),
       rollback: push('rollback'),

@@ -5,6 +5,7 @@ import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt } from
 import type { RestartShare } from '../../release/restart.js'
 import { CanaryError } from '../../errors.js'
 import { type Body, isBody, normalise, parseEntity } from '../entities/body.js'
+import type { DeclaredRecords } from './declared.js'
 import type { Draft, Parent } from './draft.js'
 import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
@@ -15,6 +16,8 @@ import { editedPlugin, shareOfPlugin, stillRolledBack } from '../records/plugin-
 import { checkRelease, lifeStateOf } from '../records/record-release.js'
 import { configOf, saysStart, withStart } from './record-start.js'
 import { resolveReferences } from './references.js'
+import type { SyncReport } from './sync-report.js'
+import { synchronize } from './synchronize.js'
 import { type Row, type RowChange, type StoredRecord, isOf } from '../records/store.js'
 import { Tables } from '../records/tables.js'
 import { schemaViolation, stillReferenced, uniqueViolation } from '../entities/violation.js'
@@ -56,8 +59,8 @@ export class DraftedChange implements Draft {
     const fields = normalise(kind, body)
     const id = typeof fields.id === 'string' && isUuid(fields.id) ? fields.id.toLowerCase() : null
     if (id !== null && this.#tables.get(kind, id) !== null) throw uniqueViolation({ id })
-    const made = kind === 'keyauth_credentials' ? { key: fields.key ?? randomBytes(24).toString('base64url') } : {}
-    return this.#write('create', kind, { ...fields, ...made, id: fields.id ?? randomUUID() }, parent, null)
+    const whole = { ...fields, ...madeUp(kind, fields), id: fields.id ?? randomUUID() }
+    return this.#write('create', kind, whole, parent, null)
   }
 
   patch<Kind extends EntityKind>(kind: Kind, key: string, body: unknown, parent?: Parent): Row<Kind> | null {
@@ -92,6 +95,21 @@ export class DraftedChange implements Draft {
     this.#tables.remove(kind, id)
     this.#done.push(`delete ${kind} ${id}`)
     return row
+  }
+
+  sync(declarative: DeclaredRecords): SyncReport {
+    const before = this.#done.length
+    const report = synchronize(this.#tables, declarative, (kind, body, present) => {
+      const said = normalise(kind, body)
+      const fields = present === null ? { ...said, ...madeUp(kind, said) } : withKey(said, present)
+      return this.#write(present === null ? 'create' : 'replace', kind, fields, undefined, present)
+    })
+    const { created, updated, deleted } = report
+    this.#done.splice(before)
+    if (created.length + updated.length + deleted.length > 0) {
+      this.#done.push(`sync: ${created.length} created, ${updated.length} updated, ${deleted.length} deleted`)
+    }
+    return report
   }
 
   move(plugin: string, move: Move, reason: string | null = null, share: RestartShare = {}): Row<'plugins'> | null {
@@ -240,6 +258,11 @@ export class DraftedChange implements Draft {
     this.#tables.put(row)
     return row
   }
+}
+
+/** What a new record gets if its body does not say it. */
+function madeUp(kind: EntityKind, { key }: Body): Body {
+  return kind === 'keyauth_credentials' ? { key: key ?? randomBytes(24).toString('base64url') } : {}
 }
 
 function foundBy({ entity }: Row, name: string | undefined, key: string): boolean {

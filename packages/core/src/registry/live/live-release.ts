@@ -4,7 +4,7 @@ import { Release } from '../../release/release.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
-import type { Place } from './mount.js'
+import type { Place } from './release-lookup.js'
 import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
 import { type MadeMove, runOf, stillStands } from '../records/made-move.js'
 import type { Row, StoredRecord } from '../records/store.js'
@@ -65,7 +65,7 @@ export class LiveRelease {
 
   /** Takes the plugin as it is stored now. A move that the store does not have yet stays in force while it stands. */
   adopt(row: Row<'plugins'>): void {
-    const moved = whereOf(this.#row) !== whereOf(row)
+    const moved = locationFingerprint(this.#row) !== locationFingerprint(row)
     const unsaved = this.#unsaved
     // Of another B alone, the run of the guard is a new one, and the release goes on where it is.
     const isNewRun = runOf(this.#row) !== runOf(row) && !isTaken(unsaved, row)
@@ -145,7 +145,7 @@ export class LiveRelease {
   }
 }
 
-function whereOf({ entity }: Row<'plugins'>): string {
+function locationFingerprint({ entity }: Row<'plugins'>): string {
   const { upstream_host, upstream_port, upstream_uri } = entity.config
   return JSON.stringify([upstream_host, upstream_port, upstream_uri, entity.service, entity.route, entity.api])
 }

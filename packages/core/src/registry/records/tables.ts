@@ -1,6 +1,6 @@
 import type { EntityKind } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
-import { NAMES_OF, keyOf, referencesOf, uniqueKeysOf } from '../entities/keys.js'
+import { NAMES_OF, uniqueKeyText, referencesOf, uniqueKeysOf } from '../entities/keys.js'
 import { type Row, type RowChange, isOf } from './store.js'
 import { uniqueViolation } from '../entities/violation.js'
 
@@ -31,7 +31,7 @@ export class Tables {
     const byId = isUuid(key) ? this.get(kind, key.toLowerCase()) : null
     if (byId !== null) return byId
     for (const field of NAMES_OF[kind]) {
-      const id = this.#owner(keyOf(kind, { [field]: key }))
+      const id = this.#owner(uniqueKeyText(kind, { [field]: key }))
       if (id !== null) return this.get(kind, id)
     }
     return null
@@ -63,7 +63,7 @@ export class Tables {
     const { kind, entity } = row
     this.#release(kind, entity.id)
     for (const key of uniqueKeysOf(kind, entity)) {
-      const owner = this.#owner(keyOf(kind, key))
+      const owner = this.#owner(uniqueKeyText(kind, key))
       if (owner !== null && owner !== entity.id) {
         throw uniqueViolation(kind === 'keyauth_credentials' ? { key: '(not shown)' } : key)
       }
@@ -96,8 +96,8 @@ export class Tables {
     return changes
   }
 
-  /** All rows of a table that lies on no other. */
   *rows(): Iterable<Row> {
+    for (const row of this.#under?.rows() ?? []) if (!this.#rows.has(nodeOf(row.kind, row.entity.id))) yield row
     for (const row of this.#rows.values()) if (row !== null) yield row
   }
 
@@ -121,7 +121,7 @@ export class Tables {
 
   #hold(row: Row): void {
     const { kind, entity } = row
-    for (const key of uniqueKeysOf(kind, entity)) this.#owners.set(keyOf(kind, key), entity.id)
+    for (const key of uniqueKeysOf(kind, entity)) this.#owners.set(uniqueKeyText(kind, key), entity.id)
     for (const to of referencesOf(kind, entity)) {
       const node = nodeOf(to.kind, to.id)
       const known = this.#referrers.get(node)
@@ -136,7 +136,7 @@ export class Tables {
     const row = this.#row(nodeOf(kind, id))
     if (row === null) return
     for (const key of uniqueKeysOf(row.kind, row.entity)) {
-      const text = keyOf(kind, key)
+      const text = uniqueKeyText(kind, key)
       if (this.#owner(text) !== id) continue
       if (this.#under === null) this.#owners.delete(text)
       else this.#owners.set(text, null)

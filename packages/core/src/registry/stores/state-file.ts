@@ -6,6 +6,7 @@ import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
 import { referencesOf } from '../entities/keys.js'
 import { checkRelease } from '../records/record-release.js'
 import { type AuditEntry, type Row, type StoredState, isOf } from '../records/store.js'
+import { RELEASE_STATES } from '../../release-state.js'
 import { Tables } from '../records/tables.js'
 import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
 
@@ -79,7 +80,7 @@ const fileSchema = z.strictObject({
 })
 
 const releaseSchema = z.strictObject({
-  state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']),
+  state: z.enum(RELEASE_STATES).exclude(['disabled']),
   reason: words.nullable(),
   by: words.nullable(),
   at: finite,
