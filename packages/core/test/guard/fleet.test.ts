@@ -207,7 +207,7 @@ describe('what a guard knows of a run', () => {
     const whole = await first.checkpoint(true)
     if (whole === null) throw new Error('nothing was saved')
     expect(whole.identities).toEqual(expect.any(String))
-    first.saved(whole)
+    first.saved(whole, true)
     await first.read(pageOf(log.slice(30, 35)))
     const onTop = await first.checkpoint(true)
     expect(onTop?.identities).toBeNull()

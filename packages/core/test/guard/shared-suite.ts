@@ -377,6 +377,23 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
       })
     })
 
+    it('never scores what members of other options had published when these took over', async () => {
+      const [one, other] = await two()
+      const third = await join()
+      third.hash = 'options-2'
+      await third.enter(10)
+      await one.count(11)
+      await one.count(12)
+      await harness.pass(10_100)
+      await third.publish(emptyDelta(third.sender, 11))
+      const page = await third.close()
+      expect(stagesOf(page.entries).at(-1)).toEqual([2, 13, 'options'])
+      for (const tick of [12, 13]) await third.count(tick)
+      const closed = await third.close()
+      expect([closed.closed, ticksOf(closed.entries)]).toEqual([13, [13]])
+      expect((await other.count(11)).kind).toBe('late')
+    })
+
     describe('conclusions', () => {
       it('are the first that was made', async () => {
         const [one, other] = await two()
@@ -463,7 +480,7 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
           verdict = found
         } else if (draws.uniform() < 0.1) {
           const checkpoint = await judge.checkpoint(true)
-          if (checkpoint !== null && (await by.shared.checkpoint(run, checkpoint))) judge.saved(checkpoint)
+          if (checkpoint !== null) judge.saved(checkpoint, await by.shared.checkpoint(run, checkpoint))
         }
       }
       expect(told).toEqual(['first'])

@@ -70,7 +70,7 @@ export class Judging {
     const gate = this.#merged.nextGate(view)
     if (gate !== null) await host.openGate(gate, run)
     const checkpoint = await this.#merged.checkpoint(before !== JSON.stringify(this.#merged.run.acts))
-    if (checkpoint !== null && (await shared.checkpoint(run, checkpoint))) this.#merged.saved(checkpoint)
+    if (checkpoint !== null) this.#merged.saved(checkpoint, await shared.checkpoint(run, checkpoint))
     return this.#merged.isOurs ? this.#merged.report(view) : null
   }
 

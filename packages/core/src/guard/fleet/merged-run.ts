@@ -134,10 +134,10 @@ export class MergedRun {
     return sealCheckpoint(this.#closed, { ...saved, run }, this.isOurs && outgrown ? this.#run.filters : null)
   }
 
-  /** A checkpoint was stored, by whomever. */
-  saved({ tick, identities }: Checkpoint): void {
+  /** A checkpoint was stored, or a later one was there already. */
+  saved({ tick, identities }: Checkpoint, stored: boolean): void {
     this.#savedAt = tick
-    if (identities === null || tick !== this.#closed) return
+    if (!stored || identities === null || tick !== this.#closed) return
     this.#identitiesAt = tick
     for (const filter of this.#run.filters) filter.rebase()
   }

@@ -229,7 +229,7 @@ export class RunLog {
   #lose(members: readonly Member[], now: number): void {
     for (const member of members) member.takesPart = false
     // The ticks that have begun are left out: which of them a member is missing from may depend on their outcomes.
-    this.#skipTo(Math.max(...[...this.#members.values()].map(({ through }) => through)), now)
+    this.#skipPast(this.#ofStage(), now)
     if (this.#hash !== null) this.#begin(this.#hash, 'lost')
   }
 
@@ -243,18 +243,19 @@ export class RunLog {
     const next = waiting.sort((a, b) => a.ordinal - b.ordinal)[0]
     if (next === undefined) return false
     for (const member of this.#taking()) member.takesPart = false
-    this.#skipTo(Math.max(...members.map(({ through }) => through)), now)
+    this.#skipPast([...this.#ofStage(), ...waiting.filter(({ hash }) => hash === next.hash)], now)
     this.#begin(next.hash, 'options')
     return true
   }
 
-  #skipTo(tick: number, now: number): void {
+  #skipPast(members: readonly Member[], now: number): void {
+    const tick = Math.max(this.#closed, ...members.map(({ through }) => through))
     for (const [each, deltas] of this.#deltas) {
       if (each <= this.#closed || each > tick) continue
       for (const { delta } of deltas) this.#unscored += requestsIn(delta)
       this.#deltas.delete(each)
     }
-    this.#closed = Math.max(this.#closed, tick)
+    this.#closed = tick
     this.#closedAt = now
     this.#arrivals = this.#arrivals.filter(({ through }) => through > this.#closed)
   }
