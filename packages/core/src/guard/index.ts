@@ -10,11 +10,27 @@ export {
   packLatency,
 } from './delta.js'
 export type { Guard, GuardHost, ReleaseView } from './guard.js'
+export { type RunName, type SavedGuard, asUnfinished, openGuard } from './saved/saved-guard.js'
+export type { SavableGuard } from './watcher.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'
 export { latencyBucket } from './latency.js'
 export { type GuardOptions, type ResolvedGuardOptions, guardOptionsSchema, resolveGuardOptions } from './options.js'
 export { requestsNeeded } from './plan.js'
 export type { ArmCount, GuardReport, Verdict } from './report.js'
-export { type RunName, type SavedGuard, asUnfinished, openGuard } from './saved/saved-guard.js'
-export { type SavableGuard, createGuard } from './watcher.js'
+export { createGuard } from './watcher.js'
+export { MOST_CHARACTERS, type PublishedDelta, checkedDelta } from './fleet/published-delta.js'
+export { SharedClock } from './fleet/shared-clock.js'
+export type {
+  BegunStage,
+  Checkpoint,
+  ClosedTick,
+  FleetReport,
+  JudgedRelease,
+  LogEntry,
+  Membership,
+  Published,
+  RunPage,
+  Shared,
+  StoredVerdict,
+} from './fleet/shared.js'

@@ -267,6 +267,19 @@ describe('a store that is away', () => {
     for (const { errors } of fleet.processes) expect(errors).toHaveLength(1)
   })
 
+  it('for long costs the evidence, and one stage, however many processes there are', async () => {
+    const fleet = await fleetOf(6)
+    await fleet.seconds(10, HEALTHY)
+    for (const { shared } of fleet.processes) shared.away = true
+    await fleet.seconds(200, HEALTHY)
+    for (const { shared } of fleet.processes) shared.away = false
+    await fleet.seconds(10, HEALTHY)
+    expect(stagesOf(fleet.log())).toEqual([[2, 'lost']])
+    expect(fleet.memory.reports([RELEASE]).get(RELEASE)?.members).toHaveLength(6)
+    expect(await fleet.untilMoved(60, BAD)).not.toBeNull()
+    expect(fleet.verdict?.stage).toBe(2)
+  })
+
   it('leaves each process to judge alone, at once; the others follow when it is back', async () => {
     const fleet = await fleetOf(2)
     for (const { shared } of fleet.processes) shared.away = true
