@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MergedRun } from '../../src/guard/fleet/merged-run.js'
 import { optionsHash } from '../../src/guard/fleet/options-hash.js'
 import { emptyDelta } from '../../src/guard/fleet/published-delta.js'
@@ -252,6 +252,31 @@ describe('a run', () => {
 })
 
 describe('a store that is away', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  it('is one that does not answer in time, and one whose late answer comes after all', async () => {
+    const fleet = await fleetOf(1)
+    const [process] = fleet.processes
+    if (process === undefined) return
+    vi.useFakeTimers()
+    const { beat } = process.shared
+    let answer = (): void => {}
+    process.shared.beat = (member) =>
+      new Promise((resolve) => {
+        answer = () => void beat(member).then(resolve)
+      })
+    const second = fleet.second(HEALTHY)
+    await vi.advanceTimersByTimeAsync(2600)
+    await second
+    expect(process.member.isAway).toBe(true)
+    expect(process.errors).toEqual([expect.objectContaining({ code: 'ERR_CANARY_STORE' })])
+    answer()
+    process.shared.beat = beat
+    await fleet.seconds(3, HEALTHY)
+    expect(process.member.isAway).toBe(false)
+    expect(fleet.page().unscored).toBe(0)
+  })
+
   it('and comes back costs no evidence: what was counted meanwhile is scored', async () => {
     const fleet = await fleetOf(3)
     await fleet.seconds(10, HEALTHY)
