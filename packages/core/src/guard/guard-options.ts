@@ -35,7 +35,7 @@ export interface GuardLatencyOptions {
   /**
    * A's quantiles above which a request is slow: one to five numbers, 0.5 … 0.999, ascending.
    *
-   * @default [0.75, 0.9, 0.99]
+   * @default [0.5, 0.75, 0.9, 0.99]
    */
   readonly quantiles?: readonly number[] | undefined
   /**
@@ -103,7 +103,7 @@ export interface GuardOptions {
   /**
    * When latency counts; `false`: only failures are judged.
    *
-   * @default { tolerate: 1.19, quantiles: [0.75, 0.9, 0.99], floorMs: 5 }
+   * @default { tolerate: 1.19, quantiles: [0.5, 0.75, 0.9, 0.99], floorMs: 5 }
    */
   readonly latency?: false | GuardLatencyOptions | undefined
   /**
@@ -119,6 +119,14 @@ export interface GuardOptions {
    * @default 1
    */
   readonly judges?: number | undefined
+  /**
+   * Stands for the functions among these options if processes share a store: the same string in all that count alike,
+   * another one when `errors.isFailure` changes. Required there with `errors.isFailure`; without effect elsewhere. 1 to
+   * 100 characters.
+   *
+   * @default null
+   */
+  readonly version?: string | null | undefined
   /**
    * The limit without a guarantee; `false`: none.
    *

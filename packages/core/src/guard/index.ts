@@ -10,7 +10,12 @@ export {
   createLatencies,
   packLatency,
 } from './delta.js'
+export { FleetGuard, type FleetRelease } from './fleet/fleet-guard.js'
+export type { FleetHost, FleetMove, FleetView } from './fleet/fleet-host.js'
+export { FleetMember } from './fleet/fleet-member.js'
 export type { Guard, GuardHost, ReleaseView } from './guard.js'
+export { type RunName, type SavedGuard, asUnfinished, openGuard } from './saved/saved-guard.js'
+export type { SavableGuard } from './watcher.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'
 export { latencyBucket } from './latency.js'
@@ -19,3 +24,18 @@ export { type ResolvedGuardOptions, guardOptionsSchema, resolveGuardOptions } fr
 export { requestsNeeded } from './plan.js'
 export type { ArmCount, GuardReport, Verdict } from './report.js'
 export { createGuard } from './watcher.js'
+export { MOST_CHARACTERS, type PublishedDelta, checkedDelta } from './fleet/published-delta.js'
+export { SharedClock } from './fleet/shared-clock.js'
+export type {
+  BegunStage,
+  Checkpoint,
+  ClosedTick,
+  FleetReport,
+  JudgedRelease,
+  LogEntry,
+  Membership,
+  Published,
+  RunPage,
+  Shared,
+  StoredVerdict,
+} from './fleet/shared.js'

@@ -22,6 +22,7 @@ const errorsSchema = z.strictObject({
   isFailure: functionSchema<(outcome: Outcome) => boolean>().nullable().default(null),
 } satisfies Fields<GuardErrorOptions>)
 
+const VERSION = 'must be a string of 1 to 100 characters'
 const QUANTILES = 'must be one to five different numbers from 0.5 to 0.999, ascending'
 const latencySchema = z.strictObject({
   tolerate: numberBetween(1, 100).default(1.19),
@@ -31,7 +32,7 @@ const latencySchema = z.strictObject({
     .max(5, { error: QUANTILES })
     .refine((list) => list.every((q, i) => i === 0 || q > (list[i - 1] ?? 0)), { error: QUANTILES })
     .readonly()
-    .default([0.75, 0.9, 0.99]),
+    .default([0.5, 0.75, 0.9, 0.99]),
   floorMs: numberBetween(0.5, 60_000).default(5),
 } satisfies Fields<GuardLatencyOptions>)
 
@@ -65,6 +66,12 @@ export const guardOptionsSchema = z.strictObject({
     .prefault({}),
   tickMs: integerBetween(50, 60_000).default(1000),
   judges: integerBetween(1, 1_000_000).default(1),
+  version: z
+    .string({ error: VERSION })
+    .min(1, { error: VERSION })
+    .max(100, { error: VERSION })
+    .nullable()
+    .default(null),
   hardLimit: z
     .union([z.literal(false), hardLimitSchema], { error: 'must be false or { failureRate, over }' })
     .prefault({}),
