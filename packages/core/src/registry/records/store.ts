@@ -51,11 +51,23 @@ export const AUDIT_LIMIT = 1000
 export interface AuditQuery {
   /** How many at most: 1 … 1000. */
   readonly limit: number
-  /** Only those of versions below this one: the `version` of the last entry of the page before. */
+  /**
+   * Only those of versions below this one: the `version` of the last entry of the page before.
+   *
+   * @default the newest
+   */
   readonly before?: number | undefined
-  /** Only those that changed the plugin with this id. */
+  /**
+   * Only those that changed the plugin with this id.
+   *
+   * @default of all plugins
+   */
   readonly plugin?: string | undefined
-  /** Only those by this one. */
+  /**
+   * Only those by this one.
+   *
+   * @default by anybody
+   */
   readonly by?: string | undefined
 }
 
@@ -74,23 +86,29 @@ export interface Proposal {
   readonly reads: readonly string[]
   /** What it changes. Every commit writes `*`, unsaid. */
   readonly writes: readonly string[]
+  /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
+  /** Its entry in the audit trail. */
   readonly audit: Omit<AuditEntry, 'version'>
 }
 
 /** A change as it was committed. Plain JSON: what a store logs and publishes. */
 export interface Commit {
+  /** The proposal's. */
   readonly id: string
   /** Of the commit before it; `''` for the first. */
   readonly prev: string
+  /** The version that it made. */
   readonly version: number
+  /** What it changed, as the proposal said. */
   readonly writes: readonly string[]
   /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
-  /** The line of the audit trail. */
+  /** Its entry in the audit trail. */
   readonly audit: AuditEntry
 }
 
+/** What became of a proposal. */
 export type SaveResult =
   /** `missed`: what others committed between `base` and this, oldest first. */
   | { readonly kind: 'saved'; readonly at: Position; readonly missed: readonly Commit[] }
@@ -101,6 +119,7 @@ export type SaveResult =
 
 /** All rows of one instant. */
 export interface StoredState {
+  /** Which instant. */
   readonly at: Position
   /** All rows. */
   readonly rows: readonly Row[]
@@ -150,6 +169,7 @@ export interface Store {
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void
   /** The newest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>
+  /** What the guards of several processes share; `null`: each process judges for itself. */
   readonly shared: Shared | null
   /** Lets go of files, locks and connections, and ends watching. */
   close(): Promise<void>
