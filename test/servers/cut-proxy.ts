@@ -6,14 +6,18 @@ export interface CutProxy extends AsyncDisposable {
   readonly port: number
   /** Nothing passes any more, in either direction; connections stay open. Unlike a stopped server, nothing comes later. */
   silence(): void
+  /** What clients send arrives; what the server answers is lost. */
+  loseAnswers(): void
   /** Breaks all connections, and refuses new ones. */
   cut(): void
   /** Lets new connections pass. Those that were silenced are broken. */
   mend(): void
 }
 
-export async function startCutProxy(port: number): Promise<CutProxy> {
-  let state: 'open' | 'silent' | 'cut' = 'open'
+/** @param port of the server, or a function that says which one new connections go to */
+export async function startCutProxy(port: number | (() => number)): Promise<CutProxy> {
+  let state: 'open' | 'silent' | 'no-answers' | 'cut' = 'open'
+  const isDeaf = () => state === 'silent' || state === 'no-answers'
   const sockets = new Set<Socket>()
   const keep = (socket: Socket) => {
     sockets.add(socket.setNoDelay())
@@ -27,16 +31,16 @@ export async function startCutProxy(port: number): Promise<CutProxy> {
       return
     }
     if (state === 'silent') return
-    const upstream = connect(port, '127.0.0.1')
+    const upstream = connect(typeof port === 'number' ? port : port(), '127.0.0.1')
     keep(upstream)
-    const pass = (from: Socket, to: Socket) => {
+    const pass = (from: Socket, to: Socket, isOpen: () => boolean) => {
       from.on('data', (chunk) => {
-        if (state === 'open') to.write(chunk)
+        if (isOpen()) to.write(chunk)
       })
-      from.on('close', () => state !== 'silent' && to.destroy())
+      from.on('close', () => isDeaf() || to.destroy())
     }
-    pass(client, upstream)
-    pass(upstream, client)
+    pass(client, upstream, () => state === 'open' || state === 'no-answers')
+    pass(upstream, client, () => state === 'open')
   })
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const breakAll = () => {
@@ -47,12 +51,15 @@ export async function startCutProxy(port: number): Promise<CutProxy> {
     silence: () => {
       state = 'silent'
     },
+    loseAnswers: () => {
+      state = 'no-answers'
+    },
     cut: () => {
       state = 'cut'
       breakAll()
     },
     mend: () => {
-      if (state === 'silent') breakAll()
+      if (isDeaf()) breakAll()
       state = 'open'
     },
     async [Symbol.asyncDispose]() {

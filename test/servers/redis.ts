@@ -9,6 +9,8 @@ import { endProcess, freePorts, until } from './processes.js'
 export interface RedisServer extends AsyncDisposable {
   readonly port: number
   readonly url: string
+  /** Where its data are. */
+  readonly folder: string
   /** Sends a command, and gives its answer as `redis-cli` would print it raw. */
   command(...args: readonly string[]): Promise<string>
   /** Ends it at once, as a crash does. */
@@ -65,6 +67,7 @@ export async function startRedis(settings: Readonly<Record<string, string | null
   return {
     port,
     url: `redis://127.0.0.1:${port}`,
+    folder,
     command,
     start,
     kill: end,

@@ -45,7 +45,7 @@ export async function demand(link: Link, keys: Keys, { replicas, durable }: Dema
   const refused = await link.run(RIGHTS, keyList(keys), [replicas > 0 ? '1' : '0'])
   if (Array.isArray(refused) && refused.length > 0) {
     throw storeError(
-      `the user of Redis may not run what the store needs: grant ${refused.map((name) => `+${String(name).toLowerCase()}`).join(' ')} on the keys of this store`,
+      `the user of Redis may not run what the store needs: grant ${[...new Set(refused)].map((name) => `+${String(name).toLowerCase()}`).join(' ')} on the keys of this store`,
     )
   }
 }
