@@ -28,7 +28,11 @@ export async function endProcess(child: ChildProcess, signal: NodeJS.Signals): P
 }
 
 /** Asks again and again until it is so. For what nobody sends an event of: a server that is about to listen. */
-export async function until(isSo: () => boolean | Promise<boolean>, what: string, milliseconds = 20_000): Promise<void> {
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what: string,
+  milliseconds = 20_000,
+): Promise<void> {
   const end = performance.now() + milliseconds
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop -- again and again

@@ -34,15 +34,30 @@ const SETTINGS = {
 
 /** @param settings lines of redis.conf; `null` leaves one out */
 export async function startRedis(settings: Readonly<Record<string, string | null>> = {}): Promise<RedisServer> {
+  return started(settings, [])
+}
+
+/** A Sentinel, which writes into its file. */
+export async function startSentinel(file: string, port: number): Promise<RedisServer> {
+  const none = Object.fromEntries(Object.keys(SETTINGS).map((name) => [name, null]))
+  return started({ ...none, port: String(port), dir: null }, [file, '--sentinel'])
+}
+
+async function started(
+  settings: Readonly<Record<string, string | null>>,
+  first: readonly string[],
+): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'canary-redis-'))
-  const [port = 0] = await freePorts(1)
+  const port = Number(settings['port'] ?? (await freePorts(1))[0])
   const all = { ...SETTINGS, port: String(port), dir: folder, ...settings }
-  const args = Object.entries(all).flatMap(([name, value]) => (value === null ? [] : [`--${name}`, ...wordsOf(value)]))
+  const args = Object.entries(all).flatMap(([name, value]) =>
+    value === null ? [] : [`--${name}`].concat(value === '' ? '' : value.split(' ')),
+  )
   let child: ChildProcess | null = null
   const command = (...words: readonly string[]) => ask(port, words)
 
   const start = async () => {
-    const started = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const started = spawn('redis-server', [...first, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
     child = started
     let said = ''
     started.stdout.on('data', (chunk) => {
@@ -78,10 +93,6 @@ export async function startRedis(settings: Readonly<Record<string, string | null
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-function wordsOf(value: string): string[] {
-  return value === '' ? [''] : value.split(' ')
 }
 
 /** One command on a connection of its own, in the protocol itself: the tests' hands must not be those that are tested. */

@@ -1,6 +1,6 @@
 import { accessSync, constants, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { describe, test } from 'vitest'
+import { beforeAll, describe } from 'vitest'
 
 /** Where servers are besides PATH: Debian keeps those of PostgreSQL apart, by version. */
 const VERSIONED = '/usr/lib/postgresql'
@@ -37,17 +37,18 @@ function isExecutable(path: string): boolean {
  * lack of what; with `CI=true` that is a failure.
  */
 export function requireBinary(name: string): (title: string, tests: () => void) => void {
-  if (findBinary(name) !== null) return (title, tests) => void describe(title, tests)
+  const isThere = findBinary(name) !== null
   const lack = `needs ${name}, which is not installed (Debian: apt-get install ${PACKAGE_OF[name] ?? name})`
-  if (process.env['CI'] === 'true') {
-    return (title) => {
-      test(title, () => {
-        throw new Error(`${title}: ${lack}`)
-      })
-    }
-  }
   return (title, tests) => {
-    process.stderr.write(`Skipped: ${title} ${lack}\n`)
-    describe.skip(`${title} (${lack})`, tests)
+    const isSkipped = !isThere && process.env['CI'] !== 'true'
+    if (isSkipped) process.stderr.write(`Skipped: ${title} ${lack}\n`)
+    describe.skipIf(isSkipped)(`${title}${isThere ? '' : ` (${lack})`}`, () => {
+      if (!isThere && !isSkipped) {
+        beforeAll(() => {
+          throw new Error(`${title} ${lack}`)
+        })
+      }
+      tests()
+    })
   }
 }

@@ -34,7 +34,9 @@ export async function demand(link: Link, keys: Keys, { replicas, durable }: Dema
       throw storeError(`Redis would lose changes when it is killed: set "appendonly yes" there, ${hint}`)
     }
     if (info.get('maxmemory_policy') !== 'noeviction') {
-      throw storeError(`Redis would evict the registry when its memory is full: set "maxmemory-policy noeviction" there, ${hint}`)
+      throw storeError(
+        `Redis would evict the registry when its memory is full: set "maxmemory-policy noeviction" there, ${hint}`,
+      )
     }
   }
   if (replicas > 0 && !info.has('min_slaves_good_slaves')) {

@@ -37,10 +37,12 @@ export function closedError(): CanaryError {
 const MEANING: Readonly<Record<string, string>> = {
   NOAUTH: 'Redis asks for a password: give user name and password in the URL',
   WRONGPASS: 'Redis refused the user name or password of the URL',
-  NOPERM: "the user of Redis may not run what the store needs: grant the ACL rule that the README of @canary-release/redis gives",
+  NOPERM:
+    'the user of Redis may not run what the store needs: grant the ACL rule that the README of @canary-release/redis gives',
   WRONGTYPE: 'Redis holds other data under the keys of this store: choose another name',
   CANARYFOREIGN: 'Redis holds other data under the keys of this store: choose another name',
-  CANARYDAMAGED: 'what Redis holds under the keys of this store is not whole: restore it from a backup, or delete its keys',
+  CANARYDAMAGED:
+    'what Redis holds under the keys of this store is not whole: restore it from a backup, or delete its keys',
   CANARYFORMAT: 'what Redis holds was written by another version of @canary-release/redis: upgrade this one',
   OOM: 'Redis has no memory left: raise its maxmemory',
   MISCONF: 'Redis cannot write to its disk, and refuses changes',

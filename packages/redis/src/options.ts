@@ -36,7 +36,8 @@ const KNOWN = new Set(['url', 'client', 'name', 'replicas', 'durability', 'cache
 export function resolved(options: RedisStoreOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw bad('redisStore must get an object of options')
   for (const key of Object.keys(options)) {
-    if (!KNOWN.has(key)) throw bad(`redisStore.${key.slice(0, 100)} is not an option: known are ${[...KNOWN].join(', ')}`)
+    if (!KNOWN.has(key))
+      throw bad(`redisStore.${key.slice(0, 100)} is not an option: known are ${[...KNOWN].join(', ')}`)
   }
   const { name = 'default', replicas = 0, durability = 'disk' } = options
   if (typeof name !== 'string' || !/^[\w.-]{1,100}$/.test(name)) {

@@ -78,7 +78,8 @@ export function readPosition([epoch, version, id]: readonly Reply[]): Position {
 function readEntry(reply: Reply): readonly [version: number, fields: ReadonlyMap<string, string>] {
   const [entryId, pairs] = listFrom(reply)
   const [, version] = /^(\d{1,16})-0$/.exec(String(entryId)) ?? []
-  if (version === undefined) throw new DataFault('Redis holds other data under the keys of this store: choose another name')
+  if (version === undefined)
+    throw new DataFault('Redis holds other data under the keys of this store: choose another name')
   const fields = new Map<string, string>()
   const flat = listFrom(pairs)
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(String(flat[i]), String(flat[i + 1]))

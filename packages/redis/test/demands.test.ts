@@ -35,7 +35,10 @@ describe('redisStore', () => {
     [{ url: 'redis://localhost', client: createClient() }, 'redisStore needs either url or client'],
     [{ url: 'http://user:secret@localhost' }, 'redisStore.url must be a URL that begins with redis:// or rediss://'],
     [{ url: 'redis://:x:' }, 'redisStore.url must be a URL that begins with redis:// or rediss://'],
-    [{ client: {} }, 'redisStore.client must be made by createClient, createCluster or createSentinel of @redis/client'],
+    [
+      { client: {} },
+      'redisStore.client must be made by createClient, createCluster or createSentinel of @redis/client',
+    ],
     [{ url: 'redis://x', name: 'a}b' }, 'redisStore.name must be 1 to 100 letters, digits, ".", "_" and "-"'],
     [{ url: 'redis://x', replicas: 1.5 }, 'redisStore.replicas must be a whole number from 0 to 10, got 1.5'],
     [{ url: 'redis://x', durability: 'memory' }, 'redisStore.durability must be "disk" or "none"'],

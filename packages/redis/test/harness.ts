@@ -6,7 +6,10 @@ import { ID, type StorePlace, proposalOf, saved } from './suite.js'
 let names = 0
 
 /** A store of a name of its own, on a server that tests share. */
-export function placeOn(server: RedisServer, options: Partial<RedisStoreOptions> = {}): StorePlace & { readonly name: string } {
+export function placeOn(
+  server: RedisServer,
+  options: Partial<RedisStoreOptions> = {},
+): StorePlace & { readonly name: string } {
   names += 1
   const name = `test-${names}`
   const opened: Store[] = []
@@ -22,7 +25,19 @@ export function placeOn(server: RedisServer, options: Partial<RedisStoreOptions>
     trim: () => trim(opened[0]),
     damage: async () => {
       await server.command('HSET', `{canary:${name}}:rows`, `services/${ID}`, '1 {"entity":')
-      await server.command('XADD', `{canary:${name}}:log`, '999-0', 'id', 'x', 'prev', 'y', 'writes', '', 'changes', '[{}]')
+      await server.command(
+        'XADD',
+        `{canary:${name}}:log`,
+        '999-0',
+        'id',
+        'x',
+        'prev',
+        'y',
+        'writes',
+        '',
+        'changes',
+        '[{}]',
+      )
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(opened.map((store) => store.close()))

@@ -19,7 +19,10 @@ async function pair(settings: Readonly<Record<string, string>> = {}) {
   const master = await server({ 'min-replicas-to-write': '0', ...settings })
   const link = keep(await startCutProxy(master.port))
   const replica = await server({ replicaof: `127.0.0.1 ${link.port}`, 'repl-timeout': '2' })
-  await until(async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'), 'it follows')
+  await until(
+    async () => (await replica.command('INFO', 'replication')).includes('master_link_status:up'),
+    'it follows',
+  )
   const promote = () => replica.command('REPLICAOF', 'NO', 'ONE')
   return { master, replica, link, promote }
 }
@@ -168,7 +171,7 @@ describeWithRedis('a history of Redis that', () => {
     expect((await store.load())?.rows).toHaveLength(1001)
     expect(await store.save(proposalOf(at))).toEqual({ kind: 'conflict', missed: null })
     expect(Number((await redis.command('HGET', head, 'bytes')).split('\r\n')[1])).toBeLessThan(10_000)
-    const removed = changes.map((change) => ({ ...change, row: null }))
+    const removed = changes.map(({ kind, id }) => ({ kind, id, row: null }))
     await saved(store, proposalOf(large, { reads: keys, writes: keys, changes: removed }))
     expect((await store.load())?.rows).toHaveLength(1)
   })
@@ -223,10 +226,13 @@ describeWithRedis('a history of Redis that', () => {
     // One row of 3 000 has the mark; each commit hands it on. Whoever reads two instants finds none or two.
     const ids = Array.from({ length: 3000 }, (_, i) => uuid(i))
     const change = (id: string, host: string) => ({ kind: 'services' as const, id, row: service(id, host) })
-    let at = await saved(writer, proposalOf(NOWHERE, { changes: ids.map((id, i) => change(id, i === 0 ? 'mark' : '')) }))
-    let isOver = false
+    let at = await saved(
+      writer,
+      proposalOf(NOWHERE, { changes: ids.map((id, i) => change(id, i === 0 ? 'mark' : '')) }),
+    )
+    const over = new AbortController()
     const writing = (async () => {
-      for (let i = 0; !isOver; i += 1) {
+      for (let i = 0; !over.signal.aborted; i += 1) {
         const [from = '', to = ''] = [ids[(i * 997) % 3000], ids[((i + 1) * 997) % 3000]]
         at = await saved(writer, proposalOf(at, { changes: [change(from, ''), change(to, 'mark')] }))
       }
@@ -236,7 +242,7 @@ describeWithRedis('a history of Redis that', () => {
       expect(state?.rows).toHaveLength(3000)
       expect(state?.rows.filter(({ entity }) => 'host' in entity && entity.host === 'mark')).toHaveLength(1)
     }
-    isOver = true
+    over.abort()
     await writing
     expect(at.version).toBeGreaterThan(100)
   })

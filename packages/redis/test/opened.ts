@@ -16,9 +16,12 @@ export function whatIsOpened() {
   }
   return {
     keep,
-    server: async (settings?: Parameters<typeof startRedis>[0]): Promise<RedisServer> => keep(await startRedis(settings)),
+    server: async (settings?: Parameters<typeof startRedis>[0]): Promise<RedisServer> =>
+      keep(await startRedis(settings)),
     open(port: number, options: RedisStoreOptions = {}): Store {
-      const store = redisStore(options.client === undefined ? { url: `redis://127.0.0.1:${port}`, ...options } : options)
+      const store = redisStore(
+        options.client === undefined ? { url: `redis://127.0.0.1:${port}`, ...options } : options,
+      )
       keep({ [Symbol.asyncDispose]: () => store.close() })
       return store
     },

@@ -2,7 +2,16 @@ import { randomUUID } from 'node:crypto'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AUDIT_LIMIT } from '@canary-release/core/registry'
-import { NOWHERE, type Commit, type Position, type Proposal, type RowContent, type SaveResult, type Store, type StoreEvent } from '../src/contract.js'
+import {
+  NOWHERE,
+  type Commit,
+  type Position,
+  type Proposal,
+  type RowContent,
+  type SaveResult,
+  type Store,
+  type StoreEvent,
+} from '../src/contract.js'
 const T0 = 1_700_000_000
 
 /** A place where nothing is stored yet. What is left open at the end, it closes itself. */
@@ -125,7 +134,10 @@ export function runStoreSuite(name: string, harness: StoreHarness, extras: () =>
       expect(await other.load()).toEqual(state)
       const second = proposalOf(at, { host: 'other' })
       expect(await other.save(second)).toEqual({ kind: 'saved', at: { ...at, version: 2, id: second.id }, missed: [] })
-      expect(await store.load()).toMatchObject({ at: { version: 2 }, rows: [{ revision: 2, entity: { host: 'other' } }] })
+      expect(await store.load()).toMatchObject({
+        at: { version: 2 },
+        rows: [{ revision: 2, entity: { host: 'other' } }],
+      })
     })
 
     it('takes rows away', async () => {
@@ -203,7 +215,10 @@ export function runStoreSuite(name: string, harness: StoreHarness, extras: () =>
       const whole = (on: Position) => proposalOf(on, { reads: ['*'], writes: [], changes: [] })
       expect(await store.save(whole(base))).toMatchObject({ kind: 'saved' })
       await saved(store, proposalOf(await headOf(store), { writes: [], changes: [] }))
-      expect(await store.save(whole(base))).toMatchObject({ kind: 'conflict', missed: [{ version: 2 }, { version: 3 }] })
+      expect(await store.save(whole(base))).toMatchObject({
+        kind: 'conflict',
+        missed: [{ version: 2 }, { version: 3 }],
+      })
     })
 
     it('begins a history once: of two that know of nothing, one is refused', async () => {
@@ -224,7 +239,8 @@ export function runStoreSuite(name: string, harness: StoreHarness, extras: () =>
       const base = await saved(place.store, proposalOf(NOWHERE))
       await Promise.all(stores.map((store) => store.load()))
       const writing = (n: number, key: string) =>
-        stores[n % 2]?.save(proposalOf(base, { id: uuid(n), reads: [key], writes: [key], changes: [] })) ?? expect.fail()
+        stores[n % 2]?.save(proposalOf(base, { id: uuid(n), reads: [key], writes: [key], changes: [] })) ??
+        expect.fail()
       const apart = await Promise.all(Array.from({ length: 10 }, (_, n) => writing(n, `services/${n}`)))
       expect(apart.map(({ kind }) => kind)).toEqual(Array.from({ length: 10 }, () => 'saved'))
       const versions = apart.map((result) => (result.kind === 'saved' ? result.at.version : 0))
@@ -508,7 +524,9 @@ function learn(model: Model, commits: readonly { readonly changes: Proposal['cha
 async function learnAll(model: Model, store: Store): Promise<void> {
   const state = await store.load()
   model.rows.clear()
-  learn(model, [{ changes: (state?.rows ?? []).map(({ revision: _, ...row }) => ({ kind: row.kind, id: row.entity.id, row })) }])
+  learn(model, [
+    { changes: (state?.rows ?? []).map(({ revision: _, ...row }) => ({ kind: row.kind, id: row.entity.id, row })) },
+  ])
   model.at = state?.at ?? NOWHERE
 }
 
@@ -559,6 +577,8 @@ async function checkHistory(
   }
   const state = await place.store.load()
   expect(state?.at).toEqual(serial.at)
-  expect(new Map(state?.rows.map(({ kind, entity, release }) => [entity.id, { kind, entity, release }]))).toEqual(serial.rows)
+  expect(new Map(state?.rows.map(({ kind, entity, release }) => [entity.id, { kind, entity, release }]))).toEqual(
+    serial.rows,
+  )
   return conflicts
 }
