@@ -30,7 +30,7 @@ export interface ResolvedOptions {
   readonly durable: boolean
 }
 
-const KNOWN = new Set(['url', 'client', 'name', 'replicas', 'durability', 'cache'])
+const KNOWN = new Set(['url', 'client', 'name', 'replicas', 'durability'])
 
 /** @throws {CanaryError} ERR_CANARY_OPTION that names the first bad option */
 export function resolved(options: RedisStoreOptions): ResolvedOptions {

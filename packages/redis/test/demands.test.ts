@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { type Server, type AddressInfo, createServer } from 'node:net'
 import { createClient } from '@redis/client'
 import { describe, expect, test } from 'vitest'
@@ -42,7 +43,7 @@ describe('redisStore', () => {
     [{ url: 'redis://x', name: 'a}b' }, 'redisStore.name must be 1 to 100 letters, digits, ".", "_" and "-"'],
     [{ url: 'redis://x', replicas: 1.5 }, 'redisStore.replicas must be a whole number from 0 to 10, got 1.5'],
     [{ url: 'redis://x', durability: 'memory' }, 'redisStore.durability must be "disk" or "none"'],
-    [{ url: 'redis://x', replica: 1 }, 'redisStore.replica is not an option: known are url, client, name, replicas, durability, cache'], // prettier-ignore
+    [{ url: 'redis://x', replica: 1 }, 'redisStore.replica is not an option: known are url, client, name, replicas, durability'], // prettier-ignore
   ]
   test.each(cases)('refuses options that are wrong: %j', (options, message) => {
     expect(() => redisStore(options)).toThrow(expect.objectContaining({ code: 'ERR_CANARY_OPTION', message }))
@@ -114,9 +115,9 @@ describeWithRedis('a store says what to change', () => {
 
   test('where rights are missing: those that the README gives suffice', async () => {
     const redis = await server()
-    const rights =
-      '~{canary:default}:* +info +eval +evalsha +type +exists +hmget +hset +hdel +hscan +xadd +xtrim +xrange +xrevrange +xread +wait'
-    await redis.command('ACL', 'SETUSER', 'canary', 'on', '>secret', ...rights.split(' '))
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+    const [rule = ''] = /^ACL SETUSER canary .*$/m.exec(readme) ?? []
+    await redis.command(...rule.split(' '))
     const as = { url: `redis://canary:secret@127.0.0.1:${redis.port}` }
     const store = open(redis.port, as)
     const at = await saved(store, proposalOf(NOWHERE))
