@@ -1,4 +1,4 @@
-import type { Position, Row, StoredState } from './contract.js'
+import type { Position, Row, StoredState } from '@canary-release/core/registry'
 import { DataFault } from './faults.js'
 import { type Keys, keyList } from './keys.js'
 import type { Link } from './link.js'

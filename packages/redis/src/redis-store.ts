@@ -9,7 +9,7 @@ import type {
   Store,
   StoreEvent,
   StoredState,
-} from './contract.js'
+} from '@canary-release/core/registry'
 import { demand } from './demands.js'
 import { dialer } from './dialer.js'
 import { NotSent, closedError, explained, isRefusal, storeError } from './faults.js'
@@ -81,14 +81,14 @@ class RedisStore implements Store {
         if (unknown !== null) throw unknown
         throw signal.aborted
           ? storeError('the change was given up before it was sent', { cause: error, outcome: 'not-written' })
-          : explained(error, 'not-written')
+          : explained(error, { outcome: 'not-written' })
       }
       try {
         return await untilAborted(attemptSave(link, this.#keys, attempt, this.#replicas), signal)
       } catch (error) {
         if (error instanceof NotSent) continue
-        if (unknown === null && isRefusal(error)) throw explained(error, 'not-written')
-        unknown = unknownOutcome(error, proposal.id)
+        if (unknown === null && isRefusal(error)) throw explained(error, { outcome: 'not-written' })
+        unknown = explained(error, { outcome: 'unknown', commit: proposal.id })
         if (isRefusal(error) || error instanceof CanaryError) throw unknown
       }
       /* oxlint-enable no-await-in-loop */
@@ -143,11 +143,6 @@ class RedisStore implements Store {
 function isAskedFor(entry: AuditEntry, plugin: string | undefined, by: string | undefined): boolean {
   if (by !== undefined && entry.by !== by) return false
   return plugin === undefined || entry.changes.some(({ kind, id }) => kind === 'plugins' && id === plugin)
-}
-
-/** The error of a change that may have been made: it names the commit. */
-function unknownOutcome(error: unknown, commit: string): CanaryError {
-  return Object.assign(explained(error, 'unknown'), { outcome: 'unknown' as const, commit })
 }
 
 /** What is asked for may go on; nobody waits for it any more. */

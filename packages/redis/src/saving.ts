@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Commit, Proposal, SaveResult } from './contract.js'
+import type { Commit, Proposal, SaveResult } from '@canary-release/core/registry'
 import { DataFault, storeError } from './faults.js'
 import { type Keys, keyList } from './keys.js'
 import { DEADLINE_MS, type Link, type Reply } from './link.js'

@@ -1,4 +1,4 @@
-import { NOWHERE, type Position, type StoreEvent } from './contract.js'
+import { NOWHERE, type Position, type StoreEvent } from '@canary-release/core/registry'
 import { demandStillMaster } from './demands.js'
 import { DataFault, explained, isForPeople } from './faults.js'
 import type { Keys } from './keys.js'

@@ -1,5 +1,5 @@
 import { ENTITY_KINDS } from '@canary-release/core/registry'
-import type { AuditEntry, Commit, Position, Row, RowChange, RowContent } from './contract.js'
+import type { AuditEntry, Commit, Position, Row, RowChange, RowContent } from '@canary-release/core/registry'
 import { DataFault } from './faults.js'
 import type { Reply } from './link.js'
 

@@ -1,7 +1,7 @@
-import { NOWHERE, type Store } from '../src/contract.js'
+import { NOWHERE, type Store } from '@canary-release/core/registry'
 import { type RedisStoreOptions, redisStore } from '../src/index.js'
 import { type RedisServer } from '../../../test/servers/redis.js'
-import { ID, type StorePlace, proposalOf, saved } from './suite.js'
+import { ID, type StorePlace, proposalOf, saved } from '../../core/test/store/suite.js'
 
 let names = 0
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { type RedisServer, startRedis } from '../../../test/servers/redis.js'
 import { placeOn } from './harness.js'
-import { runStoreSuite } from './suite.js'
+import { runStoreSuite } from '../../core/test/store/suite.js'
 
 const describeWithRedis = requireBinary('redis-server')
 
