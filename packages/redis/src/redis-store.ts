@@ -1,4 +1,4 @@
-import { CanaryError } from '@canary-release/core'
+import type { CanaryError } from '@canary-release/core'
 import { Connection } from './connection.js'
 import type {
   AuditEntry,
@@ -12,14 +12,14 @@ import type {
 } from '@canary-release/core/registry'
 import { demand } from './demands.js'
 import { dialer } from './dialer.js'
-import { NotSent, closedError, explained, isRefusal, storeError } from './faults.js'
+import { NotSent, closedError, explained, isForPeople, isRefusal, storeError } from './faults.js'
 import { type Keys, keysOf } from './keys.js'
 import { DEADLINE_MS, type Link } from './link.js'
 import { loadState } from './loading.js'
 import { type RedisStoreOptions, resolved } from './options.js'
 import { attemptSave, prepared } from './saving.js'
 import { Watcher } from './watcher.js'
-import { listFrom, readAuditEntry } from './wire.js'
+import { LogReader, listFrom, readAuditEntry } from './wire.js'
 
 const AUDIT_PAGE = 100
 
@@ -53,6 +53,7 @@ class RedisStore implements Store {
   readonly #replicas: number
   readonly #dial: () => Promise<Link>
   readonly #connection: Connection
+  readonly #log = new LogReader()
   readonly #watchers = new Set<Watcher>()
   #closed = false
 
@@ -64,7 +65,7 @@ class RedisStore implements Store {
   }
 
   load(signal?: AbortSignal): Promise<StoredState | null> {
-    return this.#asking(signal, (link) => loadState(link, this.#keys, signal))
+    return this.#asking(signal, (link) => loadState(link, this.#keys, this.#log, signal))
   }
 
   /** Tries until the outcome is known or the time is up: an attempt whose answer got lost finds itself by its id. */
@@ -84,12 +85,12 @@ class RedisStore implements Store {
           : explained(error, { outcome: 'not-written' })
       }
       try {
-        return await untilAborted(attemptSave(link, this.#keys, attempt, this.#replicas), signal)
+        return await untilAborted(attemptSave(link, this.#keys, this.#log, attempt, this.#replicas), signal)
       } catch (error) {
         if (error instanceof NotSent) continue
         if (unknown === null && isRefusal(error)) throw explained(error, { outcome: 'not-written' })
         unknown = explained(error, { outcome: 'unknown', commit: proposal.id })
-        if (isRefusal(error) || error instanceof CanaryError) throw unknown
+        if (isRefusal(error) || isForPeople(error)) throw unknown
       }
       /* oxlint-enable no-await-in-loop */
     }
@@ -97,7 +98,7 @@ class RedisStore implements Store {
 
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
     if (this.#closed) throw closedError()
-    const watcher = new Watcher(this.#dial, this.#keys, from, listener)
+    const watcher = new Watcher(this.#dial, this.#keys, this.#log, from, listener)
     this.#watchers.add(watcher)
     return () => {
       watcher.end()

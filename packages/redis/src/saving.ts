@@ -4,10 +4,12 @@ import { DataFault, storeError } from './faults.js'
 import { type Keys, keyList } from './keys.js'
 import { DEADLINE_MS, type Link, type Reply } from './link.js'
 import { SAVE } from './scripts.js'
-import { NONSENSE, lines, listFrom, readLogEntry, readPosition, rowText } from './wire.js'
+import { type LogReader, NONSENSE, lines, listFrom, readPosition, rowText } from './wire.js'
 
 /** Above this, the log says only that all must be loaded anew. In characters. */
 const LOGGED = 256 * 1024
+/** How fast a large one surely goes. */
+const CHARACTERS_A_MS = 5_000
 /** How long is waited for replicas: the answer must be back before the connection is given up. In milliseconds. */
 const REPLICAS_MS = DEADLINE_MS - 100
 
@@ -15,6 +17,8 @@ const REPLICAS_MS = DEADLINE_MS - 100
 export interface Prepared {
   readonly id: string
   readonly args: readonly string[]
+  /** How long the server may take: a large one is on its way for longer. In milliseconds. */
+  readonly within: number
 }
 
 export function prepared({ id, base, reads, writes, changes, audit }: Proposal, replicas: number): Prepared {
@@ -27,7 +31,8 @@ export function prepared({ id, base, reads, writes, changes, audit }: Proposal, 
   const logged = size > LOGGED ? '' : JSON.stringify(changes)
   const position = [base.epoch, base.epoch === '' ? '0' : String(base.version), base.id]
   const flags = [logged === '' ? '1' : '0', replicas > 0 ? '1' : '0']
-  return { id, args: [randomUUID(), id, ...position, readLines, writeLines, logged, auditText, ...flags, ...rows] }
+  const args = [randomUUID(), id, ...position, readLines, writeLines, logged, auditText, ...flags, ...rows]
+  return { id, args, within: DEADLINE_MS + size / CHARACTERS_A_MS }
 }
 
 /**
@@ -38,10 +43,11 @@ export function prepared({ id, base, reads, writes, changes, audit }: Proposal, 
 export async function attemptSave(
   link: Link,
   keys: Keys,
-  { args, id }: Prepared,
+  log: LogReader,
+  { args, id, within }: Prepared,
   replicas: number,
 ): Promise<SaveResult> {
-  const result = readResult(await link.run(SAVE, keyList(keys), args))
+  const result = readResult(await link.run(SAVE, keyList(keys), args, within), log)
   if (replicas === 0 || result.kind !== 'saved') return result
   const received = await link.send(['WAIT', String(replicas), String(REPLICAS_MS)])
   if (Number(received) >= replicas) return result
@@ -51,13 +57,13 @@ export async function attemptSave(
   })
 }
 
-function readResult(reply: Reply): SaveResult {
+function readResult(reply: Reply, log: LogReader): SaveResult {
   const [kind, ...rest] = listFrom(reply)
   switch (kind) {
     case 'saved':
-      return { kind, at: readPosition(rest), missed: commitsOf(listFrom(rest[3])) ?? [] }
+      return { kind, at: readPosition(rest), missed: commitsOf(listFrom(rest[3]), log) ?? [] }
     case 'conflict':
-      return { kind, missed: rest[0] === null ? null : commitsOf(listFrom(rest[0])) }
+      return { kind, missed: rest[0] === null ? null : commitsOf(listFrom(rest[0]), log) }
     case 'rewound':
       return { kind, stored: readPosition(rest) }
     default:
@@ -66,9 +72,9 @@ function readResult(reply: Reply): SaveResult {
 }
 
 /** `null` where one of them is not logged whole, or cannot be read: who needs it loads anew. */
-function commitsOf(replies: readonly Reply[]): readonly Commit[] | null {
+function commitsOf(replies: readonly Reply[], log: LogReader): readonly Commit[] | null {
   try {
-    const commits = replies.flatMap((reply) => readLogEntry(reply).commit ?? [])
+    const commits = replies.flatMap((reply) => log.read(reply).commit ?? [])
     return commits.length === replies.length ? commits : null
   } catch (error) {
     if (error instanceof DataFault) return null
