@@ -1,5 +1,6 @@
 // What a fleet's store must reach: `node bench/fleet/dist/bench/fleet/main.js [--engine redis] [measure …]`. Prints a table,
-// and ends with exit code 1 where something is not reached. See README.md in this folder's source.
+// and ends with exit code 1 where something is not reached. An engine is what `engines/` has a file of.
+import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { engineOf, engines } from './engines/index.js'
 import { crashes, failovers } from './measures/crashes.js'
@@ -22,6 +23,8 @@ const MEASURES: Readonly<Record<string, () => Measure>> = {
 const { values, positionals } = parseArgs({ options: { engine: { type: 'string' } }, allowPositionals: true })
 const chosen = values.engine === undefined ? [...engines.values()] : [engineOf(values.engine)]
 const names = positionals.length === 0 ? Object.keys(MEASURES) : positionals
+const [busy = 0] = loadavg()
+process.stdout.write(`Node ${process.version}, ${availableParallelism()} cores, load before it ${busy.toFixed(1)}\n`)
 for (const engine of chosen) {
   process.stdout.write(`\n| ${engine.name} | to reach | reached |\n|---|---|---|\n`)
   for (const name of names) {

@@ -3,7 +3,7 @@ import type { Store } from '@canary-release/core/registry'
 /** A kind of server that a registry is kept in. */
 export interface Engine {
   readonly name: string
-  /** What is to be reached, in milliseconds: see `README.md`. */
+  /** What is to be reached, in milliseconds. */
   readonly limits: {
     /** From a change's acknowledgement until it is in force in 16 other processes, for 99 of 100. */
     readonly propagation: number

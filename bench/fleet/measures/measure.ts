@@ -6,6 +6,8 @@ export interface Line {
   readonly limit: string
   readonly reached: string
   readonly isReached: boolean
+  /** How many times the limit it is; infinite for what must not happen. */
+  readonly excess: number
 }
 
 export type Measure = (engine: Engine) => Promise<readonly Line[]>
@@ -23,10 +25,10 @@ export function milliseconds(value: number): string {
 /** A line for a value that must stay below a limit. */
 export function below(what: string, value: number, limit: number, more = ''): Line {
   const reached = `${milliseconds(value)}${more === '' ? '' : ` (${more})`}`
-  return { what, limit: `≤ ${milliseconds(limit)}`, reached, isReached: value <= limit }
+  return { what, limit: `≤ ${milliseconds(limit)}`, reached, isReached: value <= limit, excess: value / limit }
 }
 
 /** A line for what must not happen at all. */
 export function never(what: string, count: number, of: string): Line {
-  return { what, limit: '0', reached: `${count} of ${of}`, isReached: count === 0 }
+  return { what, limit: '0', reached: `${count} of ${of}`, isReached: count === 0, excess: count === 0 ? 0 : Infinity }
 }

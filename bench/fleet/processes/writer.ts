@@ -34,4 +34,7 @@ async function work(registry: Registry, writer: number): Promise<{ taken: number
   return { taken, refused }
 }
 
-process.send?.(await Promise.all(opened.map((registry, i) => work(registry, Number(child) * count + i))))
+const before = process.cpuUsage()
+const works = await Promise.all(opened.map((registry, i) => work(registry, Number(child) * count + i)))
+const { user, system } = process.cpuUsage(before)
+process.send?.({ works, cpu: (user + system) / 1000 })
