@@ -62,7 +62,7 @@ export const disjoint =
     const what = `${shape.processes * shape.registries} registries × ${shape.changes} disjoint changes on ${services} records`
     return [
       never(`${what}: refused`, refused.length, `${all} ${refused[0] ?? ''}`),
-      never('lost', taken.length - committed, String(taken.length)),
+      never('lost', Math.max(0, taken.length - committed), String(taken.length)),
       below(
         'the whole of it',
         whole,

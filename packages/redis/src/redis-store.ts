@@ -70,7 +70,7 @@ class RedisStore implements Store {
 
   /** Tries until the outcome is known or the time is up: an attempt whose answer got lost finds itself by its id. */
   async save(proposal: Proposal, signal: AbortSignal = AbortSignal.timeout(DEADLINE_MS)): Promise<SaveResult> {
-    const attempt = prepared(proposal, this.#replicas)
+    const attempt = prepared(proposal, this.#log, this.#replicas)
     let unknown: CanaryError | null = null
     for (;;) {
       /* oxlint-disable no-await-in-loop -- one attempt after another */

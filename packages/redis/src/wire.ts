@@ -39,26 +39,36 @@ export function readRow(key: string, text: string): Row {
 /** How many entries are remembered: what comes with the answer to a change comes once more by watching. */
 const REMEMBERED = 256
 
-/** Reads entries of the log, each once. */
+/** Reads entries of the log, each once, and knows the newest of them. */
 export class LogReader {
+  /** By version and the id of the commit before. */
   readonly #newest = new Map<string, { readonly changes: string; readonly entry: LogEntry }>()
 
   /** @throws {DataFault} where it cannot be read */
   read(reply: Reply): LogEntry {
     const [version, fields] = readEntry(reply)
-    const key = `${version} ${fields.get('id')} ${fields.get('prev')}`
+    const key = `${version} ${fields.get('prev')}`
     const changes = fields.get('changes') ?? ''
     const known = this.#newest.get(key)
-    if (known !== undefined && known.changes === changes) return known.entry
+    if (known !== undefined && known.entry.id === fields.get('id') && known.changes === changes) return known.entry
     const entry = readLogEntry(version, fields)
     this.#newest.set(key, { changes, entry })
     if (this.#newest.size > REMEMBERED) {
-      for (const oldest of this.#newest.keys()) {
-        this.#newest.delete(oldest)
-        break
-      }
+      const oldest = this.#newest.keys().next().value
+      if (oldest !== undefined) this.#newest.delete(oldest)
     }
     return entry
+  }
+
+  /** The commits that follow on a position, one on the other, as far as they were read. */
+  after({ version, id }: Position): readonly Commit[] {
+    const commits: Commit[] = []
+    let commit = this.#newest.get(`${version + 1} ${id}`)?.entry.commit
+    while (commit !== undefined && commit !== null) {
+      commits.push(commit)
+      commit = this.#newest.get(`${commit.version + 1} ${commit.id}`)?.entry.commit
+    }
+    return commits
   }
 }
 
