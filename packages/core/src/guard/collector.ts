@@ -79,7 +79,7 @@ export class Collector {
     const steps = reason === 'bucket' ? decision.steps : 0
     this.#countOf(bucketsOnB, steps).decided[upstream] += 1
     const { run, tick } = this.#delta
-    const key = upstream === 'B' && this.#tellsApart ? this.#keyOf(identity) : null
+    const key = upstream === 'B' && this.#tellsApart ? this.#identityKey(identity) : null
     return { run, tick, arm: upstream, bucketsOnB, steps, identity, key, ended: false, failed: false }
   }
 
@@ -141,7 +141,7 @@ export class Collector {
   }
 
   /** Counts a request of B's identity; its number, where it is told apart. */
-  #keyOf(identity: string | null): number | null {
+  #identityKey(identity: string | null): number | null {
     const { identitiesOfB } = this.#delta
     const key = identity === null ? UNNAMED - (this.#unnamed += 1) : hashIdentity(identity)
     if (identitiesOfB.size >= MOST_OF_B && !identitiesOfB.has(key)) return null

@@ -9,7 +9,7 @@ export {
   createLatencies,
   packLatency,
 } from './delta.js'
-export type { Guard, GuardHost, Standing } from './guard.js'
+export type { Guard, GuardHost, ReleaseView } from './guard.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'
 export { latencyBucket } from './latency.js'

@@ -1,9 +1,9 @@
 import { Blocks } from './block.js'
 import { type Delta, type Pair, addPair, failedOf } from './delta.js'
-import { ErrorTest } from './error-test.js'
+import { ErrorEvidence } from './error-evidence.js'
 import { HardLimit, type Reached } from './hard-limit.js'
 import { IdentityFilter } from './identity-filter.js'
-import { LatencyTest, type SlowRequests } from './latency-test.js'
+import { LatencyEvidence, type SlowRequests } from './latency-evidence.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { ArmCount } from './report.js'
 
@@ -31,8 +31,8 @@ const ENOUGH_TICKS = 300
 export class Judge {
   readonly #options: JudgeOptions
   readonly #blocks = new Blocks()
-  readonly #errors: ErrorTest
-  readonly #latency: LatencyTest | null
+  readonly #errors: ErrorEvidence
+  readonly #latency: LatencyEvidence | null
   readonly #hardLimit: HardLimit | null
   readonly #tellsApart: boolean
   readonly #identitiesOfB = new IdentityFilter()
@@ -51,8 +51,8 @@ export class Judge {
 
   constructor(options: JudgeOptions) {
     this.#options = options
-    this.#errors = new ErrorTest(options.errors)
-    this.#latency = options.latency === false ? null : new LatencyTest(options.latency)
+    this.#errors = new ErrorEvidence(options.errors)
+    this.#latency = options.latency === false ? null : new LatencyEvidence(options.latency)
     this.#tellsApart = options.unit === 'identity' || options.sticky
     this.#hardLimit = options.hardLimit === false ? null : new HardLimit(options.hardLimit, this.#tellsApart)
   }

@@ -1,6 +1,6 @@
 import { disown, isPromise } from '../hook.js'
 import type { Delta } from './delta.js'
-import type { GuardHost, Standing } from './guard.js'
+import type { GuardHost, ReleaseView } from './guard.js'
 import { Hold } from './hold/hold.js'
 import { Judge } from './judge.js'
 import type { ResolvedGuardOptions } from './options.js'
@@ -36,7 +36,7 @@ export class GuardRun {
   }
 
   /** True after a person resumed a release that was paused for a breach: what was judged is not judged again. */
-  isOver({ state }: Standing): boolean {
+  isOver({ state }: ReleaseView): boolean {
     return this.#paused === 'breach' && (state === 'running' || state === 'complete')
   }
 
@@ -48,15 +48,15 @@ export class GuardRun {
   }
 
   /** Acts on the evidence as it is now. */
-  act(standing: Standing, report: () => GuardReport): void {
-    const { state } = standing
+  act(view: ReleaseView, report: () => GuardReport): void {
+    const { state } = view
     if (this.#breached || state === 'rolled-back' || state === 'promoted') return
     const { breach } = this.#judge
-    if (breach === null) this.#pauseOrResume(standing)
+    if (breach === null) this.#pauseOrResume(view)
     else this.#breach(breach, state, report)
   }
 
-  report(tick: number, { state, bucketsOnB, steps }: Standing): Omit<GuardReport, 'hold' | 'lastFailure'> {
+  report(tick: number, { state, bucketsOnB, steps }: ReleaseView): Omit<GuardReport, 'hold' | 'lastFailure'> {
     const { errors, latency, combined } = this.#judge.ln
     const { needed, judges, unit } = this.#options
     const unseen = this.#judge.full || this.#sight.blindAt(tick, bucketsOnB / steps)
@@ -93,7 +93,7 @@ export class GuardRun {
     return `too few identities to judge: B has had ${countText(identities)}, and at ${rateText(share)} it takes ${countText(wanted)}`
   }
 
-  #breach(kind: 'evidence' | 'hard-limit', state: Standing['state'], report: () => GuardReport): void {
+  #breach(kind: 'evidence' | 'hard-limit', state: ReleaseView['state'], report: () => GuardReport): void {
     const { onBreach, needed } = this.#options
     const evidence = `; evidence ${evidenceText(this.#judge.ln.combined)} against the ${evidenceText(Math.log(needed))} needed`
     const words = `${this.#finding()}${kind === 'evidence' ? evidence : ''}`
@@ -109,7 +109,7 @@ export class GuardRun {
     }
   }
 
-  #pauseForBreach(words: string, state: Standing['state']): void {
+  #pauseForBreach(words: string, state: ReleaseView['state']): void {
     // A release whose ramp has ended has nothing to pause: a person is told.
     if (state === 'complete') return this.#host.log(this.#because(`breach: ${words}`))
     const reason = this.#because(`paused: ${words}`)
@@ -118,7 +118,7 @@ export class GuardRun {
   }
 
   /** A pause on evidence is lifted by the guard or by a person; what a person lifted, the guard leaves alone. */
-  #pauseOrResume({ state, ramping }: Standing): void {
+  #pauseOrResume({ state, ramping }: ReleaseView): void {
     const { pauseEvidence, needed } = this.#options
     const { combined } = this.#judge.ln
     const high = combined >= Math.log(pauseEvidence)

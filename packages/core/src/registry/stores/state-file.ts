@@ -7,6 +7,7 @@ import { referencesOf } from '../entities/keys.js'
 import { checkRelease } from '../records/record-release.js'
 import { type Row, isOf } from '../records/rows.js'
 import type { AuditEntry, StoredState } from '../records/store.js'
+import { RELEASE_STATES } from '../../release-state.js'
 import { Tables } from '../records/tables.js'
 import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
 
@@ -91,12 +92,13 @@ const fileSchema = z.strictObject({
 })
 
 const releaseSchema = z.strictObject({
-  state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']),
+  state: z.enum(RELEASE_STATES).exclude(['disabled']),
   reason: words.nullable(),
   by: words.nullable(),
   at: finite,
   elapsed: finite,
   // A whole number in files of the first versions.
+  breach: z.literal(true, says('expected true')).optional(),
   run: z.union([words.min(1), integer.transform(String)], says('expected a string')).optional(),
 })
 

@@ -31,7 +31,7 @@ export interface SlowRequests {
  * Whether B is slower than A: at each of A's quantiles, whether more of B's requests lie above it (and above what is
  * tolerated) than its share.
  */
-export class LatencyTest {
+export class LatencyEvidence {
   readonly #quantiles: readonly number[]
   readonly #tolerated: number
   readonly #histogramOfA = createHistogram()

@@ -14,7 +14,7 @@ interface FirstFailure {
 }
 
 /** Whether B fails more than A, by the odds that are tolerated. */
-export class ErrorTest {
+export class ErrorEvidence {
   readonly #evidence: Evidence
   readonly #minFailures: number
   readonly #seen = new IdentityFilter()
