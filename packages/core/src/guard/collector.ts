@@ -1,4 +1,5 @@
 import type { Decision, Outcome, UpstreamName } from '../decision/decision.js'
+import { asyncHookError, disown, isPromise } from '../hook.js'
 import {
   type Cell,
   type Delta,
@@ -163,4 +164,24 @@ export class Collector {
 /** A 5xx, a connection error or a timeout. A client that went away is none, unless the 5xx was there before. */
 export function isFailure({ status, error, aborted }: Outcome): boolean {
   return (status !== null && status >= 500) || (error !== null && !aborted)
+}
+
+/** The application's own judgement of outcomes, or {@link isFailure} where it has none, throws or is async. */
+export function compileFailure(
+  own: ((outcome: Outcome) => unknown) | null,
+  onError: (error: unknown) => void,
+): (outcome: Outcome) => boolean {
+  if (own === null) return isFailure
+  return (outcome) => {
+    if (outcome.aborted) return isFailure(outcome)
+    try {
+      const failed = own(outcome)
+      if (!isPromise(failed)) return Boolean(failed)
+      disown(failed)
+      onError(asyncHookError('guard.errors.isFailure'))
+    } catch (error) {
+      onError(error)
+    }
+    return isFailure(outcome)
+  }
 }

@@ -92,6 +92,19 @@ export function addHistogram(to: Histogram, from: Histogram): number {
   return sum
 }
 
+/** The counts that are not 0: bucket, count, bucket, count, … */
+export function sparseHistogram(histogram: Histogram): number[] {
+  return histogram.flatMap((count, bucket) => (count === 0 ? [] : [bucket, count]))
+}
+
+/** Adds counts in their sparse form. Buckets that do not exist are left out. */
+export function addSparse(to: Histogram, sparse: readonly number[]): void {
+  for (let i = 0; i + 1 < sparse.length; i += 2) {
+    const bucket = sparse[i] ?? LATENCY_BUCKETS
+    if (bucket < LATENCY_BUCKETS) to[bucket] = (to[bucket] ?? 0) + (sparse[i + 1] ?? 0)
+  }
+}
+
 export function sumOf(histogram: Histogram): number {
   let sum = 0
   for (let i = 0; i < LATENCY_BUCKETS; i += 1) sum += histogram[i] ?? 0

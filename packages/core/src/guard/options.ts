@@ -23,6 +23,7 @@ const errorsSchema = z.strictObject({
   isFailure: functionSchema<(outcome: Outcome) => boolean>().nullable().default(null),
 })
 
+const VERSION = 'must be a string of 1 to 100 characters'
 const QUANTILES = 'must be one to five different numbers from 0.5 to 0.999, ascending'
 const latencySchema = z.strictObject({
   /** How many times A's latency B's may be; steps of 4.4 %. @default 1.19 */
@@ -78,6 +79,17 @@ export const guardOptionsSchema = z.strictObject({
   tickMs: integerBetween(50, 60_000).default(1000),
   /** How many processes judge the same release apart from each other: each needs that many times the evidence. @default 1 */
   judges: integerBetween(1, 1_000_000).default(1),
+  /**
+   * Stands for the functions among these options where processes share a store: the same string in all that count
+   * alike, another one where `errors.isFailure` changes. Required there with `errors.isFailure`; without effect elsewhere.
+   * 1 to 100 characters.
+   */
+  version: z
+    .string({ error: VERSION })
+    .min(1, { error: VERSION })
+    .max(100, { error: VERSION })
+    .nullable()
+    .default(null),
   /** Without a guarantee: for when A fails together with B. False: none. */
   hardLimit: z
     .union([z.literal(false), hardLimitSchema], { error: 'must be false or { failureRate, over }' })

@@ -1,6 +1,5 @@
 import type { Decision, Outcome } from '../decision/decision.js'
-import { asyncHookError, disown, isPromise } from '../hook.js'
-import { Collector, type Ticket, isFailure } from './collector.js'
+import { Collector, type Ticket, compileFailure } from './collector.js'
 import type { Guard, GuardHost, ReleaseView } from './guard.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
@@ -31,8 +30,9 @@ class Watcher implements Guard {
     this.#timerSaw = this.#tickedAt
     this.#tick = Math.floor(this.#tickedAt / options.tickMs)
     this.#run = this.#newRun()
-    const { unit, latency, sticky } = options
-    this.#collector = new Collector({ unit, latency, sticky, isFailure: this.#isFailure }, this.#runs, this.#tick)
+    const { unit, latency, sticky, errors } = options
+    const isFailure = compileFailure(errors.isFailure, (error) => host.onError(error))
+    this.#collector = new Collector({ unit, latency, sticky, isFailure }, this.#runs, this.#tick)
   }
 
   admit(decision: Decision, identity: string | null): Ticket | null {
@@ -127,21 +127,6 @@ class Watcher implements Guard {
     if (words === null || this.#tick - this.#heldSaid < REPEAT) return
     this.#heldSaid = this.#tick
     this.#host.log(words)
-  }
-
-  readonly #isFailure = (outcome: Outcome): boolean => {
-    const own = this.#options.errors.isFailure
-    if (own === null || outcome.aborted) return isFailure(outcome)
-    try {
-      const failed: unknown = own(outcome)
-      if (!isPromise(failed)) return Boolean(failed)
-      disown(failed)
-      this.#host.onError(asyncHookError('guard.errors.isFailure'))
-      return isFailure(outcome)
-    } catch (error) {
-      this.#host.onError(error)
-      return isFailure(outcome)
-    }
   }
 
   #newRun(): GuardRun {
