@@ -1,4 +1,5 @@
-import type { CanaryError } from '@canary-release/core'
+import type { CanaryError, Logger } from '@canary-release/core'
+import type { Shared } from '@canary-release/core/guard'
 import { Connection } from './connection.js'
 import type {
   AuditEntry,
@@ -18,6 +19,7 @@ import { DEADLINE_MS, type Link } from './link.js'
 import { loadState } from './loading.js'
 import { type RedisStoreOptions, resolved } from './options.js'
 import { attemptSave, prepared } from './saving.js'
+import { RedisShared } from './shared/redis-shared.js'
 import { Watcher } from './watcher.js'
 import { LogReader, listFrom, readAuditEntry } from './wire.js'
 
@@ -32,10 +34,10 @@ const AUDIT_PAGE = 100
  * @throws {CanaryError} ERR_CANARY_OPTION that names the first bad option
  */
 export function redisStore(options: RedisStoreOptions): Store {
-  const { source, name, replicas, durable } = resolved(options)
+  const { source, name, replicas, durable, logger } = resolved(options)
   const keys = keysOf(name)
   const dial = dialer(source)
-  return new RedisStore(keys, replicas, async () => {
+  return new RedisStore(keys, replicas, logger, async () => {
     const link = await dial(keys.head)
     try {
       await demand(link, keys, { replicas, durable })
@@ -48,7 +50,7 @@ export function redisStore(options: RedisStoreOptions): Store {
 }
 
 class RedisStore implements Store {
-  readonly shared = null
+  readonly shared: Shared
   readonly #keys: Keys
   readonly #replicas: number
   readonly #dial: () => Promise<Link>
@@ -57,11 +59,16 @@ class RedisStore implements Store {
   readonly #watchers = new Set<Watcher>()
   #closed = false
 
-  constructor(keys: Keys, replicas: number, dial: () => Promise<Link>) {
+  constructor(keys: Keys, replicas: number, logger: Logger, dial: () => Promise<Link>) {
     this.#keys = keys
     this.#replicas = replicas
     this.#dial = dial
     this.#connection = new Connection(dial)
+    this.shared = new RedisShared(this.#connection, keys, (ms) =>
+      logger.warn(
+        `canary store: the clocks of Redis and of this process moved by ${Math.round(ms)} ms against each other`,
+      ),
+    )
   }
 
   load(signal?: AbortSignal): Promise<StoredState | null> {

@@ -43,7 +43,7 @@ describe('redisStore', () => {
     [{ url: 'redis://x', name: 'a}b' }, 'redisStore.name must be 1 to 100 letters, digits, ".", "_" and "-"'],
     [{ url: 'redis://x', replicas: 1.5 }, 'redisStore.replicas must be a whole number from 0 to 10, got 1.5'],
     [{ url: 'redis://x', durability: 'memory' }, 'redisStore.durability must be "disk" or "none"'],
-    [{ url: 'redis://x', replica: 1 }, 'redisStore.replica is not an option: known are url, client, name, replicas, durability'], // prettier-ignore
+    [{ url: 'redis://x', replica: 1 }, 'redisStore.replica is not an option: known are url, client, name, replicas, durability, logger'], // prettier-ignore
   ]
   test.each(cases)('refuses options that are wrong: %j', (options, message) => {
     expect(() => redisStore(options)).toThrow(expect.objectContaining({ code: 'ERR_CANARY_OPTION', message }))

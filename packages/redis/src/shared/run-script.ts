@@ -1,0 +1,321 @@
+import { type Script, script } from '../scripts.js'
+
+// The rules of RunLog, in core's guard/fleet/run-log.ts, on the server: what is said there of why holds here.
+//
+// KEYS: the run (a hash: state, verdict, checkpoint, identities), its deltas (a hash: tick:ordinal → requests, delta), its
+// ticks (a sorted set of those), rows, releases (a hash: release → run).
+// ARGV: what is to be done, milliseconds to be added to the server's clock (0, but in tests), and what that needs.
+
+const RUN = `
+local RUN, DELTAS, TICKS, ROWS, RELEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local EXPIRY, FORGOTTEN, MOST_TICKS, NEVER, KEPT_SECONDS = 10000, 600000, 1000, -1e14, 7 * 86400
+local clock = redis.call('TIME')
+local time = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[2])
+local s = cjson.decode(redis.call('HGET', RUN, 'state') or '{"ordinals":0,"members":{},"stages":[],"stage":0,"closed":-1,'
+  .. '"closedAt":-1e14,"trimmed":-1,"arrivals":[],"checkpoint":-1,"passed":0,"requests":0,"unscored":0,"late":0,'
+  .. '"totals":{"A":{"n":0,"k":0},"B":{"n":0,"k":0}}}')
+s.passed = s.passed + math.max(0, time - (s.seen or time))
+s.seen = time
+local now = s.passed
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function answer(kind, member, reason)
+  return { kind, member and member.ordinal or 0, whole(s.closed), reason or false }
+end
+
+local function of_stage(taking_part)
+  local found = {}
+  for _, member in pairs(s.members) do
+    if member.hash == s.hash and (member.takesPart or not taking_part) then found[#found + 1] = member end
+  end
+  return found
+end
+
+local function begin(hash, why)
+  s.hash = hash
+  s.stage = s.stage + 1
+  s.stages[#s.stages + 1] = { kind = 'stage', stage = s.stage, tick = s.closed + 1, hash = hash, why = why }
+end
+
+local function forget_arrivals()
+  local left = {}
+  for _, arrival in ipairs(s.arrivals) do
+    if arrival.through > s.closed then left[#left + 1] = arrival end
+  end
+  s.arrivals = left
+end
+
+local function remove(field)
+  redis.call('HDEL', DELTAS, field)
+  redis.call('ZREM', TICKS, field)
+end
+
+local function skip_past(members)
+  local tick = s.closed
+  for _, member in ipairs(members) do tick = math.max(tick, member.through) end
+  for _, field in ipairs(redis.call('ZRANGEBYSCORE', TICKS, '(' .. whole(s.closed), whole(tick))) do
+    s.unscored = s.unscored + tonumber(string.match(redis.call('HGET', DELTAS, field), '^%d+'))
+    remove(field)
+  end
+  s.closed = tick
+  s.closedAt = now
+  forget_arrivals()
+end
+
+local function lose(members)
+  for _, member in ipairs(members) do member.takesPart = false end
+  skip_past(of_stage(false))
+  if s.hash then begin(s.hash, 'lost') end
+end
+
+local function give_way()
+  local waiting, first = {}, nil
+  for _, member in pairs(s.members) do
+    if now - member.seenAt < EXPIRY then
+      if member.hash == s.hash then return false end
+      if member.takesPart then
+        waiting[#waiting + 1] = member
+        if not first or member.ordinal < first.ordinal then first = member end
+      end
+    end
+  end
+  if not first then return false end
+  for _, member in ipairs(of_stage(true)) do member.takesPart = false end
+  local members = of_stage(false)
+  for _, member in ipairs(waiting) do
+    if member.hash == first.hash then members[#members + 1] = member end
+  end
+  skip_past(members)
+  begin(first.hash, 'options')
+  return true
+end
+
+local function close_one()
+  local taking = of_stage(true)
+  local least = nil
+  if #taking > 0 then
+    for _, member in ipairs(taking) do least = math.min(least or member.through, member.through) end
+  else
+    least = s.closed
+    for _, member in ipairs(of_stage(false)) do least = math.max(least, member.through) end
+  end
+  if least > s.closed then
+    s.closed = least
+    s.closedAt = now
+    forget_arrivals()
+    return true
+  end
+  local silent = true
+  for _, member in ipairs(taking) do silent = silent and now - member.seenAt >= EXPIRY end
+  if silent and give_way() then return true end
+  local first = s.arrivals[1]
+  if not first or now - math.max(first.at, s.closedAt) < EXPIRY then return false end
+  local behind = {}
+  for _, member in ipairs(taking) do
+    if member.through <= s.closed then behind[#behind + 1] = member end
+  end
+  lose(behind)
+  return true
+end
+
+local function all_counts(delta)
+  local all = {}
+  for _, cell in ipairs(delta.cells) do
+    all[#all + 1] = { share = string.format('%.14g', cell.share[1] / cell.share[2]), decided = cell.decided, failures = cell.failures }
+  end
+  if delta.chosen then all[#all + 1] = { share = '-1', decided = delta.chosen.decided, failures = delta.chosen.failures } end
+  return all
+end
+
+local function requests_in(counts)
+  local sum = 0
+  for _, each in ipairs(counts) do sum = sum + each.decided[1] + each.decided[2] end
+  return sum
+end
+
+local function count(counts)
+  for _, each in ipairs(counts) do
+    s.requests = s.requests + each.decided[1] + each.decided[2]
+    s.totals.A.n = s.totals.A.n + each.decided[1]
+    s.totals.B.n = s.totals.B.n + each.decided[2]
+    for _, failure in ipairs(each.failures) do
+      s.totals.A.k = s.totals.A.k + failure[2]
+      s.totals.B.k = s.totals.B.k + failure[3]
+    end
+  end
+end
+
+-- What a member has decided under each share and not yet reported as failed: more cannot fail.
+local function balance(member, counts)
+  local after = {}
+  for _, each in ipairs(counts) do
+    local left = member.left[each.share] or { 0, 0 }
+    local A, B = left[1] + each.decided[1], left[2] + each.decided[2]
+    for _, failure in ipairs(each.failures) do A, B = A - failure[2], B - failure[3] end
+    if A < 0 or B < 0 then return 'failures must not be more than the requests decided' end
+    after[each.share] = { A, B }
+  end
+  for share, left in pairs(after) do member.left[share] = left end
+  return nil
+end
+
+local function refuse(member, reason)
+  if not member then return answer('refused', nil, reason) end
+  if member.takesPart and member.hash == s.hash then lose({ member }) end
+  member.takesPart = false
+  return answer('refused', member, reason)
+end
+
+local function enter(delta, known)
+  if delta.through < s.closed then return answer('late', known) end
+  if known and known.takesPart and known.hash == delta.hash and delta.through == known.through then
+    return answer('known', known)
+  end
+  if known and known.takesPart and known.hash == s.hash then lose({ known }) end
+  local ordinal = known and known.ordinal
+  if not ordinal then
+    s.ordinals = s.ordinals + 1
+    ordinal = s.ordinals
+  end
+  local member = { ordinal = ordinal, hash = delta.hash, through = delta.through, takesPart = true, seenAt = now, left = {} }
+  s.members[delta.member] = member
+  for name, each in pairs(s.members) do
+    if not each.takesPart and now - each.seenAt > FORGOTTEN then s.members[name] = nil end
+  end
+  if not s.hash then
+    s.closed = delta.through
+    begin(delta.hash, 'start')
+  end
+  return answer(member.hash == s.hash and 'taken' or 'waiting', member)
+end
+
+local function late(counts, member)
+  local requests = requests_in(counts)
+  s.unscored = s.unscored + requests
+  s.late = s.late + requests
+  return answer('late', member)
+end
+
+local function publish(delta, text)
+  local member = s.members[delta.member]
+  if delta.enters then return enter(delta, member) end
+  local counts = all_counts(delta)
+  if not member then
+    count(counts)
+    return late(counts, nil)
+  end
+  member.seenAt = now
+  if delta.through <= member.through then return answer('known', member) end
+  if delta.tick <= member.through or delta.through > member.through + MOST_TICKS then
+    return refuse(member, 'ticks must follow on ' .. whole(member.through) .. ', got ' .. whole(delta.tick) .. ' to ' .. whole(delta.through))
+  end
+  local wrong = balance(member, counts)
+  if wrong then return refuse(member, wrong) end
+  count(counts)
+  local requests = requests_in(counts)
+  local kind = 'taken'
+  if not member.takesPart then
+    kind = 'late'
+    s.late = s.late + requests
+    s.unscored = s.unscored + requests
+  elseif member.hash ~= s.hash then
+    kind = 'waiting'
+    s.unscored = s.unscored + requests
+  elseif delta.tick <= s.closed then
+    s.unscored = s.unscored + requests
+  elseif #counts > 0 then
+    local field = whole(delta.tick) .. ':' .. whole(member.ordinal)
+    redis.call('HSET', DELTAS, field, whole(requests) .. ' ' .. text)
+    redis.call('ZADD', TICKS, whole(delta.tick), field)
+  end
+  member.through = delta.through
+  if delta.leaves then
+    member.takesPart = false
+  elseif kind == 'taken' then
+    local last = s.arrivals[#s.arrivals]
+    if delta.through > math.max(s.closed, last and last.through or -1) then
+      s.arrivals[#s.arrivals + 1] = { through = delta.through, at = now }
+    end
+  end
+  return answer(kind, member)
+end
+
+-- A release that has begun another run says so in its row.
+local function is_over(delta)
+  local row = redis.call('HGET', ROWS, 'plugins/' .. delta.release)
+  if not row then return false end
+  local release = cjson.decode(string.match(row, '^%d+ (.+)$')).release
+  return type(release) == 'table' and type(release.run) == 'string' and release.run ~= delta.run
+end
+
+local function page(after)
+  while close_one() do end
+  local from = math.max(after, s.trimmed)
+  local fields = redis.call('ZRANGEBYSCORE', TICKS, '(' .. whole(from), whole(s.closed))
+  local ticks = {}
+  for _, field in ipairs(fields) do ticks[#ticks + 1] = { field, redis.call('HGET', DELTAS, field) } end
+  local stages = {}
+  for _, stage in ipairs(s.stages) do
+    if stage.tick > from then stages[#stages + 1] = cjson.encode(stage) end
+  end
+  local checkpoint = after < s.trimmed and redis.call('HMGET', RUN, 'checkpoint', 'identities') or { false, false }
+  return { whole(s.closed), ticks, stages, checkpoint[1], checkpoint[2], redis.call('HGET', RUN, 'verdict'), whole(s.requests), whole(s.unscored) }
+end
+
+local function checkpoint(tick, state, identities)
+  if tick > s.closed or tick <= s.checkpoint then return 0 end
+  s.checkpoint = tick
+  s.trimmed = tick
+  redis.call('HSET', RUN, 'checkpoint', whole(tick) .. ' ' .. state)
+  if identities ~= '' then redis.call('HSET', RUN, 'identities', identities) end
+  for _, field in ipairs(redis.call('ZRANGEBYSCORE', TICKS, '-inf', whole(tick))) do remove(field) end
+  local left = {}
+  for _, stage in ipairs(s.stages) do
+    if stage.tick > tick then left[#left + 1] = stage end
+  end
+  s.stages = left
+  return 1
+end
+
+local done
+if ARGV[1] == 'publish' then
+  local delta = cjson.decode(ARGV[3])
+  if is_over(delta) then return { whole(time), { 'stale-run', 0, '-1', false } } end
+  redis.call('HSET', RELEASES, delta.release, delta.run)
+  done = publish(delta, ARGV[3])
+elseif ARGV[1] == 'refuse' then
+  redis.call('HSET', RELEASES, ARGV[5], ARGV[6])
+  done = refuse(s.members[ARGV[3]], ARGV[4])
+elseif ARGV[1] == 'close' then
+  done = page(tonumber(ARGV[3]))
+elseif ARGV[1] == 'conclude' then
+  done = redis.call('HSETNX', RUN, 'verdict', ARGV[3]) == 1 and 'first' or redis.call('HGET', RUN, 'verdict')
+else
+  done = checkpoint(tonumber(ARGV[3]), ARGV[4], ARGV[5])
+end
+redis.call('HSET', RUN, 'state', cjson.encode(s))
+for i = 1, 3 do redis.call('EXPIRE', KEYS[i], KEPT_SECONDS) end
+return { whole(time), done }
+`
+
+export const ON_RUN: Script = script(RUN)
+
+/**
+ * KEYS: members (a hash: member → when it was heard of), ordinals. ARGV: `join`, `beat` or `leave`; milliseconds to be
+ * added to the server's clock; the member. Reply: the time, the ordinal, and who was heard of in the last 2 s.
+ */
+export const ON_MEMBERS: Script = script(`
+local clock = redis.call('TIME')
+local time = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[2])
+local ordinal = 0
+if ARGV[1] == 'join' then ordinal = redis.call('INCR', KEYS[2]) end
+if ARGV[1] == 'join' or ARGV[1] == 'beat' then redis.call('HSET', KEYS[1], ARGV[3], string.format('%.0f', time)) end
+if ARGV[1] == 'leave' then redis.call('HDEL', KEYS[1], ARGV[3]) end
+local alive, all = {}, redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local age = math.abs(time - tonumber(all[i + 1]))
+  if age < 2000 then alive[#alive + 1] = all[i] elseif age > 600000 then redis.call('HDEL', KEYS[1], all[i]) end
+end
+return { string.format('%.0f', time), ordinal, alive }
+`)
