@@ -53,12 +53,18 @@ export async function demand(link: Link, keys: Keys, { replicas, durable }: Dema
 }
 
 /**
- * Looks whether a server is (still) the master.
+ * Looks whether a server is still the master. The connection to one that is not is given up.
  *
  * @throws {CanaryError} ERR_CANARY_STORE where it is none
  */
 export async function demandStillMaster(link: Link): Promise<void> {
-  demandMaster(infoOf(await link.send(['INFO', 'replication'])))
+  const info = infoOf(await link.send(['INFO', 'replication']))
+  try {
+    demandMaster(info)
+  } catch (error) {
+    link.destroy(new Error('the server is not the master any more'))
+    throw error
+  }
 }
 
 function demandMaster(info: ReadonlyMap<string, string>): void {

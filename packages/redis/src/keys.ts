@@ -19,6 +19,7 @@ export interface Keys {
   run(run: string): string
   deltas(run: string): string
   ticks(run: string): string
+  parts(run: string): string
 }
 
 export function keysOf(name: string): Keys {
@@ -36,6 +37,7 @@ export function keysOf(name: string): Keys {
     run: (run) => key(`run:${run}`),
     deltas: (run) => key(`deltas:${run}`),
     ticks: (run) => key(`ticks:${run}`),
+    parts: (run) => key(`parts:${run}`),
   }
 }
 

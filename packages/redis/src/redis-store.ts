@@ -11,7 +11,7 @@ import type {
   StoreEvent,
   StoredState,
 } from '@canary-release/core/registry'
-import { demand } from './demands.js'
+import { demand, demandStillMaster } from './demands.js'
 import { dialer } from './dialer.js'
 import { NotSent, closedError, explained, isForPeople, isRefusal, storeError } from './faults.js'
 import { type Keys, keysOf } from './keys.js'
@@ -72,7 +72,11 @@ class RedisStore implements Store {
   }
 
   load(signal?: AbortSignal): Promise<StoredState | null> {
-    return this.#asking(signal, (link) => loadState(link, this.#keys, this.#log, signal))
+    return this.#asking(signal, async (link) => {
+      // A master that was demoted answers as before, with what is no longer so.
+      await demandStillMaster(link)
+      return loadState(link, this.#keys, this.#log, signal)
+    })
   }
 
   /** Tries until the outcome is known or the time is up: an attempt whose answer got lost finds itself by its id. */

@@ -110,8 +110,11 @@ export class RedisShared implements Shared {
         releases.map(async (release, i) => {
           const run = runs?.[i]
           if (typeof run !== 'string') return
-          const state = await link.send(['HGET', this.#keys.run(run), 'state'])
-          if (typeof state === 'string') found.set(release, reportOf(run, state, reports?.[i], alive))
+          const [state, parts] = await Promise.all([
+            link.send(['HGET', this.#keys.run(run), 'state']),
+            link.send(['HGETALL', this.#keys.parts(run)]),
+          ])
+          if (typeof state === 'string') found.set(release, reportOf(run, state, listFrom(parts), reports?.[i], alive))
         }),
       )
     })
@@ -144,8 +147,8 @@ export class RedisShared implements Shared {
 
   async #onRun(run: string, what: string, args: readonly string[]): Promise<Reply> {
     const { rows, releases } = this.#keys
-    const keys = [this.#keys.run(run), this.#keys.deltas(run), this.#keys.ticks(run), rows, releases]
-    const [done] = await this.#timed(ON_RUN, keys, what, args)
+    const ofRun = [this.#keys.run(run), this.#keys.deltas(run), this.#keys.ticks(run), this.#keys.parts(run)]
+    const [done] = await this.#timed(ON_RUN, [...ofRun, rows, releases], what, args)
     if (done === undefined) throw explained(new DataFault(NONSENSE))
     return done
   }
@@ -198,17 +201,21 @@ function checkpointOf(text: string, identities: Reply | undefined): RunPage['che
   return { tick: Number(text.slice(0, space)), state: text.slice(space + 1), identities: known }
 }
 
-interface State {
-  readonly totals: FleetReport['totals']
-  readonly late: number
-  readonly members: Readonly<Record<string, { readonly takesPart: boolean }>>
-}
-
-function reportOf(run: string, text: string, report: Reply | undefined, alive: ReadonlySet<Reply>): FleetReport {
-  const { totals, late, members } = parsed<State>(text)
+function reportOf(
+  run: string,
+  state: string,
+  parts: readonly Reply[],
+  report: Reply | undefined,
+  alive: ReadonlySet<Reply>,
+): FleetReport {
+  const { totals, late } = parsed<Pick<FleetReport, 'totals' | 'late'>>(state)
   const said = typeof report === 'string' ? parsed<JudgedRelease>(report) : null
-  const taking = Object.entries(members).filter(([name, { takesPart }]) => takesPart && alive.has(name))
-  return { run, totals, late, members: taking.map(([name]) => name), guard: said?.run === run ? said.guard : null }
+  const members: string[] = []
+  for (let i = 0; i + 1 < parts.length; i += 2) {
+    const [name = '', part = null] = parts.slice(i, i + 2)
+    if (alive.has(name) && parsed<{ readonly takesPart: boolean }>(part).takesPart) members.push(String(name))
+  }
+  return { run, totals, late, members, guard: said?.run === run ? said.guard : null }
 }
 
 /** JSON that the script or another process of this package wrote. */

@@ -3,20 +3,55 @@ import { type Script, script } from '../scripts.js'
 // The rules of RunLog, in core's guard/fleet/run-log.ts, on the server: what is said there of why holds here.
 //
 // KEYS: the run (a hash: state, verdict, checkpoint, identities), its deltas (a hash: tick:ordinal → requests, delta), its
-// ticks (a sorted set of those), rows, releases (a hash: release → run).
+// ticks (a sorted set of those), its members (a hash: member → part in the run), rows, releases (a hash: release → run).
 // ARGV: what is to be done, milliseconds to be added to the server's clock (0, but in tests), and what that needs.
 
 const RUN = `
-local RUN, DELTAS, TICKS, ROWS, RELEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local RUN, DELTAS, TICKS, PARTS, ROWS, RELEASES = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local EXPIRY, FORGOTTEN, MOST_TICKS, NEVER, KEPT_SECONDS = 10000, 600000, 1000, -1e14, 7 * 86400
 local clock = redis.call('TIME')
 local time = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[2])
-local s = cjson.decode(redis.call('HGET', RUN, 'state') or '{"ordinals":0,"members":{},"stages":[],"stage":0,"closed":-1,'
+local s = cjson.decode(redis.call('HGET', RUN, 'state') or '{"ordinals":0,"stages":[],"stage":0,"closed":-1,'
   .. '"closedAt":-1e14,"trimmed":-1,"arrivals":[],"checkpoint":-1,"passed":0,"requests":0,"unscored":0,"late":0,'
   .. '"totals":{"A":{"n":0,"k":0},"B":{"n":0,"k":0}}}')
 s.passed = s.passed + math.max(0, time - (s.seen or time))
 s.seen = time
 local now = s.passed
+
+-- Members are read when they are needed: one that publishes needs but itself.
+local members, texts, has_all = {}, {}, false
+local function member_of(name)
+  if members[name] == nil and not has_all then
+    local text = redis.call('HGET', PARTS, name)
+    if text then
+      texts[name] = text
+      members[name] = cjson.decode(text)
+    end
+  end
+  return members[name]
+end
+local function all_members()
+  if not has_all then
+    has_all = true
+    local all = redis.call('HGETALL', PARTS)
+    for i = 1, #all, 2 do
+      if members[all[i]] == nil then
+        texts[all[i]] = all[i + 1]
+        members[all[i]] = cjson.decode(all[i + 1])
+      end
+    end
+  end
+  return members
+end
+local function keep_members()
+  for name, text in pairs(texts) do
+    if members[name] == nil then redis.call('HDEL', PARTS, name) end
+  end
+  for name, member in pairs(members) do
+    local text = cjson.encode(member)
+    if text ~= texts[name] then redis.call('HSET', PARTS, name, text) end
+  end
+end
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -26,7 +61,7 @@ end
 
 local function of_stage(taking_part)
   local found = {}
-  for _, member in pairs(s.members) do
+  for _, member in pairs(all_members()) do
     if member.hash == s.hash and (member.takesPart or not taking_part) then found[#found + 1] = member end
   end
   return found
@@ -71,7 +106,7 @@ end
 
 local function give_way()
   local waiting, first = {}, nil
-  for _, member in pairs(s.members) do
+  for _, member in pairs(all_members()) do
     if now - member.seenAt < EXPIRY then
       if member.hash == s.hash then return false end
       if member.takesPart then
@@ -179,9 +214,9 @@ local function enter(delta, known)
     ordinal = s.ordinals
   end
   local member = { ordinal = ordinal, hash = delta.hash, through = delta.through, takesPart = true, seenAt = now, left = {} }
-  s.members[delta.member] = member
-  for name, each in pairs(s.members) do
-    if not each.takesPart and now - each.seenAt > FORGOTTEN then s.members[name] = nil end
+  all_members()[delta.member] = member
+  for name, each in pairs(members) do
+    if not each.takesPart and now - each.seenAt > FORGOTTEN then members[name] = nil end
   end
   if not s.hash then
     s.closed = delta.through
@@ -198,7 +233,7 @@ local function late(counts, member)
 end
 
 local function publish(delta, text)
-  local member = s.members[delta.member]
+  local member = member_of(delta.member)
   if delta.enters then return enter(delta, member) end
   local counts = all_counts(delta)
   if not member then
@@ -286,7 +321,7 @@ if ARGV[1] == 'publish' then
   done = publish(delta, ARGV[3])
 elseif ARGV[1] == 'refuse' then
   redis.call('HSET', RELEASES, ARGV[5], ARGV[6])
-  done = refuse(s.members[ARGV[3]], ARGV[4])
+  done = refuse(member_of(ARGV[3]), ARGV[4])
 elseif ARGV[1] == 'close' then
   done = page(tonumber(ARGV[3]))
 elseif ARGV[1] == 'conclude' then
@@ -295,7 +330,8 @@ else
   done = checkpoint(tonumber(ARGV[3]), ARGV[4], ARGV[5])
 end
 redis.call('HSET', RUN, 'state', cjson.encode(s))
-for i = 1, 3 do redis.call('EXPIRE', KEYS[i], KEPT_SECONDS) end
+keep_members()
+for i = 1, 4 do redis.call('EXPIRE', KEYS[i], KEPT_SECONDS) end
 return { whole(time), done }
 `
 
