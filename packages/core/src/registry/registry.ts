@@ -121,7 +121,8 @@ export interface Registry {
    * is stored: it may be older, or empty.
    *
    * @param stored what is to be taken, as `storeStatus.rewound.stored` said it
-   * @throws {CanaryError} ERR_CANARY_STORE where something else is stored by now, or nothing can be read
+   * @throws {CanaryError} ERR_CANARY_STATE where something else is stored by now, ERR_CANARY_STORE where nothing can be
+   * read
    */
   accept(stored: Position): Promise<void>
   on(name: 'change', listener: (change: RegistryChange) => void): () => void
