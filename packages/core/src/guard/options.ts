@@ -28,13 +28,13 @@ const QUANTILES = 'must be one to five different numbers from 0.5 to 0.999, asce
 const latencySchema = z.strictObject({
   /** How many times A's latency B's may be; steps of 4.4 %. @default 1.19 */
   tolerate: numberBetween(1, 100).default(1.19),
-  /** A's quantiles above which a request is slow. @default [0.75, 0.9, 0.99] */
+  /** A's quantiles above which a request is slow. @default [0.5, 0.75, 0.9, 0.99] */
   quantiles: z
     .array(z.number().min(0.5).max(0.999), { error: QUANTILES })
     .min(1, { error: QUANTILES })
     .max(5, { error: QUANTILES })
     .refine((list) => list.every((q, i) => i === 0 || q > (list[i - 1] ?? 0)), { error: QUANTILES })
-    .default([0.75, 0.9, 0.99]),
+    .default([0.5, 0.75, 0.9, 0.99]),
   /** Milliseconds below which latencies do not differ. @default 5 */
   floorMs: numberBetween(0.5, 60_000).default(5),
 })
