@@ -1,5 +1,5 @@
 import { type Keys, keyList } from './keys.js'
-import { storeError } from './faults.js'
+import { isRefusal, storeError } from './faults.js'
 import type { Link } from './link.js'
 import { RIGHTS } from './scripts.js'
 
@@ -49,6 +49,20 @@ export async function demand(link: Link, keys: Keys, { replicas, durable }: Dema
     throw storeError(
       `the user of Redis may not run what the store needs: grant ${[...new Set(refused)].map((name) => `+${String(name).toLowerCase()}`).join(' ')} on the keys of this store`,
     )
+  }
+}
+
+/**
+ * Whether the server has each change in its file before it acknowledges it; `null` where the user may not ask, or the
+ * server is one that does not say.
+ */
+export async function writesBeforeAnswering(link: Link): Promise<boolean | null> {
+  try {
+    const reply = await link.send(['CONFIG', 'GET', 'appendfsync'])
+    return Array.isArray(reply) && reply.length === 2 ? reply[1] === 'always' : null
+  } catch (error) {
+    if (isRefusal(error)) return null
+    throw error
   }
 }
 

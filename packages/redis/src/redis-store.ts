@@ -11,7 +11,7 @@ import type {
   StoreEvent,
   StoredState,
 } from '@canary-release/core/registry'
-import { demand, demandStillMaster } from './demands.js'
+import { demand, demandStillMaster, writesBeforeAnswering } from './demands.js'
 import { dialer } from './dialer.js'
 import { NotSent, closedError, explained, isForPeople, isRefusal, storeError } from './faults.js'
 import { type Keys, keysOf } from './keys.js'
@@ -25,6 +25,9 @@ import { LogReader, listFrom, readAuditEntry } from './wire.js'
 
 const AUDIT_PAGE = 100
 
+const LATE_WRITES =
+  'canary store: Redis acknowledges changes before they are in its file, and a crash may lose those of the last two seconds: set "appendfsync always" there'
+
 /**
  * A registry in Redis or Valkey, for any number of processes: each sees what another one changed within milliseconds.
  *
@@ -37,10 +40,13 @@ export function redisStore(options: RedisStoreOptions): Store {
   const { source, name, replicas, durable, logger } = resolved(options)
   const keys = keysOf(name)
   const dial = dialer(source)
+  let isAsked = !durable
   return new RedisStore(keys, replicas, logger, async () => {
     const link = await dial(keys.head)
     try {
       await demand(link, keys, { replicas, durable })
+      if (!isAsked && (await writesBeforeAnswering(link)) === false) logger.warn(LATE_WRITES)
+      isAsked = true
       return link
     } catch (error) {
       link.destroy(new Error('the server is not fit'))

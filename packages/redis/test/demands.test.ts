@@ -72,6 +72,19 @@ describeWithRedis('a store says what to change', () => {
     expect((await saved(open(redis.port, { durability: 'none' }), proposalOf(NOWHERE))).version).toBe(1)
   })
 
+  test('where it acknowledges changes before they are in its file, once and only as a warning', async () => {
+    const warned: string[] = []
+    const logger = { info() {}, warn: (message: string) => void warned.push(message), error() {} }
+    const [lax, strict] = [await server({ appendfsync: 'everysec' }), await server()]
+    for (const redis of [strict, lax]) {
+      const store = open(redis.port, { logger })
+      const at = await saved(store, proposalOf(NOWHERE))
+      const watcher = listening(store, at)
+      await watcher.until((events) => events.length > 0)
+    }
+    expect(warned).toEqual([expect.stringMatching(/set "appendfsync always" there$/)])
+  })
+
   test('where a full server would evict the registry, unless that is allowed', async () => {
     const redis = await server({ 'maxmemory-policy': 'allkeys-lru' })
     expect(await refusal(redis.port)).toMatch(/set "maxmemory-policy noeviction"/)

@@ -21,7 +21,8 @@ import type { Keys } from '../keys.js'
 import type { Link, Reply } from '../link.js'
 import type { Script } from '../scripts.js'
 import { NONSENSE, listFrom } from '../wire.js'
-import { ON_MEMBERS, ON_RUN } from './run-script.js'
+import { ON_MEMBERS } from './members-script.js'
+import { ON_RUN } from './run-script.js'
 
 /** What guards share, on the server: each call is one script. */
 export class RedisShared implements Shared {
