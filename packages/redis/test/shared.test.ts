@@ -64,7 +64,12 @@ describeWithRedis('on redis-server,', () => {
     const shared = new RedisShared(connection, keys, () => undefined)
     const { member } = await shared.join()
     const delta = (tick: number): PublishedDelta => ({
-      ...{ member, release: 'plugin-1', run: RUN, hash: 'options-1', tick, through: tick },
+      member,
+      release: 'plugin-1',
+      run: RUN,
+      hash: 'options-1',
+      tick,
+      through: tick,
       cells: [{ share: [500, 1000], decided: [4, 3], ended: [4, 3], failures: [] }],
     })
     await shared.publish([{ ...delta(10), cells: [], enters: true }])
