@@ -64,7 +64,7 @@ export interface Registry {
    *
    * @param by who makes it, for the audit trail
    * @throws {ViolationError} {@link CanaryError} ERR_CANARY_CLOSED; ERR_CANARY_STORE where it could not be stored in
-   * time (`changeTimeout`), or the store is known to be away or rewound. Its `outcome` says whether it is certain that
+   * time (`changeTimeoutMs`), or the store is known to be away or rewound. Its `outcome` says whether it is certain that
    * nothing was written
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>

@@ -52,7 +52,7 @@ const MAX_PAUSE_MS = 100
 export interface StoredRegistryOptions {
   readonly defaults: ReleaseDefaults
   /** Milliseconds for a change, from the call. */
-  readonly changeTimeout: number
+  readonly changeTimeoutMs: number
   readonly cache: string | null
   readonly report: (error: unknown) => void
 }
@@ -316,7 +316,7 @@ export class StoredRegistry implements Registry {
   }
 
   async #within<Result>(work: (deadline: Deadline) => Promise<Result>): Promise<Result> {
-    const deadline = new Deadline(this.#options.changeTimeout)
+    const deadline = new Deadline(this.#options.changeTimeoutMs)
     try {
       return await work(deadline)
     } finally {

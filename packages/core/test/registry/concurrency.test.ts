@@ -112,7 +112,7 @@ describe('many writers at once', () => {
   it('of many processes on one row lose no update, and are done in time', async () => {
     const inner = memoryStore()
     const store: Store = { ...inner, close: async () => undefined }
-    const options = { store, logger: SILENT, changeTimeout: 20_000 }
+    const options = { store, logger: SILENT, changeTimeoutMs: 20_000 }
     const registries = await Promise.all(Array.from({ length: 10 }, () => createRegistry(options)))
     const [first] = registries
     await addOrders(first ?? expect.fail())

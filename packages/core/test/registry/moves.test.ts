@@ -22,7 +22,7 @@ async function processes(
   const open = async (offset: number): Promise<Process> => {
     const client = network.connect()
     const clock = clockAt(T0 + offset)
-    const options = { logger: SILENT, onError: () => undefined, random: () => 0, changeTimeout: 5_000, guard }
+    const options = { logger: SILENT, onError: () => undefined, random: () => 0, changeTimeoutMs: 5_000, guard }
     return { client, clock, registry: await createRegistry({ ...options, store: client, clock }) }
   }
   const all = await Promise.all(offsets.map(open))
