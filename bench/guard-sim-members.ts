@@ -14,6 +14,8 @@ export type LateRule =
   | 'wait'
   /** The same, but evidence begins anew after the expiry, in a stage that needs more of it. */
   | 'stages'
+  /** Nothing is merged: each member judges alone, with its part of α (`judges`). */
+  | 'apart'
 
 /** One simulated release with A and B the same. */
 export interface FleetScenario {
@@ -133,6 +135,7 @@ export function simulateFleet(scenario: FleetScenario, alpha: number, seed: numb
   const merged = new MergedJudge(0.9 * alpha, factor)
   // Each member's own judge, which is fed only while the store is away: the j-th needs j(j + 1) / (0.1 α).
   const local = members.map((_, j) => new MergedJudge(0.1 * alpha, () => (j + 1) * (j + 2)))
+  const apart = members.map(() => new MergedJudge(alpha / members.length, () => 1))
   /** By the tick in which they come. */
   const moved = new Map<number, Counts[]>()
   let unscoredThrough = -1
@@ -141,6 +144,11 @@ export function simulateFleet(scenario: FleetScenario, alpha: number, seed: numb
     if (scenario.deploys.includes(tick)) merged.begin()
     const seen = members.map((member) => member.tick(tick))
     for (const { counts } of seen) requestsToB += counts.nB
+    if (scenario.rule === 'apart') {
+      const found = seen.filter(({ counts }, j) => apart[j]?.tick(tick, scenario.share, [counts]) === true)
+      if (found.length > 0) return { tick, requestsToB }
+      continue
+    }
     if (scenario.outages.some((from) => tick > from && tick <= from + OUTAGE)) {
       for (const [j, { counts }] of seen.entries()) {
         if (local[j]?.tick(tick, scenario.share, [counts]) === true) return { tick, requestsToB }

@@ -9,7 +9,7 @@ import {
   saveLatencies,
 } from './delta.js'
 import { addHistogram } from './latency.js'
-import type { SavedBlock } from './saved-run.js'
+import type { SavedBlock } from './saved/saved-run.js'
 
 /**
  * Requests that are scored together: a block that is whole, by the share that B really had of it, or those that were

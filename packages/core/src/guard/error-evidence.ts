@@ -3,7 +3,7 @@ import type { Stratum } from './block.js'
 import type { Delta } from './delta.js'
 import { Evidence, errorLevels } from './evidence.js'
 import { IdentityFilter } from './identity-filter.js'
-import type { SavedErrors } from './saved-run.js'
+import type { SavedErrors } from './saved/saved-run.js'
 
 /** Evidence below which what came before has nothing to do with a regression that may begin now. */
 const FORGOTTEN = Math.log(0.1)

@@ -1,4 +1,4 @@
-import type { SavedEvidence } from './saved-run.js'
+import type { SavedEvidence } from './saved/saved-run.js'
 
 /**
  * The e-process: a running product whose expectation is at most 1 while B is no worse than tolerated, whenever one

@@ -1,6 +1,6 @@
 import type { Delta } from './delta.js'
 import type { ArmCount } from './report.js'
-import type { SavedHardLimit } from './saved-run.js'
+import type { SavedHardLimit } from './saved/saved-run.js'
 
 /** Ticks of B that are remembered: requests that hang fail long after they were decided. */
 const MOST_TICKS = 600

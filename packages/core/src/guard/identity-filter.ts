@@ -1,5 +1,5 @@
 import { hashPrefix, hashWithPrefix } from '../decision/murmur3.js'
-import type { SavedIdentities } from './saved-run.js'
+import type { SavedIdentities } from './saved/saved-run.js'
 
 const BITS = 2 ** 20
 const PROBES = 4

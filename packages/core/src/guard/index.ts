@@ -9,7 +9,12 @@ export {
   createLatencies,
   packLatency,
 } from './delta.js'
+export { FleetGuard, type FleetRelease } from './fleet/fleet-guard.js'
+export type { FleetHost, FleetMove, FleetView } from './fleet/fleet-host.js'
+export { FleetMember } from './fleet/fleet-member.js'
 export type { Guard, GuardHost, ReleaseView } from './guard.js'
+export { type RunName, type SavedGuard, asUnfinished, openGuard } from './saved/saved-guard.js'
+export type { SavableGuard } from './watcher.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'
 export { latencyBucket } from './latency.js'

@@ -6,7 +6,7 @@ import { IdentityFilter } from './identity-filter.js'
 import { LatencyEvidence, type SlowRequests } from './latency-evidence.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { ArmCount } from './report.js'
-import type { SavedJudge } from './saved-run.js'
+import type { SavedJudge } from './saved/saved-run.js'
 
 /** What a judge looks at. */
 export type JudgeOptions = Pick<ResolvedGuardOptions, 'unit' | 'sticky' | 'errors' | 'latency' | 'hardLimit' | 'needed'>

@@ -15,7 +15,7 @@ import {
   sumOf,
   toleratedBuckets,
 } from './latency.js'
-import type { SavedLatency } from './saved-run.js'
+import type { SavedLatency } from './saved/saved-run.js'
 
 /** Evidence below which what came before has nothing to do with a regression that may begin now. */
 const FORGOTTEN = Math.log(0.1)

@@ -6,7 +6,7 @@ import type { IdentityFilter } from './identity-filter.js'
 import { Judge, type LnEvidence } from './judge.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
-import type { SavedActs, SavedRun } from './saved-run.js'
+import type { SavedActs, SavedRun } from './saved/saved-run.js'
 import { identitiesNeeded } from './plan.js'
 import { Sight, verdictOf } from './verdict.js'
 import { countText, evidenceText, findingText, rateText } from './words.js'
@@ -83,14 +83,25 @@ export class GuardRun {
     return { judge: this.#judge.save(), sight: this.#sight.save(), acts: this.acts }
   }
 
+  /** Before {@link restore}: the bits of `filters`, empty where there are none. */
+  restoreFilters(bits: readonly Uint8Array[]): void {
+    for (const [i, each] of bits.entries()) if (each.length > 0) this.filters[i]?.restoreBits(each)
+  }
+
   /** Before the first tick only. Of a hold it restores no traffic. */
   restore({ judge, sight, acts }: SavedRun): void {
     this.#judge.restore(judge)
     this.#sight.restore(sight)
-    this.#breached = acts.breached
-    this.#paused = acts.paused
-    this.#overruled = acts.overruled
-    this.#reason = acts.reason
+    this.restoreActs(acts)
+    this.hold.goOn(this.#judge.a, this.#judge.b)
+  }
+
+  /** What was done stays done, without the evidence for it. */
+  restoreActs({ breached, paused, overruled, reason }: SavedActs): void {
+    this.#breached = breached
+    this.#paused = paused
+    this.#overruled = overruled
+    this.#reason = reason
   }
 
   /** The release was paused in the guard's name by a process that ended before it could say so. */

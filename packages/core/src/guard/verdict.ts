@@ -1,6 +1,6 @@
 import type { Delta } from './delta.js'
 import type { Verdict } from './report.js'
-import type { SavedSight } from './saved-run.js'
+import type { SavedSight } from './saved/saved-run.js'
 
 /** Ticks without an outcome after which an arm counts as unseen. */
 const SILENCE = 60

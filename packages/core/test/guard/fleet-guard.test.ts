@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MergedRun } from '../../src/guard/fleet/merged-run.js'
 import { optionsHash } from '../../src/guard/fleet/options-hash.js'
 import { emptyDelta } from '../../src/guard/fleet/published-delta.js'
@@ -252,6 +252,31 @@ describe('a run', () => {
 })
 
 describe('a store that is away', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  it('is one that does not answer in time, and one whose late answer comes after all', async () => {
+    const fleet = await fleetOf(1)
+    const [process] = fleet.processes
+    if (process === undefined) return
+    vi.useFakeTimers()
+    const { beat } = process.shared
+    let answer = (): void => {}
+    process.shared.beat = (member) =>
+      new Promise((resolve) => {
+        answer = () => void beat(member).then(resolve)
+      })
+    const second = fleet.second(HEALTHY)
+    await vi.advanceTimersByTimeAsync(2600)
+    await second
+    expect(process.member.isAway).toBe(true)
+    expect(process.errors).toEqual([expect.objectContaining({ code: 'ERR_CANARY_STORE' })])
+    answer()
+    process.shared.beat = beat
+    await fleet.seconds(3, HEALTHY)
+    expect(process.member.isAway).toBe(false)
+    expect(fleet.page().unscored).toBe(0)
+  })
+
   it('and comes back costs no evidence: what was counted meanwhile is scored', async () => {
     const fleet = await fleetOf(3)
     await fleet.seconds(10, HEALTHY)
@@ -265,6 +290,19 @@ describe('a store that is away', () => {
     expect(page.requests - before).toBeGreaterThan(45 * 3 * 15)
     expect(stagesOf(page.entries)).toEqual([])
     for (const { errors } of fleet.processes) expect(errors).toHaveLength(1)
+  })
+
+  it('for long costs the evidence, and one stage, however many processes there are', async () => {
+    const fleet = await fleetOf(6)
+    await fleet.seconds(10, HEALTHY)
+    for (const { shared } of fleet.processes) shared.away = true
+    await fleet.seconds(200, HEALTHY)
+    for (const { shared } of fleet.processes) shared.away = false
+    await fleet.seconds(10, HEALTHY)
+    expect(stagesOf(fleet.log())).toEqual([[2, 'lost']])
+    expect(fleet.memory.reports([RELEASE]).get(RELEASE)?.members).toHaveLength(6)
+    expect(await fleet.untilMoved(60, BAD)).not.toBeNull()
+    expect(fleet.verdict?.stage).toBe(2)
   })
 
   it('leaves each process to judge alone, at once; the others follow when it is back', async () => {

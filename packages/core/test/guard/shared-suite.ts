@@ -346,6 +346,23 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
         expect([page.closed, ticksOf(page.entries)]).toEqual([15, [14, 15]])
       })
 
+      it('begins no further stage where nothing was scored in the last one', async () => {
+        const [one, other] = await two()
+        for (const each of [one, other]) await each.count(11)
+        await one.close()
+        for (const each of [one, other, one]) await each.enter(20)
+        await one.enter(21)
+        expect(stagesOf((await one.close()).entries)).toEqual([
+          [1, 11, 'start'],
+          [2, expect.any(Number), 'lost'],
+        ])
+        for (const each of [one, other]) await each.count(22)
+        await one.close()
+        await one.enter(25)
+        for (const each of [one, other]) await each.count(26)
+        expect(stagesOf((await one.close()).entries).map(([stage]) => stage)).toEqual([1, 2, 3])
+      })
+
       it('is not expired while the store itself was away from all', async () => {
         const [one, other] = await two()
         await harness.pass(30_000)
@@ -387,7 +404,7 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
       await harness.pass(10_100)
       await third.publish(emptyDelta(third.sender, 11))
       const page = await third.close()
-      expect(stagesOf(page.entries).at(-1)).toEqual([2, 13, 'options'])
+      expect(stagesOf(page.entries).at(-1)).toEqual([1, 13, 'options'])
       for (const tick of [12, 13]) await third.count(tick)
       const closed = await third.close()
       expect([closed.closed, ticksOf(closed.entries)]).toEqual([13, [13]])

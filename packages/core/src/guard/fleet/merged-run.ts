@@ -6,7 +6,7 @@ import { GuardRun } from '../run.js'
 import { neededInStage } from './alpha.js'
 import { fromPublished } from './published-delta.js'
 import type { FleetView } from './fleet-host.js'
-import { type Restored, type SavedStage, openCheckpoint, sealCheckpoint } from './checkpoint.js'
+import { type Restored, type SavedStage, openCheckpoint, sealCheckpoint } from '../saved/checkpoint.js'
 import type { BegunStage, Checkpoint, ClosedTick, RunPage, StoredVerdict } from './shared.js'
 
 /** What a judgement asks for; it is made by others, who may fail. */
@@ -149,7 +149,7 @@ export class MergedRun {
     this.#tick = saved.tick
     this.#closed = this.#savedAt = tick
     if (run === null || !this.isOurs) return
-    for (const [i, bits] of filters.entries()) if (bits.length > 0) this.#run.filters[i]?.restoreBits(bits)
+    this.#run.restoreFilters(filters)
     this.#run.restore(run)
     if (filters.length > 0) this.#identitiesAt = tick
   }

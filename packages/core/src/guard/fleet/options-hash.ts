@@ -29,10 +29,16 @@ export function optionsHash(options: ResolvedGuardOptions, hash: unknown): strin
       'guard.version must be given with guard.errors.isFailure where the processes share a store: the same string in all that count alike',
     )
   }
+  return hashOf(options, hash)
+}
+
+/** The same without the checks, for what one process saves for itself. */
+export function hashOf(options: ResolvedGuardOptions, hash: unknown): string {
+  const { judges, errors, version } = options
   const { alpha, pauseEvidence, hold, unit, latency, tickMs, hardLimit, sticky, chosen } = options
   const { tolerate, minFailures } = errors
   const equal = [WIRE_FORMAT, version, alpha, pauseEvidence, hold, unit, tolerate, minFailures, latency, tickMs]
-  const text = JSON.stringify([...equal, hardLimit, sticky, chosen, hash], byName)
+  const text = JSON.stringify([...equal, judges, hardLimit, sticky, chosen, hash], byName)
   return HALVES.map((half) => (hashWithPrefix(half, text) >>> 0).toString(16).padStart(8, '0')).join('')
 }
 

@@ -3,8 +3,8 @@ import type { Delta } from '../delta.js'
 import { type PublishedDelta, type Sender, emptyDelta, toPublished } from './published-delta.js'
 import type { Published } from './shared.js'
 
-/** Ticks that are kept while the store is away. */
-const MOST_KEPT = 600
+/** Ticks that are kept while the store is away: many releases with many counts must fit in memory. */
+const MOST_KEPT = 120
 /** Deltas that are sent at once. */
 const MOST_SENT = 100
 /** Ticks that a member whose clock is behind enters ahead of what is closed: that goes on while it enters. */

@@ -54,6 +54,8 @@ export class RunLog {
   readonly #deltas = new Map<number, { readonly ordinal: number; readonly delta: PublishedDelta }[]>()
   #stages: Extract<LogEntry, { kind: 'stage' }>[] = []
   #stage = 0
+  /** Whether any counts were scored in the stage. */
+  #scored = false
   #hash: string | null = null
   #closed = -1
   #closedAt = -Infinity
@@ -196,6 +198,7 @@ export class RunLog {
     const taking = this.#taking()
     const least = taking.length > 0 ? Math.min(...taking.map(({ through }) => through)) : this.#lastPublished()
     if (least > this.#closed) {
+      for (const tick of this.#deltas.keys()) if (tick > this.#closed && tick <= least) this.#scored = true
       this.#closed = least
       this.#closedAt = now
       this.#arrivals = this.#arrivals.filter(({ through }) => through > least)
@@ -262,7 +265,10 @@ export class RunLog {
 
   #begin(hash: string, why: 'start' | 'lost' | 'options'): void {
     this.#hash = hash
-    this.#stage += 1
+    // A stage of which nothing was scored has spent nothing of α: many members may be lost in a row.
+    if (this.#scored || this.#stage === 0) this.#stage += 1
+    else this.#stages = this.#stages.filter(({ stage }) => stage !== this.#stage)
+    this.#scored = false
     this.#stages.push({ kind: 'stage', stage: this.#stage, tick: this.#closed + 1, hash, why })
   }
 

@@ -1,5 +1,8 @@
 import type { GuardReport } from '../report.js'
+import type { Checkpoint } from '../saved/checkpoint.js'
 import type { PublishedDelta } from './published-delta.js'
+
+export type { Checkpoint }
 
 /** Milliseconds after which a member that was not heard of counts as dead for choosing the judge. */
 export const SILENT_MS = 2_000
@@ -53,15 +56,6 @@ export interface BegunStage {
 }
 
 export type LogEntry = ClosedTick | BegunStage
-
-/** The state of a run as of the end of a tick. */
-export interface Checkpoint {
-  readonly tick: number
-  /** At most 4 KB, apart from identities. */
-  readonly state: string
-  /** `null` in `checkpoint()`: those stored before stay. */
-  readonly identities: string | null
-}
 
 /** What is closed of a run. */
 export interface RunPage {

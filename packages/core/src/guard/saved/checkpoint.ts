@@ -1,10 +1,18 @@
 import { z } from 'zod'
 import type { IdentityFilter } from '../identity-filter.js'
-import { savedRunSchema } from '../saved-run.js'
-import type { Checkpoint } from './shared.js'
+import { savedRunSchema } from './saved-run.js'
 
 /** Bytes that a checkpoint may unfold to. */
 const MOST_BYTES = 8 * 2 ** 20
+
+/** The state of a run as of the end of a tick. */
+export interface Checkpoint {
+  readonly tick: number
+  /** At most 4 KB, apart from identities. */
+  readonly state: string
+  /** `null`: those stored before stay. */
+  readonly identities: string | null
+}
 
 const savedStageSchema = z.strictObject({
   format: z.literal(1),
