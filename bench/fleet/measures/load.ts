@@ -7,7 +7,7 @@ const silent = { info() {}, warn() {}, error() {} }
 
 /** The rows of a registry with so many releases and consumers, as it makes them itself. */
 async function rowsOf(releases: number, consumers: number): Promise<readonly RowChange[]> {
-  const registry = await createRegistry({ store: memoryStore(), logger: silent, changeTimeout: 60_000 })
+  const registry = await createRegistry({ store: memoryStore(), logger: silent, changeTimeoutMs: 60_000 })
   await registry.change('bench', (draft) => {
     for (let i = 0; i < consumers; i += 1) draft.create('consumers', { username: `user-${i}`, custom_id: `crm-${i}` })
     for (let i = 0; i < releases; i += 1) {

@@ -170,7 +170,7 @@ local needed = {
   { 'HSCAN', ROWS, '0' }, { 'XADD', LOG, '1-0', 'id', 'x' }, { 'XTRIM', LOG, 'MINID', '=', '1' }, { 'XRANGE', LOG, '-', '+' },
   { 'XREVRANGE', AUDIT, '+', '-' }, { 'XREAD', 'BLOCK', '1', 'STREAMS', LOG, '0' }, { 'XADD', IDS, '1-0', 'id', 'x' },
   { 'TIME' }, { 'INCR', HEAD }, { 'HGET', HEAD, 'x' }, { 'HGETALL', HEAD }, { 'HSETNX', HEAD, 'x', 'x' }, { 'ZADD', HEAD, '1', 'x' },
-  { 'ZREM', HEAD, 'x' }, { 'ZRANGEBYSCORE', HEAD, '0', '1' }, { 'EXPIRE', HEAD, '1' },
+  { 'ZREM', HEAD, 'x' }, { 'ZRANGEBYSCORE', HEAD, '0', '1' }, { 'EXPIRE', HEAD, '1' }, { 'ZCOUNT', HEAD, '0', '1' },
 }
 if ARGV[1] == '1' then needed[#needed + 1] = { 'WAIT', '1', '1' } end
 local refused = {}

@@ -94,7 +94,7 @@ describeWithRedis('gateways on one Redis', () => {
 
   test('answer in time while it stands still, and close', async () => {
     const redis = await server()
-    const mine = await gateway(open(redis.port), { changeTimeout: 300 })
+    const mine = await gateway(open(redis.port), { changeTimeoutMs: 300 })
     await addOrders(mine)
     redis.freeze()
     const begun = performance.now()

@@ -65,7 +65,17 @@ end
 
 local function begin(hash, why)
   s.hash = hash
-  s.stage = s.stage + 1
+  -- A stage of which nothing was scored has spent nothing of alpha.
+  if s.scored or s.stage == 0 then
+    s.stage = s.stage + 1
+  else
+    local left = {}
+    for _, stage in ipairs(s.stages) do
+      if stage.stage ~= s.stage then left[#left + 1] = stage end
+    end
+    s.stages = left
+  end
+  s.scored = false
   s.stages[#s.stages + 1] = { kind = 'stage', stage = s.stage, tick = s.closed + 1, hash = hash, why = why }
 end
 
@@ -132,6 +142,7 @@ local function close_one()
     for _, member in ipairs(of_stage(false)) do least = math.max(least, member.through) end
   end
   if least > s.closed then
+    if redis.call('ZCOUNT', TICKS, '(' .. whole(s.closed), whole(least)) > 0 then s.scored = true end
     s.closed = least
     s.closedAt = now
     forget_arrivals()
