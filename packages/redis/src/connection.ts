@@ -1,7 +1,7 @@
 import type { CanaryError } from '@canary-release/core'
 import { closedError, explained } from './faults.js'
 import type { Link } from './link.js'
-import { reconnecting } from './reconnecting.js'
+import { type Reconnecting, reconnecting } from './reconnecting.js'
 
 type State =
   | { readonly kind: 'idle' | 'connecting' | 'closed' }
@@ -13,7 +13,9 @@ export class Connection {
   readonly #dial: () => Promise<Link>
   readonly #waiting = new Set<() => void>()
   #state: State = { kind: 'idle' }
-  #stop: () => void = () => undefined
+  #reconnecting: Reconnecting | null = null
+  /** An attempt that had begun before the server was known to answer may fail: that says nothing. */
+  #isHurried = false
 
   constructor(dial: () => Promise<Link>) {
     this.#dial = dial
@@ -43,20 +45,33 @@ export class Connection {
     return this.#now()
   }
 
+  /** Another connection was made: where this one is down, who asks for it waits for an attempt that begins now. */
+  hurry(): void {
+    if (this.#state.kind !== 'down') return
+    this.#isHurried = true
+    this.#set({ kind: 'connecting' })
+    this.#reconnecting?.hurry()
+  }
+
   close(): void {
-    this.#stop()
+    this.#reconnecting?.end()
     this.#set({ kind: 'closed' })
   }
 
   #begin(): void {
     if (this.#state.kind !== 'idle') return
     this.#state = { kind: 'connecting' }
-    this.#stop = reconnecting(this.#dial, {
+    this.#reconnecting = reconnecting(this.#dial, {
       serve: async (link) => {
+        this.#isHurried = false
         this.#set({ kind: 'up', link })
         throw await link.gone
       },
-      down: (error) => this.#set({ kind: 'down', error: explained(error) }),
+      down: (error) => {
+        const isStale = this.#isHurried && this.#state.kind === 'connecting'
+        this.#isHurried = false
+        if (!isStale) this.#set({ kind: 'down', error: explained(error) })
+      },
     })
   }
 

@@ -13,13 +13,20 @@ export interface Told {
   down(error: unknown): void
 }
 
+export interface Reconnecting {
+  end(): void
+  /** The server is known to answer again: the next attempt is made at once. */
+  hurry(): void
+}
+
 /**
  * Keeps a connection: makes one, serves on it, and makes another when it is gone, until it is ended. It runs outside of
- * any request, whoever starts it. Returns the function that ends it.
+ * any request, whoever starts it.
  */
-export function reconnecting(dial: () => Promise<Link>, { serve, down }: Told): () => void {
+export function reconnecting(dial: () => Promise<Link>, { serve, down }: Told): Reconnecting {
   const end = new AbortController()
   const { signal } = end
+  let resting = new AbortController()
 
   /** Whether a connection was made. */
   async function once(): Promise<boolean> {
@@ -46,12 +53,20 @@ export function reconnecting(dial: () => Promise<Link>, { serve, down }: Told): 
       // oxlint-disable-next-line no-await-in-loop
       failures = (await once()) ? 1 : Math.min(failures + 1, 10)
       // oxlint-disable-next-line no-await-in-loop
-      await pause(Math.min(10 * 2 ** failures, PAUSE_MS), signal)
+      await pause(Math.min(10 * 2 ** failures, PAUSE_MS), resting.signal)
+      resting = new AbortController()
     }
   }
 
   root.runInAsyncScope(() => void run())
-  return () => end.abort()
+  const hurry = () => resting.abort()
+  return {
+    end() {
+      end.abort()
+      hurry()
+    },
+    hurry,
+  }
 }
 
 /** Waits, or until `signal` is aborted. Keeps no process alive. */

@@ -115,7 +115,10 @@ class RedisStore implements Store {
 
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
     if (this.#closed) throw closedError()
-    const watcher = new Watcher(this.#dial, this.#keys, this.#log, from, listener)
+    const watcher = new Watcher(this.#dial, this.#keys, this.#log, from, (event) => {
+      if (event.kind === 'connected') this.#connection.hurry()
+      listener(event)
+    })
     this.#watchers.add(watcher)
     return () => {
       watcher.end()

@@ -4,7 +4,7 @@ import { DataFault, explained, isForPeople } from './faults.js'
 import type { Keys } from './keys.js'
 import { DEADLINE_MS, type Link, type Reply } from './link.js'
 import { LOG_PAGE, loadState, standing } from './loading.js'
-import { pause, reconnecting } from './reconnecting.js'
+import { type Reconnecting, pause, reconnecting } from './reconnecting.js'
 import { type LogEntry, type LogReader, listFrom } from './wire.js'
 
 /** How often a watcher looks whether it still stands in the stored history. In milliseconds. */
@@ -16,7 +16,7 @@ export class Watcher {
   readonly #log: LogReader
   readonly #listener: (event: StoreEvent) => void
   readonly #ended = new AbortController()
-  readonly #stop: () => void
+  readonly #reconnecting: Reconnecting
   /** Where the listener stands. The epoch is `''` as long as nothing was ever stored. */
   #at: Position
   #isConnected: boolean | null = null
@@ -35,7 +35,7 @@ export class Watcher {
     this.#keys = keys
     this.#listener = listener
     this.#at = from ?? NOWHERE
-    this.#stop = reconnecting(dial, {
+    this.#reconnecting = reconnecting(dial, {
       serve: (link) => this.#serve(link),
       down: (error) => this.#down(error),
     })
@@ -43,7 +43,7 @@ export class Watcher {
 
   end(): void {
     this.#ended.abort()
-    this.#stop()
+    this.#reconnecting.end()
   }
 
   #tell(event: StoreEvent): void {
