@@ -89,7 +89,8 @@ export function explained(error: unknown, known: Omit<CanaryErrorDetails, 'cause
 
 function wordsFor(error: unknown): string {
   if (error instanceof DataFault) return error.message
-  if (error instanceof NoAnswer) return 'Redis did not answer in time'
+  const isGivenUp = error instanceof Error && /^(?:Abort|Timeout)Error$/.test(error.name)
+  if (error instanceof NoAnswer || isGivenUp) return 'Redis did not answer in time'
   if (!(error instanceof ErrorReply)) return 'Redis cannot be reached'
   if (/unknown (?:sub)?command/i.test(error.message)) {
     return 'this Redis lacks a command that the store needs: 6.2 or newer is needed'
