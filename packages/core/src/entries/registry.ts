@@ -33,7 +33,6 @@ export {
   type Position,
   type Proposal,
   type SaveResult,
-  type Shared,
   type Store,
   type StoreEvent,
   type StoredState,

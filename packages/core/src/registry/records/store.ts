@@ -1,3 +1,4 @@
+import type { Shared } from '../../guard/index.js'
 import type { EntityKind } from '../entities/entities.js'
 import type { Row, RowChange } from './rows.js'
 
@@ -138,9 +139,6 @@ export type StoreEvent =
   | { readonly kind: 'rewound'; readonly known: Position; readonly stored: Position }
   /** What is stored now cannot be taken. The last good state stays in force. */
   | { readonly kind: 'error'; readonly error: unknown }
-
-/** What the guards of several processes share. No store has it yet. */
-export type Shared = never
 
 /** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {
