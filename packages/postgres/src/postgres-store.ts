@@ -1,0 +1,215 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { CanaryError } from '@canary-release/core'
+import type { AuditEntry } from '@canary-release/core/registry'
+import { CONNECT_MS, Connections, QUERY_MS, STATEMENT_MS, type Session } from './connections.js'
+import type {
+  AuditQuery,
+  Commit,
+  Position,
+  Proposal,
+  Row,
+  SaveResult,
+  Store,
+  StoreEvent,
+  StoredState,
+} from './contract.js'
+import { comparable, readAudit, readCommit, readPosition, readRow, readVersion, saveArguments } from './encoded.js'
+import {
+  ConnectionLost,
+  FOREIGN,
+  STANDBY,
+  StoreFault,
+  certainlyFailed,
+  isPassingConflict,
+  storeFault,
+} from './faults.js'
+import { Feed } from './feed.js'
+import { type SqlNames, sqlNames } from './migrations.js'
+import { EMPTY_HEAD, checkReader, openSchema } from './opening.js'
+import type { ResolvedOptions } from './options.js'
+import { Watcher } from './watcher.js'
+
+/** How long a change may take, attempts and waiting included, in milliseconds; a large one has more time. */
+const SAVE_MS = 2000
+const LARGE_ROWS = 500
+const MS_PER_ROW = 0.5
+
+/** How many rows are read at a time: parsing more would hold the event loop. */
+const PAGE_ROWS = 500
+
+/** A pause between two attempts, in milliseconds, by chance between half of it and all. */
+const PAUSE_MS = 50
+
+export class PostgresStore implements Store {
+  readonly shared = null
+  readonly #schema: string
+  readonly #names: SqlNames
+  readonly #connections: Connections
+  readonly #feed: Feed
+  readonly #saveText: string
+  /** Whether the tables were there once. */
+  #known = false
+
+  constructor({ source, schema }: ResolvedOptions) {
+    this.#schema = schema
+    this.#names = sqlNames(schema)
+    this.#connections = new Connections(source)
+    this.#feed = new Feed(this.#connections, this.#names, (session) => this.#reopen(session))
+    this.#saveText = `SELECT * FROM ${this.#names.save}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+  }
+
+  async load(signal?: AbortSignal): Promise<StoredState | null> {
+    try {
+      return await this.#connections.use(signal, async (session) => {
+        await this.#open(session)
+        return this.#load(session)
+      })
+    } catch (error) {
+      throw this.#failure(error, signal)
+    }
+  }
+
+  async save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
+    const extraMs = proposal.changes.length > LARGE_ROWS ? proposal.changes.length * MS_PER_ROW : 0
+    const end = performance.now() + SAVE_MS + extraMs
+    const left = (most: number): number => Math.max(1, Math.min(most, end - performance.now()))
+    const values = saveArguments(proposal)
+    // Whether an attempt may be under way still, or done: then it is asked again until it is known.
+    let doubtful = false
+    for (;;) {
+      let sent = false
+      try {
+        const rows = await this.#connections.use(
+          signal,
+          async (session) => {
+            await this.#open(session)
+            sent = true
+            return this.#commit(session, values, left(QUERY_MS + extraMs), extraMs)
+          },
+          left(CONNECT_MS),
+        )
+        return resultOf(proposal, rows)
+      } catch (error) {
+        if (sent && !certainlyFailed(error)) doubtful = true
+        const again = doubtful ? storeFault(error).lasting === false : isPassingConflict(error)
+        const over = this.#connections.closed || signal?.aborted === true || left(SAVE_MS) <= PAUSE_MS
+        if (!again || over) throw this.#failure(error, signal, doubtful ? proposal.id : null)
+      }
+      await pause(PAUSE_MS * (0.5 + Math.random() / 2))
+    }
+  }
+
+  watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
+    const watcher = new Watcher(this.#names, from, (session) => this.#load(session), listener)
+    this.#feed.add(watcher)
+    return () => {
+      watcher.stop()
+      this.#feed.remove(watcher)
+    }
+  }
+
+  async audit({ limit, before, plugin, by }: AuditQuery): Promise<readonly AuditEntry[]> {
+    try {
+      const rows = await this.#connections.use(undefined, async (session) => {
+        await this.#open(session)
+        return session.query(
+          `SELECT version, entry::text FROM ${this.#names.audit}
+           WHERE ($2::bigint IS NULL OR version < $2) AND ($3::text IS NULL OR $3 = ANY (plugins))
+             AND ($4::text IS NULL OR by_whom = $4) ORDER BY version DESC LIMIT $1`,
+          [
+            limit,
+            before ?? null,
+            plugin === undefined ? null : comparable(plugin),
+            by === undefined ? null : comparable(by),
+          ],
+        )
+      })
+      return rows.map(([version, entry]) => readAudit(version, entry))
+    } catch (error) {
+      throw this.#failure(error, undefined)
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#feed.close(), this.#connections.close()])
+  }
+
+  async #open(session: Session): Promise<void> {
+    if (this.#known) return
+    await openSchema(session, this.#schema, this.#names, false)
+    this.#known = true
+  }
+
+  /** Looks at the server anew: behind the same address may be another one. */
+  async #reopen(session: Session): Promise<void> {
+    await openSchema(session, this.#schema, this.#names, this.#known)
+    this.#known = true
+  }
+
+  async #load(session: Session): Promise<StoredState | null> {
+    const { head, row } = this.#names
+    await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const [first] = await session.query(
+      `SELECT min_reader, epoch, version, id, pg_is_in_recovery() FROM ${head}`,
+    )
+    if (first === undefined) throw new StoreFault(EMPTY_HEAD)
+    const [minReader, epoch, version, id, standby] = first
+    checkReader(minReader)
+    if (standby === true) throw new StoreFault(STANDBY, { lasting: false })
+    const at = readPosition(epoch, version, id)
+    const rows: Row[] = []
+    await session.query(
+      `DECLARE canary_rows NO SCROLL CURSOR FOR SELECT kind, id, revision, content::text FROM ${row}`,
+    )
+    for (;;) {
+      const page = await session.query(`FETCH ${PAGE_ROWS} FROM canary_rows`)
+      for (const [kind, rowId, revision, content] of page) rows.push(readRow(kind, rowId, revision, content))
+      if (page.length < PAGE_ROWS) break
+    }
+    await session.query('COMMIT')
+    if (at.version === 0 && rows.length === 0) return null
+    return { at, rows }
+  }
+
+  /** Calls `canary_save`. A large change gets the time that it takes, on the server too. */
+  async #commit(
+    session: Session,
+    values: readonly unknown[],
+    timeoutMs: number,
+    extraMs: number,
+  ): Promise<readonly (readonly unknown[])[]> {
+    if (extraMs === 0) return session.query(this.#saveText, values, timeoutMs)
+    await session.query('BEGIN')
+    await session.query(`SET LOCAL statement_timeout = ${Math.ceil(STATEMENT_MS + extraMs)}`)
+    const rows = await session.query(this.#saveText, values, timeoutMs)
+    await session.query('COMMIT', [], timeoutMs)
+    return rows
+  }
+
+  /** What went wrong, for who asked. `commit`: of a change that may have been written. */
+  #failure(error: unknown, signal: AbortSignal | undefined, commit: string | null = null): CanaryError {
+    if (commit === null && error instanceof CanaryError && error.code === 'ERR_CANARY_CLOSED') return error
+    if (signal?.aborted === true) {
+      return storeFault(new ConnectionLost('no answer in time', { cause: signal.reason }), commit)
+    }
+    return storeFault(error, commit)
+  }
+}
+
+/** What `canary_save` answers: the commits that were missed, then what came of this one. */
+function resultOf({ base }: Proposal, rows: readonly (readonly unknown[])[]): SaveResult {
+  const [kind, epoch, version, id] = rows.at(-1) ?? []
+  const at = readPosition(epoch, version, id)
+  if (kind === 'rewound') return { kind, stored: at }
+  if (kind === 'anew') return { kind: 'conflict', missed: null }
+  const before = rows.slice(0, -1)
+  if (kind === 'conflict') return { kind, missed: before.map(missedCommit) }
+  if (kind !== 'saved') throw new StoreFault(FOREIGN)
+  // Of a retry that found itself long after: what was missed may be out of the log, and the version says so.
+  const whole = before.length === at.version - base.version - 1 && before.every((row) => row[5] !== null)
+  return { kind, at, missed: whole ? before.map(missedCommit) : [] }
+}
+
+function missedCommit([, , version, , prev, body]: readonly unknown[]): Commit {
+  return readCommit(readVersion(version), prev, body)
+}

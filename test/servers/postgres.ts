@@ -1,0 +1,178 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A PostgreSQL server of a test's own, in a folder of its own. */
+export interface PostgresServer extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  /** Kills all of its processes at once, as a power cut would. */
+  kill(): Promise<void>
+  /** Stops it in an orderly way. */
+  stop(): Promise<void>
+  /** Starts it again on the same data and port, with further settings. */
+  start(settings?: Settings): Promise<void>
+  /** Stops all of its processes (SIGSTOP): connections are accepted and nothing is answered. */
+  freeze(): void
+  thaw(): void
+  /** A second server that follows this one, read-only. */
+  standby(): Promise<PostgresServer>
+}
+
+type Settings = Readonly<Record<string, string>>
+
+/** Where `initdb` and `postgres` are; `null`: they are not installed. */
+export function postgresBinaries(): string | null {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
+  const path = (process.env['PATH'] ?? '').split(':')
+  const folders = [...versions.map((version) => join(debian, version, 'bin')), ...path]
+  return (
+    folders.find((folder) => ['initdb', 'postgres'].every((name) => folder !== '' && existsSync(join(folder, name)))) ??
+    null
+  )
+}
+
+/** Starts a server with an empty database. It takes anyone from this host, as `postgres` without a password. */
+export async function startPostgres(settings: Settings = {}): Promise<PostgresServer> {
+  const folder = dataFolder()
+  run('initdb', ['-D', folder, '-U', 'postgres', '-A', 'trust', '--encoding=UTF8', '--locale=C', '--no-sync'])
+  return started(folder, await freePort(), settings)
+}
+
+async function started(folder: string, port: number, settings: Settings): Promise<PostgresServer> {
+  let server = await launch(folder, port, settings)
+  let extra = settings
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (server.exitCode !== null || server.signalCode !== null) return
+    const exited = new Promise((resolve) => server.once('exit', resolve))
+    // Backends have sessions of their own, and live on without their parent for a moment.
+    const all = signal === 'SIGKILL' ? family(server) : [server.pid]
+    for (const pid of all) send(pid, signal)
+    await exited
+    for (const pid of all) await gone(pid)
+  }
+  const each = (signal: NodeJS.Signals): void => {
+    for (const pid of family(server)) send(pid, signal)
+  }
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    port,
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGINT'),
+    start: async (further = {}) => {
+      rmSync(join(folder, 'postmaster.pid'), { force: true })
+      extra = { ...extra, ...further }
+      server = await launch(folder, port, extra)
+    },
+    freeze: () => each('SIGSTOP'),
+    thaw: () => each('SIGCONT'),
+    standby: async () => {
+      const copy = dataFolder()
+      rmSync(copy, { recursive: true })
+      run('pg_basebackup', ['-D', copy, '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-R', '-c', 'fast'])
+      return started(copy, await freePort(), {})
+    },
+    [Symbol.asyncDispose]: async () => {
+      each('SIGCONT')
+      // At once, and it waits for its children.
+      await end('SIGQUIT')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Resolves when it accepts connections. */
+async function launch(folder: string, port: number, settings: Settings): Promise<ChildProcess> {
+  const all = { port: String(port), listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off', ...settings }
+  const args = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const server = spawn(binary('postgres'), ['-D', folder, ...args], { ...user(), stdio: ['ignore', 'ignore', 'pipe'] })
+  let log = ''
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.once('exit', () => reject(new Error(`postgres did not start:\n${log}`)))
+    server.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      log = (log + text).slice(-10_000)
+      if (/ready to accept (?:read-only )?connections/.test(log)) resolve()
+    })
+  })
+  return server
+}
+
+function binary(name: string): string {
+  const folder = postgresBinaries()
+  if (folder === null) throw new Error('initdb and postgres are not installed')
+  return join(folder, name)
+}
+
+function run(name: string, args: readonly string[]): void {
+  const { status, stderr } = spawnSync(binary(name), args, { ...user(), encoding: 'utf8' })
+  if (status !== 0) throw new Error(`${name}: ${stderr}`)
+}
+
+/** PostgreSQL refuses to run as root. */
+function user(): { uid?: number; gid?: number; cwd: string } {
+  if (process.getuid?.() !== 0) return { cwd: tmpdir() }
+  const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }))
+  return { uid: id('-u'), gid: id('-g'), cwd: tmpdir() }
+}
+
+function dataFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'canary-postgres-'))
+  const { uid, gid } = user()
+  if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid)
+  return folder
+}
+
+/** A server's process and its children. */
+function family({ pid }: ChildProcess): number[] {
+  if (pid === undefined) return []
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => parentOf(name) === pid)
+    .map(Number)
+  return [pid, ...children]
+}
+
+function parentOf(pid: string): number | null {
+  try {
+    // The name, in brackets, may contain anything.
+    const [, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+    return Number(parent)
+  } catch {
+    return null
+  }
+}
+
+function send(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Waits until a process has ended; where nobody reaps it, it stays a zombie, which holds nothing. */
+async function gone(pid: number | undefined): Promise<void> {
+  for (;;) {
+    let state = 'Z'
+    try {
+      state = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').charAt(0)
+    } catch {
+      return
+    }
+    if (state === 'Z' || state === 'X') return
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
