@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto'
 import {
-  type Commit,
   type Draft,
   type Registry,
   type Row,
@@ -96,8 +95,8 @@ function measureFinding(registry: Registry, names: readonly string[]): void {
 function timedStore(): Store & { readonly acknowledged: () => number } {
   const store = memoryStore()
   let at = 0
-  const save = async (commit: Commit, expected: number) => {
-    const saved = await store.save(commit, expected)
+  const save = async (...change: Parameters<Store['save']>) => {
+    const saved = await store.save(...change)
     at = performance.now()
     return saved
   }

@@ -142,7 +142,9 @@ test('a registry whose store fails keeps no store of the request that moved its 
   const tried = new EventEmitter()
   const store: Store = {
     load: () => inner.load(),
-    watch: (listener) => inner.watch(listener),
+    watch: (from, listener) => inner.watch(from, listener),
+    audit: (query) => inner.audit(query),
+    shared: null,
     close: () => inner.close(),
     save: async (...change) => {
       tried.emit('save')

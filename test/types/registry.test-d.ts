@@ -34,7 +34,7 @@ await createRegistry({})
 createHandler({ registry: createRegistry({ store }), service: 'orders' })
 
 registry.version satisfies number
-registry.storeReachable satisfies boolean
+registry.storeStatus.connected satisfies boolean
 parseDeclarative('', { otherPlugins: 'skip' }).skipped.map(({ line }) => line) satisfies number[]
 // @ts-expect-error: the version is the registry's to say
 registry.version = 2

@@ -13,6 +13,10 @@ export interface ErrorAnswer {
 /** The code of a change that another record forbids. All others are mistakes in the request. */
 const CONFLICTING = 5
 const STORE_FAILED = 'the store could not be read or written: nothing has changed'
+const STORE_UNKNOWN =
+  'the store did not say whether the change was made: do not repeat it before you have looked for it in /audit'
+/** Seconds. */
+const RETRY_AFTER = { 'retry-after': '1' }
 const UNEXPECTED = { message: 'An unexpected error occurred' }
 
 /**
@@ -34,7 +38,12 @@ export function errorAnswer(error: unknown, logger: Logger): ErrorAnswer {
   const { code, status, message } = error
   if (code !== 'ERR_CANARY_STORE') return { status, body: { name: code, message }, headers: {} }
   log(logger, error)
-  return { status, body: { name: code, message: STORE_FAILED }, headers: {} }
+  // Who is told when to come again would make the change twice.
+  if (error.outcome === 'unknown') {
+    return { status, body: { name: code, message: STORE_UNKNOWN, commit: error.commit }, headers: {} }
+  }
+  const headers = error.outcome === 'not-written' ? RETRY_AFTER : {}
+  return { status, body: { name: code, message: STORE_FAILED }, headers }
 }
 
 function log(logger: Logger, error: unknown): void {

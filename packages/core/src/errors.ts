@@ -34,6 +34,13 @@ const STATUS_OF = {
 
 export type CanaryErrorCode = keyof typeof STATUS_OF
 
+/** What is known besides of an error. */
+export interface CanaryErrorDetails {
+  readonly cause?: unknown
+  readonly outcome?: CanaryError['outcome']
+  readonly commit?: string | undefined
+}
+
 /**
  * The one class of error these packages throw or hand to a framework.
  *
@@ -46,10 +53,20 @@ export class CanaryError extends Error {
   readonly status: number
   readonly statusCode: number
   readonly expose = false
+  /**
+   * Of a change that ended with ERR_CANARY_STORE: whether it is certain that nothing was written, or the change may have
+   * been made all the same. Do not repeat it then before you have looked: the audit trail has {@link commit} if it was.
+   */
+  declare readonly outcome?: 'not-written' | 'unknown' | undefined
+  /** Where `outcome` is `unknown`: the id of the commit that was tried. */
+  declare readonly commit?: string | undefined
 
-  constructor(code: CanaryErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+  constructor(code: CanaryErrorCode, message: string, details: CanaryErrorDetails = {}) {
+    const { outcome, commit } = details
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
+    if (outcome !== undefined) this.outcome = outcome
+    if (commit !== undefined) this.commit = commit
     this.status = STATUS_OF[code]
     this.statusCode = this.status
   }

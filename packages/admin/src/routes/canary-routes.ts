@@ -1,5 +1,5 @@
-import { schemaViolation, type Draft, type FieldMessages, type Registry, type Row } from '@canary-release/core/registry'
-import type { z } from 'zod'
+import type { Draft, Registry, Row } from '@canary-release/core/registry'
+import { parsedBody } from '../bodies/parsed-body.js'
 import { type CanaryView, moveSchema, restartSchema } from '../schemas/canary-schemas.js'
 import { type AdminRequest, type Answer, type Operation, OFFSET, SIZE, rowAnswer, sizeOf } from '../operation.js'
 import { notFound } from '../refusal.js'
@@ -72,7 +72,7 @@ function moveOperation(registry: Registry, move: Move): Operation {
     answer: { status: 200, schema: 'Canary' },
     errors: [400, 404, 409, 412],
     async run(request) {
-      const { reason } = parsed(moveSchema, request.body)
+      const { reason } = parsedBody(moveSchema, request.body)
       const row = await changed(registry, request, (draft, id) => draft.move(id, move, reason))
       return canaryAnswer(registry, row.entity.id)
     },
@@ -90,7 +90,7 @@ function restartOperation(registry: Registry): Operation {
     answer: { status: 200, schema: 'Canary' },
     errors: [400, 404, 409, 412],
     async run(request) {
-      const { reason, percentage, start, duration } = parsed(restartSchema, request.body)
+      const { reason, percentage, start, duration } = parsedBody(restartSchema, request.body)
       const said = { percentage, start, duration }
       const share = Object.fromEntries(Object.entries(said).filter(([, value]) => typeof value === 'number'))
       const row = await changed(registry, request, (draft, id) => draft.move(id, 'restart', reason, share))
@@ -112,17 +112,6 @@ async function changed<Result>(
   })
   if (result === null) throw notFound()
   return result
-}
-
-function parsed<Schema extends z.ZodType>(schema: Schema, body: Record<string, unknown>): z.output<Schema> {
-  const result = schema.safeParse(body)
-  if (result.success) return result.data
-  const fields = new Map<string, FieldMessages[string]>()
-  for (const issue of result.error.issues) {
-    if (issue.code !== 'unrecognized_keys') fields.set(issue.path.map(String).join('.'), issue.message)
-    else for (const key of issue.keys) fields.set(key.slice(0, 200), 'unknown field')
-  }
-  throw schemaViolation(Object.fromEntries(fields))
 }
 
 function finalizeOperation(registry: Registry): Operation {

@@ -87,14 +87,14 @@ function statusOperation(registry: Registry, answered: () => number): Operation 
     method: 'GET',
     path: '/status',
     id: 'getStatus',
-    summary:
-      'Says how the process is: whether the store could be read or written last, and how many requests this API got.',
+    summary: 'Says how the process is: how it stands to its store, and how many requests this API got.',
     answer: { status: 200, schema: 'Status' },
     errors: [],
     run: () => ({
       status: 200,
       body: {
-        database: { reachable: registry.storeReachable },
+        database: { reachable: registry.storeStatus.connected },
+        store: registry.storeStatus,
         server: { total_requests: answered() },
         memory: { process_rss: `${(process.memoryUsage.rss() / 1024 ** 2).toFixed(2)} MiB` },
       },

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
-import type { Registry } from '@canary-release/core/registry'
+import { type Registry, invalidOptions } from '@canary-release/core/registry'
 import { z } from 'zod'
-import { type Operation, SIZE, sizeOf } from '../operation.js'
+import { parsedBody } from '../bodies/parsed-body.js'
+import { type Answer, type Operation, SIZE, sizeOf } from '../operation.js'
+import { positionSchema } from '../schemas/kong-schemas.js'
 
 const manifest = z.object({ version: z.string() })
 const { version: VERSION } = manifest.parse(
@@ -42,10 +44,48 @@ export function registryOperations(registry: Registry): Operation[] {
       path: '/audit',
       id: 'listAudit',
       summary: 'Lists the newest changes first: when, who, what, before and after.',
-      query: { size: SIZE },
+      query: {
+        size: SIZE,
+        before: {
+          description: 'Only versions below this one: the last of the page before.',
+          schema: { type: 'integer', minimum: 1 },
+        },
+        plugin: { description: 'Only what changed the plugin with this id.', schema: { type: 'string', minLength: 1 } },
+        by: { description: 'Only what this one did.', schema: { type: 'string', minLength: 1 } },
+      },
       answer: { status: 200, schema: 'Audit' },
       errors: [400],
-      run: ({ query }) => ({ status: 200, body: { data: registry.audit({ limit: sizeOf(query) }), next: null } }),
+      run: ({ query }) => auditAnswer(registry, query),
+    },
+    {
+      method: 'POST',
+      path: '/store/accept',
+      id: 'acceptStore',
+      summary:
+        'Takes what is stored in place of what was known, where `store.rewound` of `/status` says that the store was emptied, put back or failed over. The body is its `stored`.',
+      body: 'Position',
+      answer: { status: 200, schema: 'Position' },
+      errors: [400],
+      async run({ body }) {
+        await registry.accept(parsedBody(positionSchema, body))
+        return { status: 200, body: registry.storeStatus.position }
+      },
     },
   ]
+}
+
+async function auditAnswer(registry: Registry, query: URLSearchParams): Promise<Answer> {
+  const limit = sizeOf(query)
+  const before = query.has('before') ? Number(query.get('before')) : undefined
+  if (before !== undefined && !(Number.isSafeInteger(before) && before >= 1)) {
+    throw invalidOptions({ before: 'must be a version' })
+  }
+  const [plugin, by] = [query.get('plugin') ?? undefined, query.get('by') ?? undefined]
+  const data = await registry.audit({ limit, before, plugin, by })
+  const last = data.at(-1)
+  if (last === undefined || data.length < limit || last.version === 1)
+    return { status: 200, body: { data, next: null } }
+  const next = new URLSearchParams(query)
+  next.set('before', String(last.version))
+  return { status: 200, body: { data, next: `/audit?${next}` } }
 }

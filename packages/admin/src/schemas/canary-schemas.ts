@@ -96,6 +96,7 @@ export const auditSchema = z.strictObject({
   data: z.array(
     z.strictObject({
       version: count,
+      id: z.string(),
       at: z.number(),
       by: z.string(),
       what: z.string(),
@@ -110,7 +111,8 @@ export const auditSchema = z.strictObject({
       more: count,
     }),
   ),
-  next: z.null(),
+  /** The page of the entries before these. */
+  next: z.string().nullable(),
 })
 
 export const informationSchema = z.strictObject({

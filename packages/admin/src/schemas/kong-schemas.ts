@@ -1,8 +1,22 @@
 import { z } from 'zod'
 
+/** A point in the history of a store. */
+export const positionSchema = z.strictObject({
+  epoch: z.string().max(200),
+  version: z.int().min(0),
+  id: z.string().max(200),
+})
+
 /** What Kong's clients ask for beside records. */
 export const statusSchema = z.strictObject({
   database: z.strictObject({ reachable: z.boolean() }),
+  store: z.strictObject({
+    connected: z.boolean(),
+    since: z.number().nullable(),
+    stale: z.boolean(),
+    rewound: z.strictObject({ known: positionSchema, stored: positionSchema }).nullable(),
+    position: positionSchema,
+  }),
   server: z.strictObject({ total_requests: z.int().min(0) }),
   memory: z.strictObject({ process_rss: z.string() }),
 })

@@ -21,7 +21,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   415: 'The body is neither JSON nor a form.',
   429: 'Too many wrong tokens from this address: Retry-After says for how long they are not taken.',
   500: 'Something unexpected, which was logged.',
-  503: 'The store failed, and nothing has changed.',
+  503: 'The store failed. With `Retry-After` nothing has changed; with `commit` the change may have been made, and the audit trail has that id if it was.',
 }
 
 /** The OpenAPI 3.1 document of the operations. */
@@ -125,6 +125,7 @@ const UNTAGGED: ReadonlySet<SchemaName> = new Set([
   'Information',
   'Document',
   'Status',
+  'Position',
   'EnabledPlugins',
   'KongSchema',
   'Valid',

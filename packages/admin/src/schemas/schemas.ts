@@ -15,12 +15,18 @@ import {
   emptyPageSchema,
   enabledPluginsSchema,
   kongSchemaSchema,
+  positionSchema,
   statusSchema,
   tagSchema,
   validSchema,
 } from './kong-schemas.js'
 
-const messageSchema = z.strictObject({ message: z.string(), name: z.string().optional() })
+const messageSchema = z.strictObject({
+  message: z.string(),
+  name: z.string().optional(),
+  /** Of a change that may have been made: what the audit trail has of it then. */
+  commit: z.string().optional(),
+})
 
 /** Kong's error of a body, and the plain one. */
 const errorSchema = z.union([
@@ -45,6 +51,7 @@ export const SCHEMAS = {
   Audit: outputSchema(auditSchema),
   Information: outputSchema(informationSchema),
   Status: outputSchema(statusSchema),
+  Position: inputSchema(positionSchema),
   EnabledPlugins: outputSchema(enabledPluginsSchema),
   Tag: outputSchema(tagSchema),
   TagPage: pageSchema('Tag'),

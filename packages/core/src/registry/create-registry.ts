@@ -18,6 +18,16 @@ export interface RegistryOptions {
    * from these, a warning says how. @default empty
    */
   readonly initial?: Pick<Declarative, 'bodies'> | undefined
+  /**
+   * How long a change may take, waiting for others and for the store included: milliseconds, 10 … 60 000. Then it is
+   * refused with ERR_CANARY_STORE (503). @default 2000
+   */
+  readonly changeTimeout?: number | undefined
+  /**
+   * A file that keeps the last state that was in force, so that a process can begin while the store is away: with what was
+   * known, and without changes. It holds consumers' keys, and is for its owner only (0600). @default none
+   */
+  readonly cache?: string | undefined
   /** Guards every release. @default false */
   readonly guard?: ReleaseOptions['guard']
   /** @default console */
@@ -30,15 +40,24 @@ export interface RegistryOptions {
   readonly random?: (() => number) | undefined
 }
 
-const isStore = (value: unknown): value is Store => hasFunctions(value, ['load', 'save', 'watch', 'close'])
+const isStore = (value: unknown): value is Store => hasFunctions(value, ['load', 'save', 'watch', 'audit', 'close'])
 const isDeclarative = (value: unknown): value is Pick<Declarative, 'bodies'> =>
   typeof value === 'object' && value !== null && 'bodies' in value && Array.isArray(value.bodies)
+
+const WANTED_TIMEOUT = 'must be a whole number of milliseconds, 10 … 60000'
+const WANTED_CACHE = 'must be the path of a file'
 
 const optionsSchema = z.strictObject({
   store: z.custom<Store>(isStore, { error: 'must be a store: memoryStore(), fileStore(path) or one of your own' }),
   initial: z
     .custom<Pick<Declarative, 'bodies'>>(isDeclarative, { error: 'must be what parseDeclarative made' })
     .optional(),
+  changeTimeout: z
+    .int({ error: WANTED_TIMEOUT })
+    .min(10, { error: WANTED_TIMEOUT })
+    .max(60_000, { error: WANTED_TIMEOUT })
+    .default(2_000),
+  cache: z.string({ error: WANTED_CACHE }).min(1, { error: WANTED_CACHE }).optional(),
   guard: guardSchema,
   logger: loggerSchema.default(() => console),
   onError: aFunction<(error: unknown) => void>().optional(),
@@ -53,11 +72,16 @@ const optionsSchema = z.strictObject({
  * @throws {ViolationError} where `initial` does not fit
  */
 export async function createRegistry(options: RegistryOptions): Promise<Registry> {
-  const { store, initial, guard, logger, onError, ...given } = parseOptions(optionsSchema, options, 'registry')
+  const { store, initial, guard, logger, onError, changeTimeout, cache, ...given } = parseOptions(
+    optionsSchema,
+    options,
+    'registry',
+  )
   const report = (error: unknown) =>
     attempt(() => (onError === undefined ? logger.error(`canary registry: ${errorText(error)}`) : onError(error)))
   const clock = givenNumber('clock', given.clock, Date.now, once(report))
-  const registry = new StoredRegistry(store, { guard, logger, onError, clock, random: given.random }, report)
+  const defaults = { guard, logger, onError, clock, random: given.random }
+  const registry = new StoredRegistry(store, { defaults, changeTimeout, cache: cache ?? null, report })
   try {
     const present = await registry.open()
     if (present && initial !== undefined) warnOfDifference(registry, initial, logger)

@@ -13,19 +13,23 @@ export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
+export type { StoreStatus } from './sync/store-status.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+export { type Row, type RowChange, type RowContent, type StoredRecord, isOf, rowOf } from './records/rows.js'
 export {
   AUDIT_LIMIT,
   type AuditEntry,
+  type AuditQuery,
   type AuditedChange,
   type Commit,
-  type Row,
-  type RowChange,
+  NOWHERE,
+  type Position,
+  type Proposal,
+  type SaveResult,
+  type Shared,
   type Store,
   type StoreEvent,
-  type StoredRecord,
   type StoredState,
-  isOf,
 } from './records/store.js'
 export {
   type FieldMessages,

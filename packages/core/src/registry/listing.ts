@@ -1,11 +1,11 @@
 import type { EntityKind } from './entities/entities.js'
 import { isUuid } from './entities/fields.js'
-import { NAMES_OF, keyOf } from './entities/keys.js'
+import { NAMES_OF } from './entities/keys.js'
 import type { ListQuery, Page } from './registry.js'
 import { type RowFilter, createRowFilter } from './row-filter.js'
 import type { RegistryState } from './live/registry-state.js'
 import type { SortedIds } from './records/sorted-ids.js'
-import { type Row, isOf } from './records/store.js'
+import { type Row, isOf } from './records/rows.js'
 import type { TagIndex } from './records/tag-index.js'
 import { ViolationError } from './entities/violation.js'
 
@@ -101,7 +101,7 @@ function* named<Kind extends EntityKind>(
   [field, value]: readonly [string, string],
   after: string | null,
 ): Iterable<Row<Kind>> {
-  const id = field === 'id' ? value.toLowerCase() : tables.owner(keyOf(kind, { [field]: value }))
+  const id = field === 'id' ? value.toLowerCase() : tables.owner(kind, { [field]: value })
   const row = id === null ? null : tables.get(kind, id)
   if (row !== null && (after === null || row.entity.id > after)) yield row
 }

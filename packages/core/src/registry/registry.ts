@@ -6,7 +6,9 @@ import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
 import type { EntityKind } from './entities/entities.js'
 import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
-import type { AuditEntry, Row, StoredState } from './records/store.js'
+import type { Row } from './records/rows.js'
+import type { AuditEntry, AuditQuery, Position, StoredState } from './records/store.js'
+import type { StoreStatus } from './sync/store-status.js'
 
 export interface ListQuery {
   /** 1 … 1000. @default 100 */
@@ -44,8 +46,8 @@ export interface RegistryChange {
 export interface Registry {
   /** Grows with each change. */
   readonly version: number
-  /** Whether the store could be read or written when that was last tried. */
-  readonly storeReachable: boolean
+  /** How the registry stands to its store. */
+  readonly storeStatus: StoreStatus
   /** By id or name; `null` where there is none. */
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
   /**
@@ -59,7 +61,9 @@ export interface Registry {
    * effect but on the draft. What it throws is what this rejects with; nothing has changed then.
    *
    * @param by who makes it, for the audit trail
-   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE where it could not be stored, ERR_CANARY_CLOSED
+   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_CLOSED; ERR_CANARY_STORE where it could not be stored in
+   * time (`changeTimeout`), or the store is known to be away or rewound. Its `outcome` says whether it is certain that
+   * nothing was written
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
   /** A change that is one move; `null` where there is no such plugin. See {@link Draft.move}. */
@@ -89,10 +93,22 @@ export interface Registry {
    * {@link findConsumer} finds. `decision.origin` is `null` where the plugin has no single location.
    */
   explain(plugin: string, request: RequestDescription): Explanation | null
-  /** The newest entries first. */
-  audit(query?: { readonly limit?: number | undefined }): readonly AuditEntry[]
-  /** All that is stored now. */
+  /**
+   * The newest entries first, 100 where `limit` is omitted.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  audit(query?: Partial<AuditQuery>): Promise<readonly AuditEntry[]>
+  /** All that is in force now. */
   snapshot(): StoredState
+  /**
+   * Takes what is stored in place of what was known, where `storeStatus` says `rewound`. A person decides that, by what
+   * is stored: it may be older, or empty.
+   *
+   * @param stored what is to be taken, as `storeStatus.rewound.stored` said it
+   * @throws {CanaryError} ERR_CANARY_STORE where something else is stored by now, or nothing can be read
+   */
+  accept(stored: Position): Promise<void>
   on(name: 'change', listener: (change: RegistryChange) => void): () => void
   /** Ends watching, closes releases and store. What mounts find stays as it was. */
   close(): Promise<void>

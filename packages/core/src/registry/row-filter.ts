@@ -1,7 +1,7 @@
 import type { EntityKind } from './entities/entities.js'
 import { FILTERS } from './entities/filters.js'
 import { invalidOptions } from './entities/violation.js'
-import type { Row } from './records/store.js'
+import type { Row } from './records/rows.js'
 import type { ListQuery } from './registry.js'
 
 /** Whether a row belongs to a list. */

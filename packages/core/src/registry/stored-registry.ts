@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import { CanaryError } from '../errors.js'
@@ -21,47 +22,102 @@ import type { ReleaseDefaults } from './records/record-release.js'
 import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
 import { SerialQueue } from './serial-queue.js'
-import type { AuditEntry, Commit, Row, Store, StoreEvent, StoredRecord, StoredState } from './records/store.js'
+import { Deadline } from './sync/deadline.js'
+import { StateCache } from './sync/state-cache.js'
+import { notWritten, outcomeOf, unread } from './sync/store-errors.js'
+import { StoreLink } from './sync/store-link.js'
+import type { StoreStatus } from './sync/store-status.js'
+import { UnknownOutcomes } from './sync/unknown-outcomes.js'
+import type { Row, RowChange, StoredRecord } from './records/rows.js'
+import {
+  AUDIT_LIMIT,
+  type AuditEntry,
+  type AuditQuery,
+  type Commit,
+  type Position,
+  type Proposal,
+  type Store,
+  type StoredState,
+} from './records/store.js'
 
-/** How often a change is made anew because another process was faster. */
-const ATTEMPTS = 20
+/** How many audit entries are given where nobody says how many. */
+const AUDIT_PAGE = 100
+/** How long a state of the cache is better than none. */
+const CACHED_LOAD_MS = 5_000
+const MAX_PAUSE_MS = 100
+
+/** What a registry is built with. */
+export interface StoredRegistryOptions {
+  readonly defaults: ReleaseDefaults
+  /** Milliseconds for a change, from the call. */
+  readonly changeTimeout: number
+  readonly cache: string | null
+  readonly report: (error: unknown) => void
+}
 
 /** A registry on a store: one change at a time, stored before it is in force. */
 export class StoredRegistry implements Registry {
   readonly #store: Store
-  readonly #defaults: ReleaseDefaults
+  readonly #options: StoredRegistryOptions
   readonly #state: RegistryState
+  readonly #link: StoreLink
   readonly #unsaved: UnsavedMoves
+  readonly #unknown: UnknownOutcomes
   readonly #handEdits = new HandEdits()
   readonly #queue = new SerialQueue()
   readonly #listeners: Listeners<{ change: RegistryChange }>
-  readonly #report: (error: unknown) => void
-  #unwatch: () => void = () => undefined
+  readonly #cache: StateCache | null
+  /** Who makes the changes that are on their way. */
+  readonly #makers = new Map<string, string>()
   #closed = false
-  #reachable = true
 
-  constructor(store: Store, defaults: ReleaseDefaults, report: (error: unknown) => void) {
+  constructor(store: Store, options: StoredRegistryOptions) {
+    const { defaults, cache, report } = options
     this.#store = store
-    this.#defaults = defaults
-    this.#report = report
+    this.#options = options
     this.#listeners = new Listeners(report)
     this.#unsaved = new UnsavedMoves((move) => this.#saveMove(move), report)
+    this.#unknown = new UnknownOutcomes(
+      (id) => this.#isStored(id),
+      (message) => defaults.logger.warn(`canary registry: ${message}`),
+    )
     this.#state = new RegistryState(defaults, (move) => this.#unsaved.add(move))
+    this.#cache = cache === null ? null : new StateCache(cache, () => this.#state.snapshot(), report)
+    const state = this.#state
+    this.#link = new StoreLink(store, {
+      get at() {
+        return state.at
+      },
+      take: (commit, epoch) => this.#take(commit, epoch),
+      replace: (stored) => this.#replace(stored),
+      connected: () => this.#unsaved.retry(),
+      report,
+    })
   }
 
   /** Reads the store and watches it from then on; false where nothing was ever stored. */
   async open(): Promise<boolean> {
-    // Watching begins first: what changes while the state is read is read again.
-    this.#unwatch = this.#store.watch((event) => void this.#queue.run(() => this.#heard(event)))
-    return this.#queue.run(() => this.#load())
+    try {
+      return await this.#link.open(this.#cache === null ? undefined : CACHED_LOAD_MS)
+    } catch (error) {
+      const known = (await this.#cache?.read()) ?? null
+      if (known === null) throw error
+      this.#options.report(error)
+      this.#link.openStale(known)
+      return true
+    }
   }
 
   get version(): number {
-    return this.#state.version
+    return this.#state.at.version
   }
 
-  get storeReachable(): boolean {
-    return this.#reachable
+  get storeStatus(): StoreStatus {
+    return this.#link.status()
+  }
+
+  accept(stored: Position): Promise<void> {
+    return this.#queue.run(() => this.#link.accept(stored, this.#options.changeTimeout))
   }
 
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
@@ -93,9 +149,9 @@ export class StoredRegistry implements Registry {
 
   mount(scope: MountScope): Mount {
     const state = this.#state
-    const { logger } = this.#defaults
+    const { logger } = this.#options.defaults
     const { tables, consumers, live } = state
-    return new CompiledMount({ tables, consumers, live, logger, version: () => state.version }, scope)
+    return new CompiledMount({ tables, consumers, live, logger, version: () => state.at.version }, scope)
   }
 
   findConsumer(text: string): KnownConsumer | null {
@@ -117,8 +173,10 @@ export class StoredRegistry implements Registry {
     return live === null ? null : explainAt(this.#state, live, request)
   }
 
-  audit({ limit }: { readonly limit?: number | undefined } = {}): readonly AuditEntry[] {
-    return this.#state.audit.toReversed().slice(0, limit)
+  async audit({ limit = AUDIT_PAGE, ...query }: Partial<AuditQuery> = {}): Promise<readonly AuditEntry[]> {
+    return this.#within((deadline) => deadline.wait(this.#store.audit({ limit, ...query }))).catch((error: unknown) => {
+      throw unread(error)
+    })
   }
 
   snapshot(): StoredState {
@@ -133,102 +191,94 @@ export class StoredRegistry implements Registry {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#unwatch()
     this.#unsaved.close()
-    // What was asked for before is done: a move of the guard's above all.
+    this.#unknown.close()
+    // What was asked for before is done, a move of the guard's above all; each of these has its deadline.
     await this.#queue.idle()
+    this.#link.close()
     this.#state.live.close()
     this.#listeners.clear()
-    await this.#store.close()
+    await this.#cache?.close()
+    try {
+      await this.#within((deadline) => deadline.wait(this.#store.close()))
+    } catch (error) {
+      this.#options.report(error)
+    }
   }
 
-  #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {
-    return this.#queue.run(async () => {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const { result, commit } = this.#draft(by, work)
-        if (commit === null) return result
-        // One after another: each attempt is made on what the one before found stored.
-        if ((await this.#save(commit)) === 'saved') {
-          this.#take(commit, by)
-          return result
-        }
-        await this.#load()
+  async #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {
+    return this.#within((deadline) => this.#queue.run(() => this.#attempts(by, work, deadline)))
+  }
+
+  /** Each attempt is made on what the one before found stored. */
+  async #attempts<Result>(by: string, work: (draft: DraftedChange) => Result, deadline: Deadline): Promise<Result> {
+    for (let attempt = 0; ; attempt += 1) {
+      this.#link.refuse()
+      if (deadline.isOver) throw notWritten(`others changed the same all the time, for ${deadline.ms / 1000} s`)
+      const { draft, result, proposal } = this.#draft(by, work)
+      if (proposal === null) return result
+      /* oxlint-disable no-await-in-loop -- one attempt after another */
+      const at = await this.#save(proposal, deadline)
+      if (at !== null) {
+        draft.stored(at.version)
+        return result
       }
-      throw new CanaryError('ERR_CANARY_STORE', `the registry was changed by others ${ATTEMPTS} times in a row`)
-    })
+      await deadline.pause(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** attempt))
+      /* oxlint-enable no-await-in-loop */
+    }
+  }
+
+  async #save(proposal: Proposal, deadline: Deadline): Promise<Position | null> {
+    const { id, audit } = proposal
+    this.#makers.set(id, audit.by)
+    try {
+      return await this.#link.save(proposal, deadline)
+    } catch (error) {
+      if (outcomeOf(error) === 'unknown') this.#unknown.add(id, `${audit.what}, by ${audit.by}`)
+      throw error
+    } finally {
+      this.#makers.delete(id)
+    }
   }
 
   /** Works on a draft: nothing is in force yet. */
   #draft<Result>(by: string, work: (draft: DraftedChange) => Result) {
-    const { clock } = this.#defaults
-    const { tables, version } = this.#state
-    const next = version + 1
-    const draft = new DraftedChange(tables, { by, version: next, clock, recordOf: this.#recordOf })
+    const { clock } = this.#options.defaults
+    const { tables, at } = this.#state
+    const id = randomUUID()
+    const draft = new DraftedChange(tables, { id, by, version: at.version + 1, clock, recordOf: this.#recordOf })
     for (const row of this.#handEdits.pending) draft.keep(row)
     const result = work(draft)
     if (isPromise(result)) {
       disown(result)
       throw hookError('the work of a registry change must be done when it returns')
     }
-    const { changes, what } = draft.result()
-    if (changes.length === 0) return { result, commit: null }
-    const audit = auditEntry({ version: next, by, at: clock() / 1000 }, what, changes, ({ kind, id }) =>
-      tables.get(kind, id),
-    )
-    return { result, commit: { version: next, changes, audit } }
+    const { changes, reads, writes, what } = draft.result()
+    if (changes.length === 0) return { draft, result, proposal: null }
+    const before = (change: RowChange) => tables.get(change.kind, change.id)
+    const audit = auditEntry({ id, by, at: clock() / 1000 }, what, changes, before)
+    return { draft, result, proposal: { id, base: at, reads, writes, changes, audit } }
   }
 
-  async #save(commit: Commit): Promise<'saved' | 'conflict'> {
-    try {
-      const result = await this.#store.save(commit, this.#state.version)
-      this.#reachable = true
-      return result
-    } catch (error) {
-      this.#reachable = false
-      throw storeError(error, 'written')
-    }
-  }
-
-  async #load(): Promise<boolean> {
-    let state: StoredState | null
-    try {
-      state = await this.#store.load()
-      this.#reachable = true
-    } catch (error) {
-      this.#reachable = false
-      throw storeError(error, 'read')
-    }
-    if (state !== null && state.version !== this.version) this.#replace(state)
-    return state !== null
-  }
-
-  async #heard(event: StoreEvent): Promise<void> {
-    if (this.#closed) return
-    this.#reachable = event.kind !== 'error'
-    try {
-      if (event.kind === 'error') throw event.error
-      if (event.kind === 'state') {
-        if (event.state.version > this.version) this.#replace(event.state)
-      } else if (event.commit.version === this.version + 1) this.#take(event.commit, null)
-      // A gap: something was missed. A version that is known: this process's own change.
-      else if (event.commit.version > this.version) await this.#load()
-    } catch (error) {
-      this.#report(error)
-    }
-  }
-
-  #take(commit: Commit, by: string | null): void {
-    this.#handEdits.stored(commit.changes)
-    this.#state.apply(commit)
-    this.#listeners.emit('change', { version: commit.version, by })
+  #take(commit: Commit, epoch: string): void {
+    const { id, version, changes } = commit
+    this.#handEdits.stored(changes)
+    this.#state.apply(commit, epoch)
+    this.#changed(version, this.#makers.get(id) ?? null)
+    this.#unknown.made(id)
   }
 
   #replace(state: StoredState): void {
-    const nowMs = this.#defaults.clock()
+    const nowMs = this.#options.defaults.clock()
     this.#state.replace(this.#handEdits.read(state, this.#state.tables, this.#recordOf, nowMs))
-    this.#listeners.emit('change', { version: state.version, by: null })
+    this.#changed(state.at.version, null)
     // Who may only read cannot store it, and who writes will.
-    if (this.#handEdits.pending.length > 0) this.#change('hand edit', () => null).catch(() => undefined)
+    if (this.#handEdits.pending.length > 0) disown(this.#change('hand edit', () => null))
+  }
+
+  #changed(version: number, by: string | null): void {
+    this.#cache?.changed()
+    this.#listeners.emit('change', { version, by })
   }
 
   /** What a change of a plugin's release is made on. */
@@ -240,9 +290,18 @@ export class StoredRegistry implements Registry {
     const taken = await this.#change(move.record.by ?? 'code', (draft) => draft.takeMove(move))
     if (!taken) this.#state.live.get(move.row.entity.id)?.drop(move)
   }
-}
 
-function storeError(error: unknown, verb: 'read' | 'written'): CanaryError {
-  if (error instanceof CanaryError) return error
-  return new CanaryError('ERR_CANARY_STORE', `the registry's store could not be ${verb}`, { cause: error })
+  async #isStored(id: string): Promise<boolean> {
+    const entries = await this.audit({ limit: AUDIT_LIMIT })
+    return entries.some((entry) => entry.id === id)
+  }
+
+  async #within<Result>(work: (deadline: Deadline) => Promise<Result>): Promise<Result> {
+    const deadline = new Deadline(this.#options.changeTimeout)
+    try {
+      return await work(deadline)
+    } finally {
+      deadline.end()
+    }
+  }
 }

@@ -101,7 +101,7 @@ describe('many writers at once', () => {
     let tell: (event: StoreEvent) => void = () => undefined
     const deaf: Store = {
       ...store,
-      watch: (listener) => {
+      watch: (_from, listener) => {
         tell = listener
         return () => undefined
       },
@@ -110,7 +110,7 @@ describe('many writers at once', () => {
     const logger = { ...SILENT, error: (message: string) => void logged.push(message) }
     await using other = disposable(await createRegistry({ store: deaf, logger }), {})
     const told: StoreEvent[] = []
-    store.watch((event) => void told.push(event))
+    store.watch(null, (event) => void told.push(event))
     await addOrders(mine)
     await mine.change('ops', (draft) => draft.create('consumers', { username: 'bob' }))
     const loaded = changed(other, 2)

@@ -46,7 +46,7 @@ describe('a declarative file', () => {
     expect(registry.mount({ service: 'orders' }).find('').release?.name).toBe('orders-canary')
     expect(registry.mount({ service: 'orders' }).find('alice').place?.B.fixedPath).toBe('/beta')
     expect(registry.mount({ route: 'orders-all' }).find('').place?.B.hostname).toBe('orders-v3')
-    expect(registry.audit()[0]?.by).toBe('initial')
+    expect((await registry.audit())[0]?.by).toBe('initial')
   })
 
   it('means the same ids each time, so that consumers keep their buckets', () => {

@@ -1,3 +1,4 @@
+import { CanaryError } from '@canary-release/core'
 import {
   type Registry,
   type RegistryOptions,
@@ -5,6 +6,9 @@ import {
   createRegistry,
   memoryStore,
 } from '@canary-release/core/registry'
+
+/** What a store throws that is away: nothing was written. */
+export const AWAY = new CanaryError('ERR_CANARY_STORE', 'the store is away', { outcome: 'not-written' })
 
 export const SILENT = { info() {}, warn() {}, error() {} }
 

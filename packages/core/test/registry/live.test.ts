@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type Store, ViolationError, createRegistry, memoryStore } from '@canary-release/core/registry'
-import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegistry } from './harness.js'
+import { type Registry, type Store, ViolationError, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { AWAY, CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegistry } from './harness.js'
 
 const ORDERS = { kind: 'services', key: 'orders' } as const
 
@@ -11,6 +11,12 @@ const NOBODY = {
   header: () => '',
   cookie: () => '',
   secure: () => false,
+}
+
+/** The id of the commit that made a version: the run that it may have begun. */
+async function runOf(registry: Registry, version: number): Promise<string> {
+  const [entry] = await registry.audit({ before: version + 1, limit: 1 })
+  return entry?.id ?? expect.fail()
 }
 
 describe('releases of a registry', () => {
@@ -168,7 +174,7 @@ describe('releases of a registry', () => {
       })
       expect(release?.status()).toMatchObject({ state: 'rolled-back', by: 'guard', bucketsOnB: 0 })
       const said = `update plugins ${entity.id}: still rolled back by the guard: POST /canaries/${entity.id}/restart`
-      expect(registry.audit()[0]?.what).toBe(said)
+      expect((await registry.audit())[0]?.what).toBe(said)
     }
     await registry.move(entity.id, 'restart', 'repaired', 'ops')
     expect(release?.status()).toMatchObject({ state: 'running', percentage: 40, bucketsOnB: 400, reason: 'repaired' })
@@ -190,7 +196,7 @@ describe('releases of a registry', () => {
     await registry.move(entity.id, 'resume', null, 'ops')
     await patch({ start: T0 - 620 })
     expect(release?.status()).toMatchObject({ state: 'running', bucketsOnB: 200 })
-    expect(registry.get('plugins', entity.id)?.release?.run).toBeUndefined()
+    expect(registry.get('plugins', entity.id)?.release?.run).toBe(await runOf(registry, 1))
   })
 
   it('restarts a release, with the share that is said, in every process', async () => {
@@ -206,7 +212,12 @@ describe('releases of a registry', () => {
     clock.seconds += 500
     const release = { state: 'running', by: 'ops', elapsed: 0 }
     await mine.move(entity.id, 'restart', 'again', 'ops')
-    expect(mine.get('plugins', entity.id)?.release).toEqual({ ...release, reason: 'again', at: T0 + 500, run: 2 })
+    expect(mine.get('plugins', entity.id)?.release).toEqual({
+      ...release,
+      reason: 'again',
+      at: T0 + 500,
+      run: await runOf(mine, 2),
+    })
     await changed(other, 2)
     expect(theirs?.status()).toMatchObject({ state: 'running', bucketsOnB: 0, reason: 'again', start: T0 })
     clock.seconds += 100
@@ -233,7 +244,7 @@ describe('releases of a registry', () => {
     await changed(registry, 3)
     expect(registry.get('plugins', entity.id)).toMatchObject({
       entity: { config: { percentage: null, start: T0 - 5, duration: 100 } },
-      release: { state: 'running', reason: 'repaired', by: 'ada', at: T0, elapsed: 0, run: 3 },
+      release: { state: 'running', reason: 'repaired', by: 'ada', at: T0, elapsed: 0, run: await runOf(registry, 3) },
     })
     registry.clock.seconds += 10
     expect(registry.release(entity.id)?.status().bucketsOnB).toBe(100)
@@ -245,7 +256,7 @@ describe('releases of a registry', () => {
     let broken = false
     const store: Store = {
       ...working,
-      save: (commit, expected) => (broken ? Promise.reject(new Error('gone')) : working.save(commit, expected)),
+      save: (...change) => (broken ? Promise.reject(AWAY) : working.save(...change)),
     }
     await using mine = await testRegistry({ store, clock, onError: () => undefined })
     await using other = disposable(await createRegistry({ store: working, clock, logger: SILENT }), {})
@@ -260,13 +271,17 @@ describe('releases of a registry', () => {
     expect(mine.release(entity.id)?.status()).toMatchObject({ state: 'running', reason: 'repaired', by: 'ops' })
     broken = false
     await mine.change('ops', (draft) => draft.patch('plugins', entity.id, { tags: ['x'] }))
-    expect(mine.get('plugins', entity.id)?.release).toMatchObject({ state: 'running', by: 'ops', run: 2 })
+    expect(mine.get('plugins', entity.id)?.release).toMatchObject({
+      state: 'running',
+      by: 'ops',
+      run: await runOf(other, 2),
+    })
   })
 
   it('drops what the guard did of another B, in a process whose store failed, and moves nobody', async () => {
     const working = memoryStore()
     const clock = clockAt(T0)
-    const store: Store = { ...working, save: () => Promise.reject(new Error('gone')) }
+    const store: Store = { ...working, save: () => Promise.reject(AWAY) }
     await using other = disposable(await createRegistry({ store: working, clock, logger: SILENT }), {})
     const config = { upstream_host: 'v2', start: T0, duration: 1000 }
     const { entity } = await other.change('ops', (draft) => draft.create('plugins', { name: 'canary', config }))
@@ -277,7 +292,7 @@ describe('releases of a registry', () => {
     await changed(mine, 2)
     for (const registry of [mine, other]) {
       expect(registry.release(entity.id)?.status()).toMatchObject({ state: 'running', bucketsOnB: 300, at: null })
-      expect(registry.get('plugins', entity.id)?.release?.run).toBe(2)
+      expect(registry.get('plugins', entity.id)?.release?.run).toBe(await runOf(other, 2))
     }
   })
 
@@ -287,7 +302,7 @@ describe('releases of a registry', () => {
     let broken = false
     const store: Store = {
       ...working,
-      save: (commit, expected) => (broken ? Promise.reject(new Error('gone')) : working.save(commit, expected)),
+      save: (...change) => (broken ? Promise.reject(AWAY) : working.save(...change)),
     }
     let reported: (error: unknown) => void = () => undefined
     const failure = new Promise<unknown>((resolve) => (reported = resolve))
@@ -317,9 +332,9 @@ describe('releases of a registry', () => {
     let slow = false
     const store: Store = {
       ...working,
-      save: async (commit, expected) => {
+      save: async (...change) => {
         if (slow) await waiting
-        return working.save(commit, expected)
+        return working.save(...change)
       },
     }
     await using mine = await testRegistry({ store })
@@ -457,7 +472,7 @@ describe('releases of a registry', () => {
     await changed(mine, 2)
     expect(theirs?.status()).toMatchObject({ state: 'rolled-back', by: 'guard', reason: 'B failed 14 of 310 requests' })
     expect(mine.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard', at: T0 })
-    expect(mine.audit()[0]).toMatchObject({
+    expect((await mine.audit())[0]).toMatchObject({
       by: 'guard',
       what: `rollback plugins ${entity.id}: B failed 14 of 310 requests`,
     })
@@ -474,7 +489,7 @@ describe('releases of a registry', () => {
     release?.promote('all is well')
     await changed(registry, 4)
     expect(registry.get('plugins', entity.id)?.release).toMatchObject({ state: 'promoted', reason: 'all is well' })
-    expect(registry.audit({ limit: 3 }).map(({ what }) => what)).toEqual([
+    expect((await registry.audit({ limit: 3 })).map(({ what }) => what)).toEqual([
       `promote plugins ${entity.id}: all is well`,
       `resume plugins ${entity.id}`,
       `pause plugins ${entity.id}: lunch`,
@@ -486,7 +501,7 @@ describe('releases of a registry', () => {
     let broken = false
     const store: Store = {
       ...working,
-      save: (commit, expected) => (broken ? Promise.reject(new Error('gone')) : working.save(commit, expected)),
+      save: (...change) => (broken ? Promise.reject(AWAY) : working.save(...change)),
     }
     let reported: (error: unknown) => void = () => undefined
     const failure = new Promise<unknown>((resolve) => (reported = resolve))

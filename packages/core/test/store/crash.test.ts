@@ -61,7 +61,7 @@ describe('a writing process that is killed', () => {
               const file = join(place, `${lane}.json`)
               const promised = await writeAndDie(file, random() * 12)
               const state = await fileStore(file, { readOnly: true }).load()
-              const version = state?.version ?? 0
+              const version = state?.at.version ?? 0
               versions = Math.max(versions, version)
               if (existsSync(`${file}.tmp`)) midway += 1
               // What was promised is there; of what was not promised, at most one change.

@@ -2,9 +2,9 @@ import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { type Registry, type Store, type StoreEvent, createRegistry, fileStore } from '@canary-release/core/registry'
+import { NOWHERE, type Registry, type Store, createRegistry, fileStore } from '@canary-release/core/registry'
 import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable } from '../registry/harness.js'
-import { commitOf, runStoreSuite } from './suite.js'
+import { type StorePlace, listening, proposalOf, runStoreSuite, saved } from './suite.js'
 
 async function directory() {
   const path = await mkdtemp(join(tmpdir(), 'canary-store-'))
@@ -24,356 +24,362 @@ async function edit(file: string, change: (text: string) => string): Promise<voi
 const storeCode = (message: RegExp) =>
   expect.objectContaining({ code: 'ERR_CANARY_STORE', message: expect.stringMatching(message) })
 
-/** The next event of a kind. */
-function heard(store: Store, kind: StoreEvent['kind']): Promise<StoreEvent> {
-  return new Promise((resolve) => {
-    const off = store.watch((event) => {
-      if (event.kind !== kind) return
-      off()
-      resolve(event)
-    })
-  })
+/** One process writes; the others read and watch, and what they save is saved by it. */
+async function place(): Promise<StorePlace> {
+  const { file, [Symbol.asyncDispose]: remove } = await directory()
+  const store = fileStore(file)
+  const others: Store[] = []
+  return {
+    store,
+    async another() {
+      const other = fileStore(file, { readOnly: true })
+      others.push(other)
+      return Object.assign(other, { save: (...change: Parameters<Store['save']>) => store.save(...change) })
+    },
+    trim: () => edit(file, (text) => text.replace('"port":80', '"port":81')),
+    async [Symbol.asyncDispose]() {
+      await Promise.all([store, ...others].map((each) => each.close()))
+      await remove()
+    },
+  }
 }
 
-runStoreSuite(
-  'file',
-  async () => {
-    const place = await directory()
-    return { open: () => fileStore(place.file), [Symbol.asyncDispose]: place[Symbol.asyncDispose] }
-  },
-  () => {
-    it('is for its owner only, and leaves nothing beside it', async () => {
-      await using place = await directory()
-      const store = fileStore(place.file)
-      await store.load()
-      await store.save(commitOf(1), 0)
-      expect((await stat(place.file)).mode & 0o777).toBe(0o600)
-      expect((await readdir(place.path)).sort()).toEqual(['registry.json', 'registry.json.lock'])
-      await store.close()
-      expect(await readdir(place.path)).toEqual(['registry.json'])
-    })
+runStoreSuite('file', { open: place }, () => {
+  it('is for its owner only, and leaves nothing beside it', async () => {
+    await using place = await directory()
+    const store = fileStore(place.file)
+    await store.load()
+    await saved(store, proposalOf(NOWHERE))
+    expect((await stat(place.file)).mode & 0o777).toBe(0o600)
+    expect((await readdir(place.path)).sort()).toEqual(['registry.json', 'registry.json.lock'])
+    await store.close()
+    expect(await readdir(place.path)).toEqual(['registry.json'])
+  })
 
-    it('takes an edit by hand, to the next request', async () => {
-      await using place = await directory()
-      await using registry = await openOn(place.file)
-      await addOrders(registry)
-      const mount = registry.mount({ service: 'orders' })
-      await edit(place.file, (text) => text.replace('orders-v1', 'by-hand'))
-      await changed(registry, 2)
-      expect(mount.find('').A.hostname).toBe('by-hand')
-      expect(registry.get('services', 'orders')?.revision).toBe(2)
-      await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 81 }))
-      expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'by-hand', port: 81 })
-    })
+  it('takes an edit by hand, to the next request', async () => {
+    await using place = await directory()
+    await using registry = await openOn(place.file)
+    await addOrders(registry)
+    const mount = registry.mount({ service: 'orders' })
+    await edit(place.file, (text) => text.replace('orders-v1', 'by-hand'))
+    await changed(registry, 2)
+    expect(mount.find('').A.hostname).toBe('by-hand')
+    expect(registry.get('services', 'orders')?.revision).toBe(2)
+    await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 81 }))
+    expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'by-hand', port: 81 })
+  })
 
-    const RAMP = { name: 'canary', instance_name: 'r', config: { upstream_host: 'v2', start: T0, duration: 1000 } }
+  const RAMP = { name: 'canary', instance_name: 'r', config: { upstream_host: 'v2', start: T0, duration: 1000 } }
 
-    it('counts an edit by hand from when it is read, in every process, and stores what became of the release', async () => {
-      await using place = await directory()
-      const clock = clockAt(T0)
-      const open = (readOnly: boolean) =>
-        createRegistry({ store: fileStore(place.file, { readOnly }), logger: SILENT, clock })
-      await using writer = disposable(await open(false), {})
-      await writer.change('ops', (draft) => draft.create('plugins', RAMP))
-      await using reader = disposable(await open(true), {})
-      const shares = () => [writer, reader].map((registry) => registry.release('r')?.status().bucketsOnB)
-      expect(shares()).toEqual([0, 0])
-      for (const [seconds, from, to, bucketsOnB] of [
-        [400, '"duration":1000', '"duration":4000', 400],
-        [800, '"duration":4000', '"duration":40', 600],
-        [0, '"steps":1000', '"steps":100', 60],
-        [0, '"enabled":true', '"enabled":false', 0],
-        [9, '"enabled":false', '"enabled":true', 60],
-        [4, '"steps":100', '"steps":3', 3],
-      ] as const) {
-        clock.seconds += seconds
-        const { version } = writer
-        await edit(place.file, (text) => text.replace(from, to))
-        // The edit, and then what became of the release.
-        await Promise.all([changed(writer, version + 2), changed(reader, version + 2)])
-        const [here, there] = shares()
-        expect([here, there], to).toEqual([bucketsOnB, bucketsOnB])
-        expect(writer.audit()[0]).toMatchObject({ by: 'hand edit', what: expect.stringMatching(/: edited by hand$/) })
-        expect(writer.get('plugins', 'r')?.release).toEqual(reader.get('plugins', 'r')?.release)
-        await using later = disposable(await open(true), {})
-        expect(later.release('r')?.status().bucketsOnB, to).toBe(bucketsOnB)
-      }
-    })
-
-    it('holds an edit by hand where nobody writes', async () => {
-      await using place = await directory()
-      const clock = clockAt(T0)
-      const open = (readOnly: boolean) =>
-        createRegistry({ store: fileStore(place.file, { readOnly }), logger: SILENT, clock })
-      const writer = await open(false)
-      await writer.change('ops', (draft) => draft.create('plugins', RAMP))
-      await writer.close()
-      await using reader = disposable(await open(true), {})
-      clock.seconds += 500
-      await edit(place.file, (text) => text.replace('"duration":1000', '"duration":2000'))
-      await changed(reader, 2)
-      expect(reader.release('r')?.status().bucketsOnB).toBe(500)
-      clock.seconds += 100
-      await edit(place.file, (text) => text.replace('"tags":null', '"tags":["x"]'))
-      await changed(reader, 3)
-      expect(reader.release('r')?.status()).toMatchObject({ bucketsOnB: 550, duration: 2000 })
-      await edit(place.file, (text) => text.replace('"duration":2000', '"duration":100'))
-      await changed(reader, 4)
-      expect(reader.release('r')?.status()).toMatchObject({ bucketsOnB: 550, duration: 100 })
-    })
-
-    it('lets an edit by hand begin a release again by another start, and by nothing else after the guard', async () => {
-      await using place = await directory()
-      const clock = clockAt(T0)
-      const store = fileStore(place.file)
-      await using registry = disposable(await createRegistry({ store, logger: SILENT, clock }), {})
-      await registry.change('ops', (draft) => draft.create('plugins', { ...CANARY, instance_name: 'r' }))
-      registry.release('r')?.rollback('rolled back: B failed', 'guard')
-      await changed(registry, 2)
-      const before = await readFile(place.file, 'utf8')
-      for (const [from, to] of [
-        ['"percentage":10', '"percentage":20'],
-        ['"duration":3600', '"duration":60'],
-        ['"state":"rolled-back"', '"state":"running"'],
-        [/"release":\{.*?\},/, ''],
-      ] as const) {
-        const { version } = registry
-        await edit(place.file, (text) => text.replace(from, to))
-        await changed(registry, version + 1)
-        expect(registry.release('r')?.status(), to).toMatchObject({ state: 'rolled-back', by: 'guard' })
-      }
-      const { version } = registry
-      await edit(place.file, (text) => text.replace('"start":null', `"start":${T0 + 1}`))
-      await changed(registry, version + 2)
-      expect(registry.release('r')?.status()).toMatchObject({ state: 'running', percentage: 20, bucketsOnB: 200 })
-      expect(before).toContain('"percentage":10')
-    })
-
-    it('keeps what was done with a release since an editor was opened', async () => {
-      await using place = await directory()
-      const clock = clockAt(T0)
-      const store = fileStore(place.file)
-      await using registry = disposable(await createRegistry({ store, logger: SILENT, clock }), {})
-      await registry.change('ops', (draft) => {
-        draft.create('plugins', RAMP)
-        return draft.create('consumers', { username: 'alice' })
-      })
-      const opened = await readFile(place.file, 'utf8')
-      clock.seconds += 500
-      await registry.change('ops', (draft) => draft.patch('plugins', 'r', { config: { duration: 2000 } }))
-      registry.release('r')?.rollback('rolled back: B failed', 'guard')
-      await changed(registry, 3)
-      await edit(place.file, () => opened.replace('alice', 'bob'))
-      await changed(registry, 4)
-      expect(registry.get('consumers', 'bob')).not.toBeNull()
-      expect(registry.get('plugins', 'r')).toMatchObject({
-        entity: { config: { duration: 1000 } },
-        release: { state: 'rolled-back', by: 'guard' },
-      })
-      expect(registry.release('r')?.decide().upstream).toBe('A')
-    })
-
-    it('never writes over an edit that it has not seen', async () => {
-      await using place = await directory()
-      const store = fileStore(place.file)
-      await store.load()
-      await store.save(commitOf(1), 0)
-      await edit(place.file, (text) => text.replace('host-1', 'by-hand'))
-      expect(await store.save(commitOf(2), 1)).toBe('conflict')
-      expect(await store.load()).toMatchObject({ version: 2, rows: [{ entity: { host: 'by-hand' } }] })
-      expect(await store.save(commitOf(3), 2)).toBe('saved')
-      await store.close()
-    })
-
-    it('refuses a bad edit with its line, keeps the last good state in force, and takes the next good one', async () => {
-      await using place = await directory()
-      const failed: unknown[] = []
-      let tell: () => void = () => undefined
-      const failure = new Promise<void>((resolve) => (tell = resolve))
-      await using registry = await openOn(place.file, {
-        onError: (error) => {
-          failed.push(error)
-          tell()
-        },
-      })
-      await addOrders(registry)
-      const mount = registry.mount({ service: 'orders' })
-      await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
-      await failure
-      const reason = /registry\.json: line 5, column \d+: services\.0: .*port: value should be between 1 and 65535/
-      expect(failed).toEqual([storeCode(reason)])
-      expect(mount.find('').A.port).toBe(3000)
-      await expect(registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))).rejects.toThrow(
-        storeCode(reason),
-      )
-      expect(await readFile(place.file, 'utf8')).toContain('99999')
-      await edit(place.file, (text) => text.replace('99999', '4000'))
-      await changed(registry, 2)
-      expect(mount.find('').A.port).toBe(4000)
-    })
-
-    it('says so when its file is gone, and writes it again with the next change', async () => {
-      await using place = await directory()
-      let report: (error: unknown) => void = () => undefined
-      const failure = new Promise<unknown>((resolve) => (report = resolve))
-      await using registry = await openOn(place.file, { onError: (error) => report(error) })
-      await addOrders(registry)
-      await rm(place.file)
-      expect(await failure).toEqual(storeCode(/is gone/))
-      await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))
-      expect(await readFile(place.file, 'utf8')).toContain('orders-v1')
-    })
-
-    for (const [what, damage, message] of [
-      ['is empty', () => '', /line 1, column 1: expected a value, but the file ends/],
-      ['ends midway', (text: string) => text.slice(0, text.length - 20), /line \d+, column \d+: .*but the file ends/],
-      [
-        'has a comma too many',
-        (text: string) => text.replace('"version": 2,', '"version": 2,,'),
-        /line 3, column 16: expected a name in double quotes/,
-      ],
-      ['is no state', () => '[]', /line 1, column 1: .*expected/],
-      [
-        'is of another format',
-        (text: string) => text.replace('registry 1', 'registry 9'),
-        /line 2, column 13: format: expected "canary-release registry 1"/,
-      ],
-      [
-        'has an unknown field',
-        (text: string) => text.replace('"version"', '"more": 1, "version"'),
-        /line 3, column 11: more: unknown field/,
-      ],
-      [
-        'has an unknown field in an entity',
-        (text: string) => text.replace('"retries"', '"retrys"'),
-        /line 5, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
-      ],
-      [
-        'hides a prototype',
-        (text: string) => text.replace('"retries":5', '"__proto__":5'),
-        /line 5, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
-      ],
-      [
-        'has a plugin on a service that is not there',
-        (text: string) => text.replace(/("plugins": \[\n.*"service":\{"id":")..../, '$10000'),
-        /line \d+, column \d+: plugins\.0: the foreign key .* does not reference an existing 'services'/,
-      ],
-      [
-        'has a percentage that reaches no bucket',
-        (text: string) => text.replace('"percentage":10', '"percentage":0.001'),
-        /line \d+, column \d+: plugins\.0: .*with steps 100000/,
-      ],
-      [
-        'has a release in no state',
-        (text: string) => text.replace('"state":"running"', '"state":"asleep"'),
-        /line \d+, column \d+: plugins\.0: schema violation \(release: /,
-      ],
-      [
-        'has the same entity twice',
-        (text: string) => text.replace(/("services": \[\n)(.*)\n/, '$1$2,\n$2\n'),
-        /line 6, column 11: services\.1: /,
-      ],
-      [
-        'has no whole version',
-        (text: string) => text.replace('"version": 2', '"version": 1.5'),
-        /line 3, column 14: version: expected an integer/,
-      ],
+  it('counts an edit by hand from when it is read, in every process, and stores what became of the release', async () => {
+    await using place = await directory()
+    const clock = clockAt(T0)
+    const open = (readOnly: boolean) =>
+      createRegistry({ store: fileStore(place.file, { readOnly }), logger: SILENT, clock })
+    await using writer = disposable(await open(false), {})
+    await writer.change('ops', (draft) => draft.create('plugins', RAMP))
+    await using reader = disposable(await open(true), {})
+    const shares = () => [writer, reader].map((registry) => registry.release('r')?.status().bucketsOnB)
+    expect(shares()).toEqual([0, 0])
+    for (const [seconds, from, to, bucketsOnB] of [
+      [400, '"duration":1000', '"duration":4000', 400],
+      [800, '"duration":4000', '"duration":40', 600],
+      [0, '"steps":1000', '"steps":100', 60],
+      [0, '"enabled":true', '"enabled":false', 0],
+      [9, '"enabled":false', '"enabled":true', 60],
+      [4, '"steps":100', '"steps":3', 3],
     ] as const) {
-      it(`refuses to begin where the file ${what}, and says line and reason`, async () => {
-        await using place = await directory()
-        const registry = await openOn(place.file)
-        await addOrders(registry)
-        await registry.change('ops', (draft) => draft.create('plugins', CANARY, { kind: 'services', key: 'orders' }))
-        await registry.close()
-        const text = await readFile(place.file, 'utf8')
-        const damaged = damage(text)
-        expect(damaged).not.toBe(text)
-        await writeFile(place.file, damaged)
-        await expect(openOn(place.file)).rejects.toThrow(storeCode(message))
-        expect(await readFile(place.file, 'utf8')).toBe(damaged)
+      clock.seconds += seconds
+      const { version } = writer
+      await edit(place.file, (text) => text.replace(from, to))
+      // The edit, and then what became of the release.
+      await Promise.all([changed(writer, version + 2), changed(reader, version + 2)])
+      const [here, there] = shares()
+      expect([here, there], to).toEqual([bucketsOnB, bucketsOnB])
+      expect((await writer.audit())[0]).toMatchObject({
+        by: 'hand edit',
+        what: expect.stringMatching(/: edited by hand$/),
       })
+      expect(writer.get('plugins', 'r')?.release).toEqual(reader.get('plugins', 'r')?.release)
+      await using later = disposable(await open(true), {})
+      expect(later.release('r')?.status().bucketsOnB, to).toBe(bucketsOnB)
     }
+  })
 
-    it('refuses a second writer with the pid of the first, until that one closes', async () => {
-      await using place = await directory()
-      const [first, second] = [fileStore(place.file), fileStore(place.file)]
-      await first.load()
-      await first.save(commitOf(1), 0)
-      await second.load()
-      const held = storeCode(new RegExp(`written by process ${process.pid}`))
-      await expect(second.save(commitOf(2), 1)).rejects.toThrow(held)
-      await first.close()
-      expect(await second.save(commitOf(2), 1)).toBe('saved')
-      await second.close()
+  it('holds an edit by hand where nobody writes', async () => {
+    await using place = await directory()
+    const clock = clockAt(T0)
+    const open = (readOnly: boolean) =>
+      createRegistry({ store: fileStore(place.file, { readOnly }), logger: SILENT, clock })
+    const writer = await open(false)
+    await writer.change('ops', (draft) => draft.create('plugins', RAMP))
+    await writer.close()
+    await using reader = disposable(await open(true), {})
+    clock.seconds += 500
+    await edit(place.file, (text) => text.replace('"duration":1000', '"duration":2000'))
+    await changed(reader, 2)
+    expect(reader.release('r')?.status().bucketsOnB).toBe(500)
+    clock.seconds += 100
+    await edit(place.file, (text) => text.replace('"tags":null', '"tags":["x"]'))
+    await changed(reader, 3)
+    expect(reader.release('r')?.status()).toMatchObject({ bucketsOnB: 550, duration: 2000 })
+    await edit(place.file, (text) => text.replace('"duration":2000', '"duration":100'))
+    await changed(reader, 4)
+    expect(reader.release('r')?.status()).toMatchObject({ bucketsOnB: 550, duration: 100 })
+  })
+
+  it('lets an edit by hand begin a release again by another start, and by nothing else after the guard', async () => {
+    await using place = await directory()
+    const clock = clockAt(T0)
+    const store = fileStore(place.file)
+    await using registry = disposable(await createRegistry({ store, logger: SILENT, clock }), {})
+    await registry.change('ops', (draft) => draft.create('plugins', { ...CANARY, instance_name: 'r' }))
+    registry.release('r')?.rollback('rolled back: B failed', 'guard')
+    await changed(registry, 2)
+    const before = await readFile(place.file, 'utf8')
+    for (const [from, to] of [
+      ['"percentage":10', '"percentage":20'],
+      ['"duration":3600', '"duration":60'],
+      ['"state":"rolled-back"', '"state":"running"'],
+      [/"release":\{.*?\},/, ''],
+    ] as const) {
+      const { version } = registry
+      await edit(place.file, (text) => text.replace(from, to))
+      await changed(registry, version + 1)
+      expect(registry.release('r')?.status(), to).toMatchObject({ state: 'rolled-back', by: 'guard' })
+    }
+    const { version } = registry
+    await edit(place.file, (text) => text.replace('"start":null', `"start":${T0 + 1}`))
+    await changed(registry, version + 2)
+    expect(registry.release('r')?.status()).toMatchObject({ state: 'running', percentage: 20, bucketsOnB: 200 })
+    expect(before).toContain('"percentage":10')
+  })
+
+  it('keeps what was done with a release since an editor was opened', async () => {
+    await using place = await directory()
+    const clock = clockAt(T0)
+    const store = fileStore(place.file)
+    await using registry = disposable(await createRegistry({ store, logger: SILENT, clock }), {})
+    await registry.change('ops', (draft) => {
+      draft.create('plugins', RAMP)
+      return draft.create('consumers', { username: 'alice' })
     })
-
-    it('takes the lock of a process that is dead, also where its pid is another one now', async () => {
-      await using place = await directory()
-      const dead = { pid: process.pid, start: '1', host: hostname(), token: 'x' }
-      for (const lock of [JSON.stringify(dead), JSON.stringify({ ...dead, pid: 2 ** 22 + 1 }), 'nonsense', '']) {
-        await writeFile(`${place.file}.lock`, lock)
-        const store = fileStore(place.file)
-        const version = (await store.load())?.version ?? 0
-        expect(await store.save(commitOf(version + 1), version)).toBe('saved')
-        await store.close()
-      }
+    const opened = await readFile(place.file, 'utf8')
+    clock.seconds += 500
+    await registry.change('ops', (draft) => draft.patch('plugins', 'r', { config: { duration: 2000 } }))
+    registry.release('r')?.rollback('rolled back: B failed', 'guard')
+    await changed(registry, 3)
+    await edit(place.file, () => opened.replace('alice', 'bob'))
+    await changed(registry, 4)
+    expect(registry.get('consumers', 'bob')).not.toBeNull()
+    expect(registry.get('plugins', 'r')).toMatchObject({
+      entity: { config: { duration: 1000 } },
+      release: { state: 'rolled-back', by: 'guard' },
     })
+    expect(registry.release('r')?.decide().upstream).toBe('A')
+  })
 
-    it('leaves a lock of another host that is alive', async () => {
+  it('never writes over an edit that it has not seen', async () => {
+    await using place = await directory()
+    const store = fileStore(place.file)
+    await store.load()
+    const at = await saved(store, proposalOf(NOWHERE))
+    await edit(place.file, (text) => text.replace('"host":"host"', '"host":"by-hand"'))
+    expect(await store.save(proposalOf(at))).toEqual({ kind: 'conflict', missed: null })
+    const edited = await store.load()
+    expect(edited).toMatchObject({ at: { version: 2 }, rows: [{ entity: { host: 'by-hand' } }] })
+    expect(await saved(store, proposalOf(edited?.at ?? NOWHERE))).toMatchObject({ version: 3 })
+    await store.close()
+  })
+
+  it('refuses a bad edit with its line, keeps the last good state in force, and takes the next good one', async () => {
+    await using place = await directory()
+    const failed: unknown[] = []
+    let tell: () => void = () => undefined
+    const failure = new Promise<void>((resolve) => (tell = resolve))
+    await using registry = await openOn(place.file, {
+      onError: (error) => {
+        failed.push(error)
+        tell()
+      },
+    })
+    await addOrders(registry)
+    const mount = registry.mount({ service: 'orders' })
+    await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
+    await failure
+    const reason = /registry\.json: line 7, column \d+: services\.0: .*port: value should be between 1 and 65535/
+    expect(failed).toEqual([storeCode(reason)])
+    expect(mount.find('').A.port).toBe(3000)
+    await expect(registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))).rejects.toThrow(
+      storeCode(reason),
+    )
+    expect(await readFile(place.file, 'utf8')).toContain('99999')
+    await edit(place.file, (text) => text.replace('99999', '4000'))
+    await changed(registry, 2)
+    expect(mount.find('').A.port).toBe(4000)
+  })
+
+  it('says so when its file is gone, and writes it again with the next change', async () => {
+    await using place = await directory()
+    let report: (error: unknown) => void = () => undefined
+    const failure = new Promise<unknown>((resolve) => (report = resolve))
+    await using registry = await openOn(place.file, { onError: (error) => report(error) })
+    await addOrders(registry)
+    await rm(place.file)
+    expect(await failure).toEqual(storeCode(/is gone/))
+    await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))
+    expect(await readFile(place.file, 'utf8')).toContain('orders-v1')
+  })
+
+  for (const [what, damage, message] of [
+    ['is empty', () => '', /line 1, column 1: expected a value, but the file ends/],
+    ['ends midway', (text: string) => text.slice(0, text.length - 20), /line \d+, column \d+: .*but the file ends/],
+    [
+      'has a comma too many',
+      (text: string) => text.replace('"version": 2,', '"version": 2,,'),
+      /line 3, column 16: expected a name in double quotes/,
+    ],
+    ['is no state', () => '[]', /line 1, column 1: .*expected/],
+    [
+      'is of another format',
+      (text: string) => text.replace('registry 1', 'registry 9'),
+      /line 2, column 13: format: expected "canary-release registry 1"/,
+    ],
+    [
+      'has an unknown field',
+      (text: string) => text.replace('"version"', '"more": 1, "version"'),
+      /line 3, column 11: more: unknown field/,
+    ],
+    [
+      'has an unknown field in an entity',
+      (text: string) => text.replace('"retries"', '"retrys"'),
+      /line 7, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
+    ],
+    [
+      'hides a prototype',
+      (text: string) => text.replace('"retries":5', '"__proto__":5'),
+      /line 7, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
+    ],
+    [
+      'has a plugin on a service that is not there',
+      (text: string) => text.replace(/("plugins": \[\n.*"service":\{"id":")..../, '$10000'),
+      /line \d+, column \d+: plugins\.0: the foreign key .* does not reference an existing 'services'/,
+    ],
+    [
+      'has a percentage that reaches no bucket',
+      (text: string) => text.replace('"percentage":10', '"percentage":0.001'),
+      /line \d+, column \d+: plugins\.0: .*with steps 100000/,
+    ],
+    [
+      'has a release in no state',
+      (text: string) => text.replace('"state":"running"', '"state":"asleep"'),
+      /line \d+, column \d+: plugins\.0: schema violation \(release: /,
+    ],
+    [
+      'has the same entity twice',
+      (text: string) => text.replace(/("services": \[\n)(.*)\n/, '$1$2,\n$2\n'),
+      /line 8, column 11: services\.1: /,
+    ],
+    [
+      'has no whole version',
+      (text: string) => text.replace('"version": 2', '"version": 1.5'),
+      /line 3, column 14: version: expected an integer/,
+    ],
+  ] as const) {
+    it(`refuses to begin where the file ${what}, and says line and reason`, async () => {
       await using place = await directory()
-      await writeFile(`${place.file}.lock`, JSON.stringify({ pid: 7, start: '1', host: 'elsewhere', token: 'x' }))
+      const registry = await openOn(place.file)
+      await addOrders(registry)
+      await registry.change('ops', (draft) => draft.create('plugins', CANARY, { kind: 'services', key: 'orders' }))
+      await registry.close()
+      const text = await readFile(place.file, 'utf8')
+      const damaged = damage(text)
+      expect(damaged).not.toBe(text)
+      await writeFile(place.file, damaged)
+      await expect(openOn(place.file)).rejects.toThrow(storeCode(message))
+      expect(await readFile(place.file, 'utf8')).toBe(damaged)
+    })
+  }
+
+  it('refuses a second writer with the pid of the first, until that one closes', async () => {
+    await using place = await directory()
+    const [first, second] = [fileStore(place.file), fileStore(place.file)]
+    await first.load()
+    const at = await saved(first, proposalOf(NOWHERE))
+    await second.load()
+    const held = storeCode(new RegExp(`written by process ${process.pid}`))
+    await expect(second.save(proposalOf(at))).rejects.toThrow(held)
+    await first.close()
+    expect(await second.save(proposalOf(at))).toMatchObject({ kind: 'saved', at: { version: 2 } })
+    await second.close()
+  })
+
+  it('takes the lock of a process that is dead, also where its pid is another one now', async () => {
+    await using place = await directory()
+    const dead = { pid: process.pid, start: '1', host: hostname(), token: 'x' }
+    for (const lock of [JSON.stringify(dead), JSON.stringify({ ...dead, pid: 2 ** 22 + 1 }), 'nonsense', '']) {
+      await writeFile(`${place.file}.lock`, lock)
       const store = fileStore(place.file)
-      await expect(store.save(commitOf(1), 0)).rejects.toThrow(storeCode(/written by process 7 on elsewhere/))
+      const at = (await store.load())?.at ?? NOWHERE
+      expect(await saved(store, proposalOf(at))).toMatchObject({ version: at.version + 1 })
       await store.close()
-    })
+    }
+  })
 
-    it('writes no more once its lock was taken away', async () => {
-      await using place = await directory()
-      const store = fileStore(place.file)
-      await store.save(commitOf(1), 0)
-      const other = JSON.stringify({ pid: process.ppid, start: '', host: hostname(), token: 'x' })
-      await writeFile(`${place.file}.lock`, other)
-      await expect(store.save(commitOf(2), 1)).rejects.toThrow(storeCode(new RegExp(`process ${process.ppid}`)))
-      await store.close()
-      expect(await readFile(`${place.file}.lock`, 'utf8')).toBe(other)
-    })
+  it('leaves a lock of another host that is alive', async () => {
+    await using place = await directory()
+    await writeFile(`${place.file}.lock`, JSON.stringify({ pid: 7, start: '1', host: 'elsewhere', token: 'x' }))
+    const store = fileStore(place.file)
+    await expect(store.save(proposalOf(NOWHERE))).rejects.toThrow(storeCode(/written by process 7 on elsewhere/))
+    await store.close()
+  })
 
-    it('reads and watches without lock where it is read-only, and never writes', async () => {
-      await using place = await directory()
-      const writer = fileStore(place.file)
-      await writer.save(commitOf(1), 0)
-      const reader = fileStore(place.file, { readOnly: true })
-      expect((await reader.load())?.version).toBe(1)
-      await expect(reader.save(commitOf(2), 1)).rejects.toThrow(storeCode(/reading only/))
-      const next = heard(reader, 'state')
-      await writer.save(commitOf(2), 1)
-      expect(await next).toMatchObject({ state: { version: 2 } })
-      await reader.close()
-      await writer.close()
-    })
+  it('writes no more once its lock was taken away', async () => {
+    await using place = await directory()
+    const store = fileStore(place.file)
+    const at = await saved(store, proposalOf(NOWHERE))
+    const other = JSON.stringify({ pid: process.ppid, start: '', host: hostname(), token: 'x' })
+    await writeFile(`${place.file}.lock`, other)
+    await expect(store.save(proposalOf(at))).rejects.toThrow(storeCode(new RegExp(`process ${process.ppid}`)))
+    await store.close()
+    expect(await readFile(`${place.file}.lock`, 'utf8')).toBe(other)
+  })
 
-    it('cannot be written where its directory is not there', async () => {
-      await using place = await directory()
-      const store = fileStore(join(place.path, 'none', 'registry.json'))
-      expect(await store.load()).toBeNull()
-      await expect(store.save(commitOf(1), 0)).rejects.toThrow(storeCode(/cannot be written/))
-      await store.close()
-    })
+  it('reads and watches without lock where it is read-only, and never writes', async () => {
+    await using place = await directory()
+    const writer = fileStore(place.file)
+    const at = await saved(writer, proposalOf(NOWHERE))
+    const reader = fileStore(place.file, { readOnly: true })
+    expect((await reader.load())?.at).toEqual(at)
+    await expect(reader.save(proposalOf(at))).rejects.toThrow(storeCode(/reading only/))
+    const watcher = listening(reader, at)
+    await saved(writer, proposalOf(at))
+    await watcher.to(2)
+    await reader.close()
+    await writer.close()
+  })
 
-    it('warns once above 2000 entities', async () => {
-      await using place = await directory()
-      const warned: string[] = []
-      const store = fileStore(place.file, { logger: { ...SILENT, warn: (message) => warned.push(message) } })
-      await using registry: Registry & AsyncDisposable = disposable(await createRegistry({ store, logger: SILENT }), {})
-      const add = (count: number) =>
-        registry.change('ops', (draft) => {
-          for (let i = 0; i < count; i += 1) draft.create('consumers', { custom_id: `${registry.version}-${i}` })
-        })
-      await add(2000)
-      expect(warned).toEqual([])
-      await add(1)
-      await add(1)
-      expect(warned).toEqual([expect.stringMatching(/holds 2001 entities and is rated for 2000/)])
-    })
-  },
-)
+  it('cannot be written where its directory is not there', async () => {
+    await using place = await directory()
+    const store = fileStore(join(place.path, 'none', 'registry.json'))
+    expect(await store.load()).toBeNull()
+    await expect(store.save(proposalOf(NOWHERE))).rejects.toThrow(storeCode(/cannot be written/))
+    await store.close()
+  })
+
+  it('warns once above 2000 entities', async () => {
+    await using place = await directory()
+    const warned: string[] = []
+    const store = fileStore(place.file, { logger: { ...SILENT, warn: (message) => warned.push(message) } })
+    await using registry: Registry & AsyncDisposable = disposable(await createRegistry({ store, logger: SILENT }), {})
+    const add = (count: number) =>
+      registry.change('ops', (draft) => {
+        for (let i = 0; i < count; i += 1) draft.create('consumers', { custom_id: `${registry.version}-${i}` })
+      })
+    await add(2000)
+    expect(warned).toEqual([])
+    await add(1)
+    await add(1)
+    expect(warned).toEqual([expect.stringMatching(/holds 2001 entities and is rated for 2000/)])
+  })
+})

@@ -1,5 +1,6 @@
 // A process that writes a registry's file as fast as it can, until it is killed. Run on the built package.
-import { fileStore } from '@canary-release/core/registry'
+import { randomUUID } from 'node:crypto'
+import { NOWHERE, fileStore } from '@canary-release/core/registry'
 
 const [, , file = ''] = process.argv
 const store = fileStore(file)
@@ -23,19 +24,21 @@ function consumer(number) {
   return { id: uuid, username: `consumer-${number}`, custom_id: null, tags: null, created_at: 0, updated_at: 0 }
 }
 
-function change(kind, entity, version) {
-  return { kind, id: entity.id, row: { kind, entity, revision: version, release: null } }
+function change(kind, entity) {
+  return { kind, id: entity.id, row: { kind, entity, release: null } }
 }
 
-let version = (await store.load())?.version ?? 0
+let at = (await store.load())?.at ?? NOWHERE
 for (;;) {
-  const next = version + 1
-  const consumers =
-    version > 0 ? [] : Array.from({ length: CONSUMERS }, (_, i) => change('consumers', consumer(i), next))
-  const audit = { version: next, at: 0, by: 'writer', what: `update services ${id}`, changes: [], more: 0 }
-  const commit = { version: next, changes: [change('services', serviceAt(next), next), ...consumers], audit }
+  const next = at.version + 1
+  const consumers = at.version > 0 ? [] : Array.from({ length: CONSUMERS }, (_, i) => change('consumers', consumer(i)))
+  const commit = randomUUID()
+  const audit = { id: commit, at: 0, by: 'writer', what: `update services ${id}`, changes: [], more: 0 }
+  const keys = [`services/${id}`]
+  const changes = [change('services', serviceAt(next)), ...consumers]
   // oxlint-disable-next-line no-await-in-loop
-  if ((await store.save(commit, version)) !== 'saved') throw new Error(`version ${version} is not there any more`)
-  version = next
-  process.stdout.write(`${version}\n`)
+  const result = await store.save({ id: commit, base: at, reads: keys, writes: keys, changes, audit })
+  if (result.kind !== 'saved') throw new Error(`version ${at.version} is not there any more: ${result.kind}`)
+  at = result.at
+  process.stdout.write(`${at.version}\n`)
 }

@@ -1,7 +1,7 @@
 import type { Move } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { EntityKind } from '../entities/entities.js'
-import type { Row } from '../records/store.js'
+import type { Row } from '../records/rows.js'
 
 /** An entity that a collection belongs to: `{ kind: 'services', key: 'orders' }` of `/services/orders/plugins`. */
 export interface Parent {
@@ -10,10 +10,15 @@ export interface Parent {
   readonly key: string
 }
 
-/** What a change may do. All of it is checked at once, and kept only where the whole change succeeds. */
+/**
+ * What a change may do. All of it is checked at once, and kept only where the whole change succeeds. The `revision` of a
+ * row that it returns is known when the change is stored.
+ */
 export interface Draft {
   /** By id, or name (username or custom_id of a consumer, key of a credential, instance_name of a plugin). */
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
+  /** All rows: what the change then makes is kept only if nobody else made any change meanwhile. */
+  rows(): Iterable<Row>
   /**
    * Creates an entity from a body in Kong's shape, old names included. A parent overrides the body's reference.
    *

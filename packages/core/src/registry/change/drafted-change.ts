@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { rampOf, recordOfNew, withOtherShare } from '../../release/edit.js'
+import { rampOf, recordOfNew } from '../../release/edit.js'
 import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
 import { CanaryError } from '../../errors.js'
@@ -10,18 +10,23 @@ import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
 import { finalFields, locationRow } from './finalize.js'
 import { NAMES_OF, fieldOf } from '../entities/keys.js'
-import { type MadeMove, stillStands } from '../records/made-move.js'
+import { type MadeMove, recordOn, stillStands } from '../records/made-move.js'
 import { editedPlugin, shareOfPlugin, stillRolledBack } from '../records/plugin-edit.js'
+import { hasMoved, pluginsAt } from '../records/place-of-a.js'
 import { checkRelease, lifeStateOf } from '../records/record-release.js'
 import { configOf, saysStart, withStart } from './record-start.js'
 import { resolveReferences } from './references.js'
-import { type Row, type RowChange, type StoredRecord, isOf } from '../records/store.js'
-import { Tables } from '../records/tables.js'
+import { rowKey, writtenKeys } from '../records/conflict-keys.js'
+import { type Row, type RowChange, type RowContent, type StoredRecord, isOf } from '../records/rows.js'
+import type { Proposal } from '../records/store.js'
+import { type TableChange, Tables } from '../records/tables.js'
 import { schemaViolation, stillReferenced, uniqueViolation } from '../entities/violation.js'
 
 export interface DraftContext {
   readonly by: string
-  /** The version that the change makes. */
+  /** Of the commit: names the runs that it begins. */
+  readonly id: string
+  /** The version that the change makes where nobody is faster. */
   readonly version: number
   /** Milliseconds since the epoch. */
   readonly clock: () => number
@@ -29,23 +34,44 @@ export interface DraftContext {
   readonly recordOf?: ((row: Row<'plugins'>) => StoredRecord) | undefined
 }
 
+export interface DraftedResult extends Pick<Proposal, 'changes' | 'reads' | 'writes'> {
+  readonly what: readonly string[]
+}
+
 const MAX_REASON = 1000
 const CASCADING: ReadonlySet<EntityKind> = new Set(['plugins', 'keyauth_credentials', 'acls'])
 
 /** A change being made: rows over those of the registry, each checked as it is written. */
 export class DraftedChange implements Draft {
+  readonly #under: Tables
   readonly #tables: Tables
   readonly #context: DraftContext
   readonly #done: string[] = []
+  /** The rows that it has made, whose revision is the version of the commit. */
+  readonly #made: { revision: number }[] = []
 
   constructor(under: Tables, context: DraftContext) {
+    this.#under = under
     this.#tables = new Tables(under)
     this.#context = context
   }
 
-  /** What was written, and in words. */
-  result(): { readonly changes: readonly RowChange[]; readonly what: readonly string[] } {
-    return { changes: this.#tables.changes(), what: this.#done }
+  /** What was written, and in words; and what it depends on, as a store compares it. */
+  result(): DraftedResult {
+    const changes = this.#tables.changes()
+    const before = ({ kind, id }: RowChange) => this.#under.get(kind, id)
+    const reads = new Set([...this.#tables.reads, ...changes.map(({ kind, id }) => rowKey(kind, id))])
+    const writes = new Set(changes.flatMap((change) => writtenKeys(change.kind, change.id, before(change), change.row)))
+    return { changes: changes.map(withoutRevision), reads: [...reads], writes: [...writes], what: this.#done }
+  }
+
+  /** Says which version it has become. */
+  stored(version: number): void {
+    for (const row of this.#made) row.revision = version
+  }
+
+  rows(): Iterable<Row> {
+    return this.#tables.rows()
   }
 
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
@@ -113,15 +139,14 @@ export class DraftedChange implements Draft {
   /** Takes what was done with a live release, by the guard or by code; false where it does not stand any more. */
   takeMove(made: MadeMove): boolean {
     const row = this.#tables.get('plugins', made.row.entity.id)
-    if (row === null || !stillStands(made, row)) return false
+    if (row === null || !stillStands(made, row, this.#context.clock())) return false
     const { move, record, share } = made
     if (move === 'restart') {
+      made.runs.push(this.#context.id)
       this.#restart(row, record.reason, share, record)
       return true
     }
-    // The plugin may have been edited since.
-    const [was, is] = [shareOfPlugin(made.row.entity), shareOfPlugin(row.entity)]
-    const release = { ...row.release, ...withOtherShare(record, was, is, this.#context.clock()) }
+    const release = { ...row.release, ...recordOn(row, made, this.#context.clock()) }
     if (isDeepStrictEqual(release, row.release)) return false
     this.#setRelease(row, move, release, record.reason)
     return true
@@ -132,7 +157,7 @@ export class DraftedChange implements Draft {
     const row = this.#tables.get('plugins', entity.id)
     if (row === null || release === null || !isDeepStrictEqual(row.entity, entity)) return
     this.#done.push(`update plugins ${entity.id}: edited by hand`)
-    this.#put({ ...row, release, revision: this.#context.version })
+    this.#put({ ...row, release })
   }
 
   /** @param made the record of a live release that has begun again already */
@@ -150,7 +175,7 @@ export class DraftedChange implements Draft {
     const refused = checkRelease(entity, this.#context.clock)
     if (refused !== null) throw schemaViolation(refused)
     const record = made ?? this.#after(row, entity, 'restart', reason)
-    const release = { ...record, run: this.#context.version }
+    const release = { ...record, run: this.#context.id }
     return this.#setRelease({ ...row, entity }, 'restart', release, reason)
   }
 
@@ -166,7 +191,7 @@ export class DraftedChange implements Draft {
 
   #setRelease(row: Row<'plugins'>, move: Move, release: StoredRecord, reason: string | null): Row<'plugins'> {
     this.#done.push(`${move} plugins ${row.entity.id}${reason === null ? '' : `: ${reason}`}`)
-    return this.#put({ ...row, release, revision: this.#context.version })
+    return this.#put({ ...row, release })
   }
 
   finalize(plugin: string): Row<'services'> | Row<'apis'> | null {
@@ -219,27 +244,43 @@ export class DraftedChange implements Draft {
     // What is written back as it was read changes nothing, not even its revision.
     if (present !== null && isSame(present.entity, entity)) return present
     const release = isPlugin(kind, entity) ? this.#releaseOf(entity, plugin, saysStart(fields)) : null
-    const row = { kind, entity, revision: this.#context.version, release }
+    const row = { kind, entity, release }
     const note = stillRolledBack(present, row)
     this.#done.push(`${what} ${kind} ${entity.id}${note === null ? '' : `: ${note}`}`)
-    return this.#put(row)
+    const written = this.#put(row)
+    this.#beginRunsOn(present, written)
+    return written
   }
 
   /** Its release's record, once the release was seen to be one. */
   #releaseOf(entity: Plugin, present: Row<'plugins'> | null, says: boolean): StoredRecord {
-    const { clock, version } = this.#context
+    const { clock, id } = this.#context
     const refused = checkRelease(entity, clock)
     if (refused !== null) throw schemaViolation(refused)
-    if (present === null) return recordOfNew(shareOfPlugin(entity), clock())
+    if (present === null) return { ...recordOfNew(shareOfPlugin(entity), clock()), run: id }
     const before = this.#recordOf(present)
     const { record, newRun } = editedPlugin(before, present.entity, entity, says, clock())
-    return newRun ? { ...record, run: version } : { ...before, ...record }
+    return newRun ? { ...record, run: id } : { ...before, ...record }
   }
 
-  #put<Kind extends EntityKind>(row: Row<Kind>): Row<Kind> {
+  /** Where A is another place now, what was judged of the releases there is over. */
+  #beginRunsOn(before: Row | null, after: Row): void {
+    if (before === null || isOf(after, 'plugins') || !hasMoved(before, after)) return
+    for (const row of pluginsAt(this.#tables, after)) {
+      this.#put({ ...row, release: { ...(row.release ?? UNTOUCHED), run: this.#context.id } })
+    }
+  }
+
+  #put<Kind extends EntityKind>({ kind, entity, release }: RowContent<Kind>): Row<Kind> {
+    const row: Row<Kind> & { revision: number } = { kind, entity, release, revision: this.#context.version }
     this.#tables.put(row)
+    this.#made.push(row)
     return row
   }
+}
+
+function withoutRevision({ kind, id, row }: TableChange): RowChange {
+  return { kind, id, row: row === null ? null : { kind: row.kind, entity: row.entity, release: row.release } }
 }
 
 function foundBy({ entity }: Row, name: string | undefined, key: string): boolean {

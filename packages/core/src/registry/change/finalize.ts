@@ -1,7 +1,7 @@
 import { CanaryError } from '../../errors.js'
 import type { Plugin } from '../entities/entities.js'
 import { finalParts, partsOf, urlOf } from '../entities/location.js'
-import { type Row, isOf } from '../records/store.js'
+import { type Row, isOf } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
 
 function impossible(why: string): CanaryError {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { editedPlugin } from '../records/plugin-edit.js'
-import { type Row, type RowChange, type StoredRecord, type StoredState, isOf } from '../records/store.js'
+import { type Row, type RowChange, type StoredRecord, isOf } from '../records/rows.js'
+import type { StoredState } from '../records/store.js'
 import type { Tables } from '../records/tables.js'
 
 interface Edit {
@@ -32,7 +33,7 @@ export class HandEdits {
     const rows = state.rows.map((row) => {
       const before = isOf(row, 'plugins') ? tables.get('plugins', row.entity.id) : null
       if (before === null || !isOf(row, 'plugins')) return row
-      const edit = this.#edit(row, before, recordOf(before), state.version, nowMs)
+      const edit = this.#edit(row, before, recordOf(before), state.at.id, nowMs)
       if (edit === null) this.#edits.delete(row.entity.id)
       else this.#edits.set(row.entity.id, edit)
       return edit?.row ?? row
@@ -45,13 +46,7 @@ export class HandEdits {
     for (const { id } of changes) this.#edits.delete(id)
   }
 
-  #edit(
-    stored: Row<'plugins'>,
-    before: Row<'plugins'>,
-    record: StoredRecord,
-    version: number,
-    nowMs: number,
-  ): Edit | null {
+  #edit(stored: Row<'plugins'>, before: Row<'plugins'>, record: StoredRecord, id: string, nowMs: number): Edit | null {
     const { entity, revision } = stored
     const known = this.#edits.get(entity.id)
     const isKnown = known !== undefined && isDeepStrictEqual(known.stored.release, stored.release)
@@ -60,7 +55,7 @@ export class HandEdits {
     if (!isKnown && !isDeepStrictEqual(before.release, stored.release)) return null
     const { record: after, newRun } = editedPlugin(record, before.entity, entity, true, nowMs)
     if (!isKnown && !newRun && after === record) return null
-    const release = newRun ? { ...after, run: version } : { ...record, ...after }
+    const release = newRun ? { ...after, run: id } : { ...record, ...after }
     return { stored, row: { ...stored, release } }
   }
 }

@@ -2,7 +2,7 @@ import { type Body, isBody } from '../entities/body.js'
 import type { Parent } from './draft.js'
 import type { EntityKind } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
-import { NAMES_OF, REFERENCE_FIELDS, fieldOf, kindOf, keyOf } from '../entities/keys.js'
+import { NAMES_OF, REFERENCE_FIELDS, fieldOf, kindOf } from '../entities/keys.js'
 import type { Tables } from '../records/tables.js'
 import { type ViolationError, danglingReference } from '../entities/violation.js'
 
@@ -56,5 +56,5 @@ function resolve(tables: Tables, kind: EntityKind, value: unknown): Resolved | n
     return { id: tables.get(kind, key.toLowerCase())?.entity.id ?? null, key: { id: key } }
   }
   if (!NAMES_OF[kind].includes(name)) return null
-  return { id: tables.owner(keyOf(kind, { [name]: key })), key: { [name]: key } }
+  return { id: tables.owner(kind, { [name]: key }), key: { [name]: key } }
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { DraftedChange } from '../change/drafted-change.js'
 import { type Body, isBody } from '../entities/body.js'
 import { type EntityKind, ENTITY_KINDS } from '../entities/entities.js'
-import type { Row } from '../records/store.js'
+import type { Row } from '../records/rows.js'
 import { Tables } from '../records/tables.js'
 import type { Declarative } from './declarative.js'
 
@@ -17,7 +17,7 @@ const NAMED = 5
  */
 export function describeDifference(rows: readonly Row[], { bodies }: Pick<Declarative, 'bodies'>): string | null {
   const stored = new Map(rows.map((row) => [nodeOf(row), row]))
-  const draft = new DraftedChange(new Tables(), { by: 'compare', version: 1, clock: () => 0 })
+  const draft = new DraftedChange(new Tables(), { id: '', by: 'compare', version: 1, clock: () => 0 })
   const [missing, changed]: [string[], string[]] = [[], []]
   for (const { kind, body } of bodies) {
     const wanted = draft.create(kind, body)

@@ -70,7 +70,7 @@ function placed(source: DeclarativeText, remarks: readonly Remark[]) {
 
 /** Creates everything once, in nothing, so that all that is wrong is found. */
 function faultsOf(bodies: readonly Placed[]): Remark[] {
-  const draft = new DraftedChange(new Tables(), { by: 'check', version: 1, clock: Date.now })
+  const draft = new DraftedChange(new Tables(), { id: '', by: 'check', version: 1, clock: Date.now })
   const refused = new RecordNames()
   const faults: Remark[] = []
   for (const { kind, body, path } of bodies) {

@@ -9,7 +9,7 @@ import type { LiveReleases } from './live-releases.js'
 import { locationOf } from '../entities/location.js'
 import type { Mount, MountScope, Resolution } from './mount.js'
 import { type OfEveryone, type Where, mostSpecific, whereOf } from './scope-index.js'
-import type { Row } from '../records/store.js'
+import type { Row } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
 
 /** What a mount reads of its registry. */

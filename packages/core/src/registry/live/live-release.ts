@@ -6,8 +6,8 @@ import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
 import type { Place } from './mount.js'
 import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
-import { type MadeMove, runOf, stillStands } from '../records/made-move.js'
-import type { Row, StoredRecord } from '../records/store.js'
+import { type MadeMove, goesOn, runOf, stillStands } from '../records/made-move.js'
+import type { Row, StoredRecord } from '../records/rows.js'
 
 /** Told of a move that the registry did not make: the guard's, or one of code that has the release. */
 export type OnMoved = (move: MadeMove) => void
@@ -67,12 +67,12 @@ export class LiveRelease {
   adopt(row: Row<'plugins'>): void {
     const moved = whereOf(this.#row) !== whereOf(row)
     const unsaved = this.#unsaved
-    // Of another B alone, the run of the guard is a new one, and the release goes on where it is.
+    // Of another A or B alone, the run of the guard is a new one, and the release goes on where it is.
     const isNewRun = runOf(this.#row) !== runOf(row) && !isTaken(unsaved, row)
-    const begins = isNewRun && !(moved && isSameRecord(this.#row.release, row.release))
+    const begins = isNewRun && !goesOn(this.#row, row)
     this.#row = row
-    if (unsaved !== null && !stillStands(unsaved, row)) this.#unsaved = null
-    if (moved) this.moved(begins)
+    if (unsaved !== null && !stillStands(unsaved, row, this.#defaults.clock())) this.#unsaved = null
+    if (moved || isNewRun) this.moved(begins)
     else this.#adopt(begins)
   }
 
@@ -128,7 +128,7 @@ export class LiveRelease {
       if (this.#adopting || change === 'update' || change === 'complete') return
       const row = this.#row
       const base = this.#unsaved === null ? row.release : this.#unsaved.base
-      this.#unsaved = { move: change, record: release.carried(), row, base, share: shareOf(release) }
+      this.#unsaved = { move: change, record: release.carried(), row, base, share: shareOf(release), runs: [] }
       this.#onMoved(this.#unsaved)
     })
     return release
@@ -151,12 +151,9 @@ function whereOf({ entity }: Row<'plugins'>): string {
 }
 
 /** Whether a row is the one that a live release's own restart made: its guard has begun the run already. */
-function isTaken(unsaved: MadeMove | null, { release }: Row<'plugins'>): boolean {
-  return unsaved?.move === 'restart' && release?.at === unsaved.record.at && release?.by === unsaved.record.by
-}
-
-function isSameRecord(a: StoredRecord | null, b: StoredRecord | null): boolean {
-  return isDeepStrictEqual({ ...UNTOUCHED, ...a, run: 0 }, { ...UNTOUCHED, ...b, run: 0 })
+function isTaken(unsaved: MadeMove | null, row: Row<'plugins'>): boolean {
+  const run = runOf(row)
+  return run !== null && unsaved !== null && unsaved.runs.includes(run)
 }
 
 function shareOf({ options: { percentage, start, duration } }: Release): RestartShare {

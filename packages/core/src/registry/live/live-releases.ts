@@ -1,9 +1,9 @@
-import type { Plugin } from '../entities/entities.js'
 import type { KnownConsumers } from './known-consumers.js'
 import { LiveRelease, type OnMoved } from './live-release.js'
+import { hasMoved, pluginsAt } from '../records/place-of-a.js'
 import type { ReleaseDefaults } from '../records/record-release.js'
 import { ScopeIndex } from './scope-index.js'
-import { type Row, isOf } from '../records/store.js'
+import { type Row, isOf } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
 
 /** The live releases of all plugins, by id and by scope. */
@@ -53,26 +53,8 @@ export class LiveReleases {
     if (enabled) this.scopes.set(row.entity, live)
   }
 
-  /** A of these plugins is another one now; on consumers and everywhere, A was never one place. */
+  /** A of these plugins is another one now. */
   #locationMoved(row: Row, tables: Tables): void {
-    const { kind, entity } = row
-    const routes = kind === 'services' ? tables.referrers(kind, entity.id, 'routes') : []
-    const plugins = [row, ...routes].flatMap((at) => tables.referrers(at.kind, at.entity.id, 'plugins'))
-    for (const plugin of new Set(plugins)) {
-      if (isPlugin(plugin.entity) && plugin.entity.consumer === null) this.#byId.get(plugin.entity.id)?.moved()
-    }
+    for (const { entity } of pluginsAt(tables, row)) this.#byId.get(entity.id)?.moved()
   }
-}
-
-function isPlugin(entity: Row['entity']): entity is Plugin {
-  return 'config' in entity
-}
-
-const LOCATION_FIELDS = ['protocol', 'host', 'port', 'path', 'upstream_url', 'service'] as const
-
-function hasMoved(before: Row, after: Row): boolean {
-  return LOCATION_FIELDS.some((field) => {
-    const [was, is]: unknown[] = [Reflect.get(before.entity, field), Reflect.get(after.entity, field)]
-    return was !== is && JSON.stringify(was) !== JSON.stringify(is)
-  })
 }

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
-import { withEntry } from '../records/audit.js'
 import { ENTITY_KINDS, type EntityKind } from '../entities/entities.js'
 import { KnownConsumers } from './known-consumers.js'
 import type { OnMoved } from './live-release.js'
 import { LiveReleases } from './live-releases.js'
 import type { ReleaseDefaults } from '../records/record-release.js'
 import { SortedIds } from '../records/sorted-ids.js'
-import type { AuditEntry, Commit, Row, RowChange, StoredState } from '../records/store.js'
-import { Tables } from '../records/tables.js'
+import { type Row, rowOf } from '../records/rows.js'
+import { type Commit, NOWHERE, type Position, type StoredState } from '../records/store.js'
+import { type TableChange, Tables } from '../records/tables.js'
 import { TagIndex } from '../records/tag-index.js'
 
 type IdsByKind = { readonly [Kind in EntityKind]: SortedIds }
@@ -30,48 +30,43 @@ export class RegistryState {
     keyauth_credentials: new SortedIds(),
     acls: new SortedIds(),
   }
-  #version = 0
-  #audit: readonly AuditEntry[] = []
+  #at = NOWHERE
 
   constructor(defaults: ReleaseDefaults, onMoved: OnMoved) {
     this.live = new LiveReleases(this.consumers, defaults, onMoved)
   }
 
-  get version(): number {
-    return this.#version
+  /** Where in the store's history this is. */
+  get at(): Position {
+    return this.#at
   }
 
-  get audit(): readonly AuditEntry[] {
-    return this.#audit
-  }
-
-  apply({ version, changes, audit }: Commit): void {
-    this.#take(changes)
-    this.#version = version
-    this.#audit = withEntry(this.#audit, audit)
+  /** Takes the commit that follows on what is in force. */
+  apply({ id, version, changes }: Commit, epoch: string): void {
+    this.#take(changes.map((change) => ({ ...change, row: rowOf(change, version) })))
+    this.#at = { epoch, version, id }
   }
 
   /** Takes a whole state, by what differs from the present one. */
-  replace({ version, rows, audit }: StoredState): void {
-    const gone = new Map<string, RowChange>()
+  replace({ at, rows }: StoredState): void {
+    const gone = new Map<string, TableChange>()
     for (const { kind, entity } of this.tables.rows())
       gone.set(`${kind}/${entity.id}`, { kind, id: entity.id, row: null })
-    const changes: RowChange[] = []
+    const changes: TableChange[] = []
     for (const row of rows) {
       const { kind, entity } = row
       gone.delete(`${kind}/${entity.id}`)
       if (!isDeepStrictEqual(this.tables.get(kind, entity.id), row)) changes.push({ kind, id: entity.id, row })
     }
     this.#take([...gone.values(), ...changes])
-    this.#version = version
-    this.#audit = audit
+    this.#at = at
   }
 
   snapshot(): StoredState {
-    return { version: this.#version, rows: [...this.tables.rows()], audit: this.#audit }
+    return { at: this.#at, rows: [...this.tables.rows()] }
   }
 
-  #take(changes: readonly RowChange[]): void {
+  #take(changes: readonly TableChange[]): void {
     const touched = changes.map((change) => ({ ...change, before: this.tables.get(change.kind, change.id) }))
     this.tables.apply(changes)
     for (const { before } of touched) {

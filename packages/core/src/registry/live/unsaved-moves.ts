@@ -26,6 +26,15 @@ export class UnsavedMoves {
     void this.#try(move)
   }
 
+  /** The store may take them now. */
+  retry(): void {
+    if (this.#closed) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#delay = FIRST_RETRY_MS
+    for (const move of this.#moves.values()) void this.#try(move)
+  }
+
   close(): void {
     this.#closed = true
     if (this.#timer !== null) clearTimeout(this.#timer)
@@ -47,8 +56,9 @@ export class UnsavedMoves {
   #retryLater(): void {
     if (this.#timer !== null) return
     const again = (): void => {
-      this.#timer = null
-      for (const move of this.#moves.values()) void this.#try(move)
+      const delay = this.#delay
+      this.retry()
+      this.#delay = delay
     }
     this.#timer = inRoot(() => setTimeout(again, this.#delay).unref())
     this.#delay = Math.min(this.#delay * 2, LAST_RETRY_MS)

@@ -1,20 +1,21 @@
 import type { KeyauthCredential } from '../entities/entities.js'
-import { AUDIT_LIMIT, type AuditEntry, type AuditedChange, type Row, type RowChange, isOf } from './store.js'
+import { type RowChange, type RowContent, isOf } from './rows.js'
+import { AUDIT_LIMIT, type AuditEntry, type AuditQuery, type AuditedChange } from './store.js'
 
 const LISTED = 100
 const MAX_WORDS = 1000
 
 /** The audit entry of a change. `before` finds a row as it was. */
 export function auditEntry(
-  context: { readonly version: number; readonly by: string; readonly at: number },
+  context: { readonly id: string; readonly by: string; readonly at: number },
   what: readonly string[],
   changes: readonly RowChange[],
-  before: (change: RowChange) => Row | null,
-): AuditEntry {
-  const { version, by, at } = context
+  before: (change: RowChange) => RowContent | null,
+): Omit<AuditEntry, 'version'> {
+  const { id, by, at } = context
   const words = what.slice(0, LISTED).join('; ')
   return {
-    version,
+    id,
     at,
     by,
     what: words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words,
@@ -23,13 +24,13 @@ export function auditEntry(
   }
 }
 
-function audited(change: RowChange, before: Row | null): AuditedChange {
+function audited(change: RowChange, before: RowContent | null): AuditedChange {
   const { kind, id, row } = change
   return { kind, id, before: shown(before), after: shown(row) }
 }
 
 /** An entity without what must not be told, a plugin with its release's record. */
-function shown(row: Row | null): object | null {
+function shown(row: RowContent | null): object | null {
   if (row === null) return null
   if (isOf(row, 'keyauth_credentials')) return withoutKey(row.entity)
   return row.release === null ? row.entity : { ...row.entity, release: row.release }
@@ -44,4 +45,18 @@ export function withoutKey(credential: KeyauthCredential): Omit<KeyauthCredentia
 /** Entries with a new one, the oldest gone where there are too many. */
 export function withEntry(entries: readonly AuditEntry[], entry: AuditEntry): readonly AuditEntry[] {
   return [...(entries.length < AUDIT_LIMIT ? entries : entries.slice(1 - AUDIT_LIMIT)), entry]
+}
+
+/** The entries that a query asks for, of all from the oldest on. */
+export function selected(
+  entries: readonly AuditEntry[],
+  { limit, before = Infinity, plugin, by }: AuditQuery,
+): readonly AuditEntry[] {
+  const isPlugin = ({ kind, id }: AuditedChange) => kind === 'plugins' && id === plugin
+  return entries
+    .filter(({ version }) => version < before)
+    .filter((entry) => by === undefined || entry.by === by)
+    .filter(({ changes }) => plugin === undefined || changes.some(isPlugin))
+    .toReversed()
+    .slice(0, limit)
 }

@@ -1,8 +1,18 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Move, type ReleaseRecord, UNTOUCHED, isByGuard, isLegal } from '../../release/lifecycle.js'
+import { rampOf, withOtherShare } from '../../release/edit.js'
+import {
+  type Move,
+  type ReleaseRecord,
+  UNTOUCHED,
+  afterMove,
+  elapsedMsAt,
+  isByGuard,
+  isLegal,
+} from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
+import { shareOfPlugin } from './plugin-edit.js'
 import { lifeStateOf } from './record-release.js'
-import type { Row, StoredRecord } from './store.js'
+import type { Row, StoredRecord } from './rows.js'
 
 /** A move of a live release, the guard's or one of code, that is in force here and on its way to the store. */
 export interface MadeMove {
@@ -15,21 +25,44 @@ export interface MadeMove {
   readonly base: StoredRecord | null
   /** Of a restart: the share that the release begins again with. */
   readonly share: RestartShare
+  /** Of a restart: the runs that its attempts to be stored began. One of them at most is stored. */
+  readonly runs: string[]
 }
 
 /** The run that a plugin's release is in. */
-export function runOf({ release }: Row<'plugins'>): number {
-  return release?.run ?? 0
+export function runOf({ release }: Row<'plugins'>): string | null {
+  return release?.run ?? null
+}
+
+/** Whether a release goes on where it is, though what was judged of it is over: only its place is another one. */
+export function goesOn(before: Row<'plugins'>, after: Row<'plugins'>): boolean {
+  const [was, is] = [before, after].map(({ release }) => ({ ...UNTOUCHED, ...release, run: null }))
+  return isDeepStrictEqual(was, is)
 }
 
 /** Whether a move still stands on what is stored now: its run goes on, and nobody made one that it is not legal after. */
-export function stillStands({ move, record, row, base }: MadeMove, stored: Row<'plugins'>): boolean {
+export function stillStands({ move, record, row, base }: MadeMove, stored: Row<'plugins'>, nowMs: number): boolean {
   if (runOf(stored) !== runOf(row)) return false
   if (isDeepStrictEqual(base, stored.release)) return true
   const present = stored.release ?? UNTOUCHED
   if (move === 'rollback' && isByGuard(present)) return false
   // It is stored already.
   if (present.state === record.state && present.by === record.by) return false
-  const state = lifeStateOf(stored.entity, present, (record.at ?? 0) * 1000)
+  const state = lifeStateOf(stored.entity, present, nowMs)
   return isLegal(present, move, { state, by: record.by ?? 'code' })
+}
+
+/** What a move that {@link stillStands} makes of the release as it is stored now. */
+export function recordOn(stored: Row<'plugins'>, made: MadeMove, nowMs: number): ReleaseRecord {
+  const { move, record, row, base } = made
+  // It was made on this record, though perhaps on another share.
+  if (isDeepStrictEqual(base, stored.release)) {
+    return withOtherShare(record, shareOfPlugin(row.entity), shareOfPlugin(stored.entity), nowMs)
+  }
+  const present = stored.release ?? UNTOUCHED
+  const ramp = rampOf(shareOfPlugin(stored.entity))
+  const elapsedMs = ramp === null ? null : elapsedMsAt(present, ramp, nowMs)
+  const { reason, by } = record
+  const state = lifeStateOf(stored.entity, present, nowMs)
+  return afterMove(present, move, { state, nowMs, ramp, elapsedMs, reason, by: by ?? 'code' })
 }

@@ -3,7 +3,7 @@ import { durationMsOf } from '../../release/duration.js'
 import { type ReleaseRecord, isByGuard } from '../../release/lifecycle.js'
 import type { Plugin } from '../entities/entities.js'
 import { lifeStateOf } from './record-release.js'
-import type { Row } from './store.js'
+import type { RowContent } from './rows.js'
 
 /** What says how large the share of a plugin's release is. */
 export function shareOfPlugin({ config, enabled }: Plugin): Share {
@@ -13,7 +13,7 @@ export function shareOfPlugin({ config, enabled }: Plugin): Share {
 
 /** A plugin's release after an edit. */
 export interface EditedPlugin extends Edited {
-  /** Whether another run begins: with the release, or with another B, of which nothing was seen yet. */
+  /** Whether another run begins: with the release, or with another A or B, of which nothing was seen yet. */
   readonly newRun: boolean
 }
 
@@ -28,7 +28,13 @@ export function editedPlugin(
   const present = { record, state: lifeStateOf(before, record, nowMs) }
   const differs = differenceOf(before, after, saysStart)
   const result = edited(present, shareOfPlugin(before), shareOfPlugin(after), differs, nowMs)
-  return { ...result, newRun: result.begins || differs.location }
+  return { ...result, newRun: result.begins || differs.location || !isSamePlace(before, after) }
+}
+
+/** Whether a plugin is on the same service, route or api as before: else A is another place. */
+function isSamePlace(before: Plugin, after: Plugin): boolean {
+  const placeOf = ({ service, route, api }: Plugin) => [service?.id, route?.id, api?.id].join()
+  return placeOf(before) === placeOf(after)
 }
 
 /** Field against field, as they are stored. */
@@ -47,7 +53,7 @@ function differenceOf({ config: was }: Plugin, { config: is }: Plugin, saysStart
  * What is to be said of an edit that stored another percentage and left the release as the guard's rollback left it;
  * `null` where it did anything else.
  */
-export function stillRolledBack(before: Row | null, after: Row): string | null {
+export function stillRolledBack(before: RowContent | null, after: RowContent): string | null {
   if (before === null || !('config' in before.entity) || !('config' in after.entity)) return null
   if (after.release === null || !isByGuard(after.release)) return null
   if (before.entity.config.percentage === after.entity.config.percentage) return null

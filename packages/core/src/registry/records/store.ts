@@ -1,36 +1,18 @@
-import type { ReleaseRecord } from '../../release/lifecycle.js'
-import type { EntityKind, EntityOf } from '../entities/entities.js'
+import type { EntityKind } from '../entities/entities.js'
+import type { Row, RowChange } from './rows.js'
 
-/** What a person or the guard did with a plugin's release, as it is stored. */
-export interface StoredRecord extends ReleaseRecord {
-  /**
-   * The version at which its run began: a restart, an edit by which it begins again, or another B. What a process did in
-   * another run is over. @default 0, the run that began with the plugin
-   */
-  readonly run?: number | undefined
-}
-
-/** An entity as it is stored. */
-export interface Row<Kind extends EntityKind = EntityKind> {
-  readonly kind: Kind
-  readonly entity: EntityOf<Kind>
-  /** The registry's version at which it last changed: what an ETag is made from. */
-  readonly revision: number
-  /** What a person or the guard did with a plugin's release; `null` for the other kinds. */
-  readonly release: StoredRecord | null
-}
-
-/** Whether a row is one of `kind`. */
-export function isOf<Kind extends EntityKind>(row: Row, kind: Kind): row is Row<Kind> {
-  return row.kind === kind
-}
-
-/** One row written, or taken away (`row: null`). */
-export interface RowChange {
-  readonly kind: EntityKind
+/** A point in a store's history. */
+export interface Position {
+  /** Names the history: an emptied or newly made store begins another one. `''`: no store was ever read. */
+  readonly epoch: string
+  /** 0 before the first commit. */
+  readonly version: number
+  /** Of the commit that made the version; `''` at version 0. */
   readonly id: string
-  readonly row: Row | null
 }
+
+/** Where a registry stands that knows of no store's history yet. */
+export const NOWHERE: Position = { epoch: '', version: 0, id: '' }
 
 /** One entity before and after a change; keys of consumers are left out. */
 export interface AuditedChange {
@@ -45,6 +27,8 @@ export interface AuditedChange {
 /** One change of the registry. */
 export interface AuditEntry {
   readonly version: number
+  /** Of the commit: what an error with `outcome: 'unknown'` names. */
+  readonly id: string
   /** Seconds since the epoch. */
   readonly at: number
   readonly by: string
@@ -58,52 +42,107 @@ export interface AuditEntry {
 /** How many audit entries a store keeps: the newest. */
 export const AUDIT_LIMIT = 1000
 
-/** One atomic change of the registry: plain JSON, so that a store may keep or publish it as it is. */
+/** Which audit entries are asked for. */
+export interface AuditQuery {
+  /** How many at most: 1 … 1000. */
+  readonly limit: number
+  /** Only those of versions below this one: the `version` of the last entry of the page before. */
+  readonly before?: number | undefined
+  /** Only those that changed the plugin with this id. */
+  readonly plugin?: string | undefined
+  /** Only those by this one. */
+  readonly by?: string | undefined
+}
+
+/**
+ * A change that a store is asked to commit. Plain JSON.
+ *
+ * The keys of `reads` and `writes`: `plugins/<id>` of a row; `unique:services/name=…` of a name, also one that nobody
+ * has; `children:services/<id>` of what refers to a row; `scope:…` of what a plugin is on; `*` of all.
+ */
+export interface Proposal {
+  /** A UUID by the caller: a retry after an unknown outcome finds itself and is not made twice. */
+  readonly id: string
+  /** What it was made on. */
+  readonly base: Position
+  /** What it depends on: it is refused where a commit after `base` wrote one of these. */
+  readonly reads: readonly string[]
+  /** What it changes. Every commit writes `*`, unsaid. */
+  readonly writes: readonly string[]
+  readonly changes: readonly RowChange[]
+  readonly audit: Omit<AuditEntry, 'version'>
+}
+
+/** A change as it was committed. Plain JSON: what a store logs and publishes. */
 export interface Commit {
-  /** The version that it makes. */
+  readonly id: string
+  /** Of the commit before it; `''` for the first. */
+  readonly prev: string
   readonly version: number
+  readonly writes: readonly string[]
   readonly changes: readonly RowChange[]
   readonly audit: AuditEntry
 }
 
-/** All that a store holds. */
+export type SaveResult =
+  /** `missed`: what others committed between `base` and this, oldest first. */
+  | { readonly kind: 'saved'; readonly at: Position; readonly missed: readonly Commit[] }
+  /** Nothing was written. `missed`: all after `base`, oldest first; `null` where the store does not know: load anew. */
+  | { readonly kind: 'conflict'; readonly missed: readonly Commit[] | null }
+  /** Nothing was written: `base` is not in the stored history. */
+  | { readonly kind: 'rewound'; readonly stored: Position }
+
+/** All rows of one instant. */
 export interface StoredState {
-  readonly version: number
+  readonly at: Position
   readonly rows: readonly Row[]
-  /** Oldest first. */
-  readonly audit: readonly AuditEntry[]
 }
 
 /** What a watcher is told. */
 export type StoreEvent =
-  /** A change, by this process or another. One that does not follow on the version known means: load anew. */
+  /** The change, by this process or another, that follows on where the watcher stands. */
   | { readonly kind: 'commit'; readonly commit: Commit }
-  /** Something changed and nobody knows what: the watcher was away, or a file was edited. */
+  /** Something was missed, or a file was edited: all anew. */
   | { readonly kind: 'state'; readonly state: StoredState }
+  | { readonly kind: 'connected' }
+  /** `since`: milliseconds since the epoch. Until `connected`, no change is tried. */
+  | { readonly kind: 'disconnected'; readonly since: number }
+  /** Where the watcher stands is not in the stored history: the store was emptied, put back or failed over with losses. */
+  | { readonly kind: 'rewound'; readonly known: Position; readonly stored: Position }
   /** What is stored now cannot be taken. The last good state stays in force. */
   | { readonly kind: 'error'; readonly error: unknown }
 
-/**
- * Where a registry is kept. Several processes may share one: each change names the version that it was made on, and
- * only one change is made on each.
- */
+/** What the guards of several processes share. No store has it yet. */
+export type Shared = never
+
+/** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {
   /**
    * What is stored; `null` where nothing ever was.
    *
+   * @param signal ends waiting for it
    * @throws {CanaryError} ERR_CANARY_STORE where it cannot be read or is damaged: never an empty state instead
    */
-  load(): Promise<StoredState | null>
+  load(signal?: AbortSignal): Promise<StoredState | null>
   /**
-   * Writes a change whole or not at all. What it resolves to survives a crash, as far as the store promises that.
+   * Commits a change whole or not at all: if and only if no commit after `base` wrote a key that it reads. The store
+   * assigns the version. What it resolves to survives a crash, as far as the store promises that. A `base` with the
+   * epoch `''` is taken only while nothing was ever stored; else it is a conflict with `missed: null`.
    *
-   * @param expected the version that the change was made on; 0 where nothing was stored
-   * @returns `conflict` where another version is stored: nothing was written then
-   * @throws {CanaryError} ERR_CANARY_STORE where it could not be written
+   * @throws {CanaryError} ERR_CANARY_STORE with `outcome`: `not-written`, or `unknown` where it may have been committed
    */
-  save(commit: Commit, expected: number): Promise<'saved' | 'conflict'>
-  /** Tells of changes from now on, also of this process's own. Returns a function that ends it. */
-  watch(listener: (event: StoreEvent) => void): () => void
-  /** Lets go of files, locks and connections. */
+  save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult>
+  /**
+   * Tells of everything after `from`, in order and without gap, then of each change as it comes. After `rewound` it says
+   * nothing of the other history: watch anew from where you are then.
+   *
+   * @param from `null`: from the store's beginning
+   * @returns a function that ends it
+   */
+  watch(from: Position | null, listener: (event: StoreEvent) => void): () => void
+  /** The newest first. */
+  audit(query: AuditQuery): Promise<readonly AuditEntry[]>
+  readonly shared: Shared | null
+  /** Lets go of files, locks and connections, and ends watching. */
   close(): Promise<void>
 }

@@ -1,17 +1,22 @@
 import type { EntityKind } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
 import { NAMES_OF, keyOf, referencesOf, uniqueKeysOf } from '../entities/keys.js'
-import { type Row, type RowChange, isOf } from './store.js'
-import { uniqueViolation } from '../entities/violation.js'
+import { WHOLE, childrenKey, rowKey, uniqueKey } from './conflict-keys.js'
+import { type Row, type RowChange, isOf } from './rows.js'
+import { type UniqueKey, uniqueViolation } from '../entities/violation.js'
 
-const nodeOf = (kind: EntityKind, id: string) => `${kind}/${id}`
+/** One row of a table written, or taken away. */
+export interface TableChange extends RowChange {
+  readonly row: Row | null
+}
 
 /**
  * Rows with what makes them findable: unique keys and who refers to whom. A table laid over another one holds only what
- * differs, so that a change costs what it touches.
+ * differs, so that a change costs what it touches; and it knows what of the other was looked at.
  */
 export class Tables {
   readonly #under: Tables | null
+  readonly #reads = new Set<string>()
   readonly #rows = new Map<string, Row | null>()
   readonly #owners = new Map<string, string | null>()
   /** Of an upper table: who came to refer. Who refers no more is seen by looking at the row. */
@@ -21,8 +26,15 @@ export class Tables {
     this.#under = under
   }
 
+  /** Of an upper table: the keys of what was looked at, found or not. */
+  get reads(): ReadonlySet<string> {
+    return this.#reads
+  }
+
   get<Kind extends EntityKind>(kind: Kind, id: string): Row<Kind> | null {
-    const row = this.#row(nodeOf(kind, id))
+    const key = rowKey(kind, id)
+    this.#saw(key)
+    const row = this.#row(key)
     return row !== null && isOf(row, kind) ? row : null
   }
 
@@ -31,7 +43,7 @@ export class Tables {
     const byId = isUuid(key) ? this.get(kind, key.toLowerCase()) : null
     if (byId !== null) return byId
     for (const field of NAMES_OF[kind]) {
-      const id = this.#owner(keyOf(kind, { [field]: key }))
+      const id = this.owner(kind, { [field]: key })
       if (id !== null) return this.get(kind, id)
     }
     return null
@@ -39,13 +51,16 @@ export class Tables {
 
   /** Rows that refer to this one, of one kind or of all. */
   referrers(kind: EntityKind, id: string, from?: EntityKind): Row[] {
-    const node = nodeOf(kind, id)
+    const node = rowKey(kind, id)
+    this.#saw(childrenKey(kind, id))
     const nodes = new Set([...(this.#under?.referring(node) ?? []), ...this.referring(node)])
     const rows: Row[] = []
     for (const referrer of nodes) {
       const row = this.#row(referrer)
       if (row === null || (from !== undefined && row.kind !== from)) continue
-      if (referencesOf(row.kind, row.entity).some((to) => to.kind === kind && to.id === id)) rows.push(row)
+      if (!referencesOf(row.kind, row.entity).some((to) => to.kind === kind && to.id === id)) continue
+      this.#saw(referrer)
+      rows.push(row)
     }
     return rows
   }
@@ -61,9 +76,10 @@ export class Tables {
    */
   put(row: Row): void {
     const { kind, entity } = row
+    this.#saw(rowKey(kind, entity.id))
     this.#release(kind, entity.id)
     for (const key of uniqueKeysOf(kind, entity)) {
-      const owner = this.#owner(keyOf(kind, key))
+      const owner = this.owner(kind, key)
       if (owner !== null && owner !== entity.id) {
         throw uniqueViolation(kind === 'keyauth_credentials' ? { key: '(not shown)' } : key)
       }
@@ -72,12 +88,13 @@ export class Tables {
   }
 
   remove(kind: EntityKind, id: string): void {
+    this.#saw(rowKey(kind, id))
     this.#release(kind, id)
-    this.#set(nodeOf(kind, id), null)
+    this.#set(rowKey(kind, id), null)
   }
 
   /** Takes changes that were checked where they were made: first all keys are let go, so that names may be swapped. */
-  apply(changes: readonly RowChange[]): void {
+  apply(changes: readonly TableChange[]): void {
     for (const { kind, id, row } of changes) {
       if (row === null) this.remove(kind, id)
       else this.#release(kind, id)
@@ -86,8 +103,8 @@ export class Tables {
   }
 
   /** What an upper table holds. */
-  changes(): RowChange[] {
-    const changes: RowChange[] = []
+  changes(): TableChange[] {
+    const changes: TableChange[] = []
     for (const [node, row] of this.#rows) {
       const before = this.#under?.row(node) ?? null
       const { kind, entity } = row ?? before ?? {}
@@ -96,8 +113,9 @@ export class Tables {
     return changes
   }
 
-  /** All rows of a table that lies on no other. */
   *rows(): Iterable<Row> {
+    this.#saw(WHOLE)
+    for (const row of this.#under?.rows() ?? []) if (!this.#rows.has(rowKey(row.kind, row.entity.id))) yield row
     for (const row of this.#rows.values()) if (row !== null) yield row
   }
 
@@ -105,8 +123,18 @@ export class Tables {
     return this.#row(node)
   }
 
-  owner(key: string): string | null {
-    return this.#owner(key)
+  /** The id of the row that has a unique key. */
+  owner(kind: EntityKind, key: UniqueKey): string | null {
+    this.#saw(uniqueKey(kind, key))
+    return this.#owner(keyOf(kind, key))
+  }
+
+  ownerOf(text: string): string | null {
+    return this.#owner(text)
+  }
+
+  #saw(key: string): void {
+    if (this.#under !== null) this.#reads.add(key)
   }
 
   #row(node: string): Row | null {
@@ -116,24 +144,24 @@ export class Tables {
 
   #owner(key: string): string | null {
     const own = this.#owners.get(key)
-    return own === undefined ? (this.#under?.owner(key) ?? null) : own
+    return own === undefined ? (this.#under?.ownerOf(key) ?? null) : own
   }
 
   #hold(row: Row): void {
     const { kind, entity } = row
     for (const key of uniqueKeysOf(kind, entity)) this.#owners.set(keyOf(kind, key), entity.id)
     for (const to of referencesOf(kind, entity)) {
-      const node = nodeOf(to.kind, to.id)
+      const node = rowKey(to.kind, to.id)
       const known = this.#referrers.get(node)
-      if (known === undefined) this.#referrers.set(node, new Set([nodeOf(kind, entity.id)]))
-      else known.add(nodeOf(kind, entity.id))
+      if (known === undefined) this.#referrers.set(node, new Set([rowKey(kind, entity.id)]))
+      else known.add(rowKey(kind, entity.id))
     }
-    this.#set(nodeOf(kind, entity.id), row)
+    this.#set(rowKey(kind, entity.id), row)
   }
 
   /** Lets go of a row's keys and references. */
   #release(kind: EntityKind, id: string): void {
-    const row = this.#row(nodeOf(kind, id))
+    const row = this.#row(rowKey(kind, id))
     if (row === null) return
     for (const key of uniqueKeysOf(row.kind, row.entity)) {
       const text = keyOf(kind, key)
@@ -142,9 +170,9 @@ export class Tables {
       else this.#owners.set(text, null)
     }
     for (const to of referencesOf(row.kind, row.entity)) {
-      const node = nodeOf(to.kind, to.id)
+      const node = rowKey(to.kind, to.id)
       const known = this.#referrers.get(node)
-      known?.delete(nodeOf(kind, id))
+      known?.delete(rowKey(kind, id))
       if (known?.size === 0) this.#referrers.delete(node)
     }
   }

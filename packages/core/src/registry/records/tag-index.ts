@@ -1,6 +1,6 @@
 import type { EntityKind } from '../entities/entities.js'
 import { SortedIds } from './sorted-ids.js'
-import type { Row } from './store.js'
+import type { Row } from './rows.js'
 
 /** Which rows of a kind have a tag, so that a list by tags looks at no others. */
 export class TagIndex {

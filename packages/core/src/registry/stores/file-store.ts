@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CanaryError } from '../../errors.js'
 import { attempt } from '../../hook.js'
@@ -8,8 +9,20 @@ import { FileLock } from './file-lock.js'
 import { FileWatch } from './file-watch.js'
 import { SerialQueue } from '../serial-queue.js'
 import { following, stateAfter } from './state-change.js'
-import { readState, writeState } from './state-file.js'
-import type { Commit, Store, StoreEvent, StoredState } from '../records/store.js'
+import { type FileState, readState, writeState } from './state-file.js'
+import { selected } from '../records/audit.js'
+import { CommitLog, commitOf } from '../records/commit-log.js'
+import type {
+  AuditEntry,
+  AuditQuery,
+  Position,
+  Proposal,
+  SaveResult,
+  Store,
+  StoreEvent,
+  StoredState,
+} from '../records/store.js'
+import { Watchers } from './watchers.js'
 import { readWhole, signatureOf, unwritable, writeWhole } from './whole-file.js'
 
 export interface FileStoreOptions {
@@ -27,7 +40,7 @@ const SETTLE_MS = 200
 interface Seen {
   readonly signature: string
   readonly text: string
-  readonly state: StoredState
+  readonly state: FileState
 }
 
 /**
@@ -50,7 +63,9 @@ class FileStore implements Store {
   readonly #readOnly: boolean
   readonly #logger: Logger
   readonly #queue = new SerialQueue()
-  readonly #listeners = new Set<(event: StoreEvent) => void>()
+  readonly #log = new CommitLog({ epoch: randomUUID(), version: 0, id: '' })
+  readonly #watchers = new Watchers(this.#log, () => this.#stored())
+  readonly shared = null
   #seen: Seen | null = null
   /** What the file looked like when it last could not be taken. */
   #refused: string | null | undefined
@@ -65,44 +80,48 @@ class FileStore implements Store {
   }
 
   load(): Promise<StoredState | null> {
-    return this.#queue.run(async () => {
-      const seen = await this.#look()
-      return seen === null ? null : seen.state
-    })
+    return this.#queue.run(async () => ((await this.#look()) === null ? null : this.#stored()))
   }
 
-  save(commit: Commit, expected: number): Promise<'saved' | 'conflict'> {
+  save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
     return this.#queue.run(async () => {
-      if (this.#readOnly) throw new CanaryError('ERR_CANARY_STORE', `${this.#path} is open for reading only`)
+      if (signal?.aborted === true) throw this.#refusal(`the change of ${this.#path} was given up`)
+      if (this.#readOnly) throw this.#refusal(`${this.#path} is open for reading only`)
       await this.#hold()
-      const before = this.#seen
-      // An edit by hand that nobody has seen yet must not be overwritten.
-      const seen = (await this.#look()) ?? before
-      if ((seen?.state.version ?? 0) !== expected) return 'conflict'
-      const state = stateAfter(seen?.state ?? null, commit)
+      const before = await this.#seenLast()
+      const judged = this.#log.judge(proposal)
+      if (judged.kind !== 'free') return judged
+      const commit = commitOf(proposal, this.#log.head)
+      const at = { epoch: this.#log.head.epoch, version: commit.version, id: commit.id }
+      const state = stateAfter(before, commit, at)
       const text = writeState(state)
       this.#warnAbove(state.rows.length)
-      const signature = await writeWhole(this.#path, text)
+      const signature = await this.#write(text, commit.id)
       this.#seen = { signature, text, state }
-      this.#tell({ kind: 'commit', commit })
-      return 'saved'
+      this.#log.append(commit)
+      this.#watchers.tell()
+      return { kind: 'saved', at, missed: judged.missed }
     })
   }
 
-  watch(listener: (event: StoreEvent) => void): () => void {
-    this.#listeners.add(listener)
+  watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
+    const leave = this.#watchers.add(from, listener)
     this.#watch ??= inRoot(() => new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false))))
     return () => {
-      this.#listeners.delete(listener)
-      if (this.#listeners.size > 0) return
+      leave()
+      if (this.#watchers.count > 0) return
       this.#watch?.close()
       this.#watch = null
     }
   }
 
+  audit(query: AuditQuery): Promise<readonly AuditEntry[]> {
+    return this.#queue.run(async () => selected((await this.#look())?.state.audit ?? [], query))
+  }
+
   close(): Promise<void> {
     return this.#queue.run(async () => {
-      this.#listeners.clear()
+      this.#watchers.clear()
       this.#watch?.close()
       this.#watch = null
       await this.#lock?.release()
@@ -110,8 +129,36 @@ class FileStore implements Store {
     })
   }
 
-  #tell(event: StoreEvent): void {
-    for (const listener of this.#listeners) listener(event)
+  #stored(): StoredState | null {
+    if (this.#seen === null) return null
+    const { at, rows } = this.#seen.state
+    return { at, rows }
+  }
+
+  /** What is to be written over: an edit by hand that nobody has seen yet must not be. */
+  async #seenLast(): Promise<FileState | null> {
+    const before = this.#seen
+    try {
+      return ((await this.#look()) ?? before)?.state ?? null
+    } catch (error) {
+      throw error instanceof CanaryError ? this.#refusal(error.message, error.cause) : error
+    }
+  }
+
+  async #write(text: string, commit: string): Promise<string> {
+    try {
+      return await writeWhole(this.#path, text)
+    } catch (error) {
+      // It may be there, though perhaps not for good.
+      const isThere = (await readWhole(this.#path).catch(() => null)) === text
+      if (!isThere) throw error
+      const message = `${this.#path} was written, and perhaps not for good`
+      throw new CanaryError('ERR_CANARY_STORE', message, { cause: error, outcome: 'unknown', commit })
+    }
+  }
+
+  #refusal(message: string, cause?: unknown): CanaryError {
+    return new CanaryError('ERR_CANARY_STORE', message, { cause, outcome: 'not-written' })
   }
 
   /**
@@ -129,13 +176,14 @@ class FileStore implements Store {
     const seen = { signature, text, state: this.#read(text, before?.state ?? null) }
     this.#seen = seen
     this.#warnAbove(seen.state.rows.length)
-    if (before !== null) this.#tell({ kind: 'state', state: seen.state })
+    this.#log.restart(seen.state.at)
+    this.#watchers.tell()
     return seen
   }
 
-  #read(text: string, before: StoredState | null): StoredState {
+  #read(text: string, before: FileState | null): FileState {
     try {
-      return following(before, readState(text))
+      return following(before, readState(text), text)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       throw new CanaryError('ERR_CANARY_STORE', `${this.#path}: ${reason}`, { cause: error })
@@ -153,7 +201,7 @@ class FileStore implements Store {
     } catch (error) {
       const signature = await signatureOf(this.#path).catch(() => 'unreadable')
       if (signature === this.#refused) {
-        if (again) this.#tell({ kind: 'error', error })
+        if (again) this.#watchers.emit({ kind: 'error', error })
         return
       }
       this.#refused = signature

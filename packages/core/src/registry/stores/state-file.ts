@@ -5,7 +5,8 @@ import { says } from '../entities/fields.js'
 import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
 import { referencesOf } from '../entities/keys.js'
 import { checkRelease } from '../records/record-release.js'
-import { type AuditEntry, type Row, type StoredState, isOf } from '../records/store.js'
+import { type Row, isOf } from '../records/rows.js'
+import type { AuditEntry, StoredState } from '../records/store.js'
 import { Tables } from '../records/tables.js'
 import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
 
@@ -21,8 +22,14 @@ export class StateFault extends Error {
   }
 }
 
+/** A state as a file has it. Of one that was written by hand, the names in its position may be empty. */
+export interface FileState extends StoredState {
+  /** Oldest first. */
+  readonly audit: readonly AuditEntry[]
+}
+
 /** A state as the text of a file: one entity a line, so that people and diffs can read it. */
-export function writeState({ version, rows, audit }: StoredState): string {
+export function writeState({ at: { epoch, version, id }, rows, audit }: FileState): string {
   const byKind = new Map<EntityKind, string[]>(ENTITY_KINDS.map((kind) => [kind, []]))
   for (const { kind, entity, revision, release } of rows) {
     byKind.get(kind)?.push(JSON.stringify({ ...entity, ...(release === null ? {} : { release }), revision }))
@@ -31,6 +38,8 @@ export function writeState({ version, rows, audit }: StoredState): string {
   const members = [
     `  "format": ${JSON.stringify(FORMAT)}`,
     `  "version": ${version}`,
+    `  "epoch": ${JSON.stringify(epoch)}`,
+    `  "id": ${JSON.stringify(id)}`,
     ...lists.map(([name, lines]) =>
       lines.length === 0 ? `  "${name}": []` : `  "${name}": [\n    ${lines.join(',\n    ')}\n  ]`,
     ),
@@ -50,6 +59,8 @@ const list = z
 const fileSchema = z.strictObject({
   format: z.literal(FORMAT, { error: `expected ${JSON.stringify(FORMAT)}` }),
   version: integer.min(1, { error: 'value should be at least 1' }),
+  epoch: words.default(''),
+  id: words.default(''),
   services: list,
   routes: list,
   consumers: list,
@@ -61,6 +72,7 @@ const fileSchema = z.strictObject({
     .array(
       z.strictObject({
         version: integer,
+        id: words.default(''),
         at: z.number(),
         by: words,
         what: words,
@@ -84,7 +96,8 @@ const releaseSchema = z.strictObject({
   by: words.nullable(),
   at: finite,
   elapsed: finite,
-  run: integer.optional(),
+  // A whole number in files of the first versions.
+  run: z.union([words.min(1), integer.transform(String)], says('expected a string')).optional(),
 })
 
 /**
@@ -92,7 +105,7 @@ const releaseSchema = z.strictObject({
  *
  * @throws {StateFault} that names line and reason
  */
-export function readState(text: string): StoredState {
+export function readState(text: string): FileState {
   const fault = (path: readonly PropertyKey[], reason: string) =>
     new StateFault(jsonPlace(text, path.map(stepOf)), reason)
   const file = fileSchema.safeParse(parse(text))
@@ -102,7 +115,7 @@ export function readState(text: string): StoredState {
     const path = [...(issue?.path ?? []), ...keys]
     throw fault(path, `${path.map(String).join('.')}: ${keys.length > 0 ? 'unknown field' : issue?.message}`)
   }
-  const { version, audit } = file.data
+  const { version, epoch, id, audit } = file.data
   const tables = new Tables()
   const found: { row: Row; path: readonly PropertyKey[] }[] = []
   for (const kind of ENTITY_KINDS) {
@@ -117,7 +130,7 @@ export function readState(text: string): StoredState {
     }
   }
   for (const { row, path } of found) at(path, fault, () => checkReferences(row, tables))
-  return { version, rows: found.map(({ row }) => row), audit: audit satisfies readonly AuditEntry[] }
+  return { at: { epoch, version, id }, rows: found.map(({ row }) => row), audit }
 }
 
 function stepOf(key: PropertyKey): string | number {

@@ -10,10 +10,12 @@ export function unreadable(path: string, error: unknown): CanaryError {
   return new CanaryError('ERR_CANARY_STORE', `${path} cannot be read`, { cause: error })
 }
 
+/** The error of a file that was not written. */
 export function unwritable(path: string, error: unknown): CanaryError {
+  const outcome = 'not-written'
   if (error instanceof CanaryError)
-    return new CanaryError(error.code, `${path}: ${error.message}`, { cause: error.cause })
-  return new CanaryError('ERR_CANARY_STORE', `${path} cannot be written`, { cause: error })
+    return new CanaryError(error.code, `${path}: ${error.message}`, { cause: error.cause, outcome })
+  return new CanaryError('ERR_CANARY_STORE', `${path} cannot be written`, { cause: error, outcome })
 }
 
 /** What changes whenever a file is written or replaced; `null` where there is none. */

@@ -1,0 +1,45 @@
+import type { ReleaseRecord } from '../../release/lifecycle.js'
+import type { EntityKind, EntityOf } from '../entities/entities.js'
+
+/** What a person or the guard did with a plugin's release, as it is stored. */
+export interface StoredRecord extends ReleaseRecord {
+  /**
+   * Names the run that the release is in: the id of the commit that began it, by creating the plugin, by a restart, or
+   * by another A or B. Runs are compared for equality only. What a process did in another run is over. @default none: the
+   * run of a plugin that was written by hand
+   */
+  readonly run?: string | undefined
+}
+
+/** What is written of an entity. It has no revision: that is the version of the commit. */
+export interface RowContent<Kind extends EntityKind = EntityKind> {
+  readonly kind: Kind
+  readonly entity: EntityOf<Kind>
+  /** What a person or the guard did with a plugin's release; `null` for the other kinds. */
+  readonly release: StoredRecord | null
+}
+
+/** An entity as it is stored. */
+export interface Row<Kind extends EntityKind = EntityKind> extends RowContent<Kind> {
+  /** The registry's version at which it last changed: what an ETag is made from. */
+  readonly revision: number
+}
+
+/** Whether a row is one of `kind`. */
+export function isOf<Kind extends EntityKind>(row: Row, kind: Kind): row is Row<Kind>
+export function isOf<Kind extends EntityKind>(row: RowContent, kind: Kind): row is RowContent<Kind>
+export function isOf(row: RowContent, kind: EntityKind): boolean {
+  return row.kind === kind
+}
+
+/** One row written, or taken away (`row: null`). */
+export interface RowChange {
+  readonly kind: EntityKind
+  readonly id: string
+  readonly row: RowContent | null
+}
+
+/** A change of a commit's row as it is stored: with the version of the commit as its revision. */
+export function rowOf({ row }: RowChange, version: number): Row | null {
+  return row === null ? null : { ...row, revision: version }
+}

@@ -1,0 +1,61 @@
+import { inRoot } from '../../request-context.js'
+import { SerialQueue } from '../serial-queue.js'
+import type { StoredState } from '../records/store.js'
+import { readState, writeState } from '../stores/state-file.js'
+import { readWhole, signatureOf, unreadable, writeWhole } from '../stores/whole-file.js'
+
+/** The least time between two writings. */
+const PERIOD_MS = 1_000
+
+/** A file with the last state that was in force. */
+export class StateCache {
+  readonly #path: string
+  readonly #state: () => StoredState
+  readonly #report: (error: unknown) => void
+  readonly #queue = new SerialQueue()
+  #timer: NodeJS.Timeout | null = null
+  #told = false
+
+  constructor(path: string, state: () => StoredState, report: (error: unknown) => void) {
+    this.#path = path
+    this.#state = state
+    this.#report = report
+  }
+
+  /** @throws {CanaryError} ERR_CANARY_STORE where it cannot be read or is damaged */
+  async read(): Promise<StoredState | null> {
+    if ((await signatureOf(this.#path)) === null) return null
+    try {
+      const { at, rows } = readState(await readWhole(this.#path))
+      return { at, rows }
+    } catch (error) {
+      throw unreadable(this.#path, error)
+    }
+  }
+
+  /** Another state is in force: it is written soon. */
+  changed(): void {
+    this.#timer ??= inRoot(() => setTimeout(() => void this.#write(), PERIOD_MS).unref())
+  }
+
+  /** What was not written yet is. */
+  async close(): Promise<void> {
+    if (this.#timer !== null) await this.#write()
+  }
+
+  async #write(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    await this.#queue.run(async () => {
+      try {
+        const { at, rows } = this.#state()
+        await writeWhole(this.#path, writeState({ at, rows, audit: [] }))
+        this.#told = false
+      } catch (error) {
+        // Each change would repeat it.
+        if (!this.#told) this.#report(error)
+        this.#told = true
+      }
+    })
+  }
+}
