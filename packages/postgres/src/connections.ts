@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Socket } from 'node:net'
-import pg from 'pg'
+import { type Notification, Pool, type PoolClient } from 'pg'
 import { CanaryError } from '@canary-release/core'
 import { ConnectionLost } from './faults.js'
 
@@ -30,17 +30,17 @@ export interface Session {
  * nothing, and a connection on which anything failed is not used again.
  */
 export class Connections {
-  #pool: pg.Pool
+  #pool: Pool
   /** `null`: the pool is the application's. */
   readonly #connectionString: string | null
   #statementTimeout = true
   readonly #sockets = new Set<Socket>()
   readonly #closing = new AbortController()
-  readonly #guarded = new WeakSet<pg.PoolClient>()
+  readonly #guarded = new WeakSet<PoolClient>()
   // What outlives a request is made outside of its async context.
   readonly #root = new AsyncResource('CANARY_POSTGRES', { requireManualDestroy: true })
 
-  constructor(source: string | pg.Pool) {
+  constructor(source: string | Pool) {
     this.#connectionString = typeof source === 'string' ? source : null
     this.#pool = typeof source === 'string' ? this.#createPool(source) : this.#guarding(source)
   }
@@ -92,8 +92,8 @@ export class Connections {
     clearTimeout(timer)
   }
 
-  #createPool(connectionString: string): pg.Pool {
-    const pool = new pg.Pool({
+  #createPool(connectionString: string): Pool {
+    const pool = new Pool({
       connectionString,
       max: POOL_SIZE,
       fallback_application_name: 'canary-release',
@@ -106,7 +106,7 @@ export class Connections {
     return this.#guarding(pool)
   }
 
-  #guarding(pool: pg.Pool): pg.Pool {
+  #guarding(pool: Pool): Pool {
     return pool.on('connect', this.#guard).on('error', ignore)
   }
 
@@ -118,13 +118,13 @@ export class Connections {
   }
 
   /** A client that is checked out has no listener: its error would end the process. */
-  readonly #guard = (client: pg.PoolClient): void => {
+  readonly #guard = (client: PoolClient): void => {
     if (this.#guarded.has(client)) return
     this.#guarded.add(client)
     client.on('error', ignore)
   }
 
-  async #connect(signals: readonly AbortSignal[], connectMs: number): Promise<pg.PoolClient> {
+  async #connect(signals: readonly AbortSignal[], connectMs: number): Promise<PoolClient> {
     for (const signal of signals) signal.throwIfAborted()
     const connecting = this.#root.runInAsyncScope(() => this.#pool.connect())
     let late = true
@@ -155,7 +155,7 @@ export class Connections {
     return true
   }
 
-  #session(client: pg.PoolClient, ended: (() => void)[]): Session {
+  #session(client: PoolClient, ended: (() => void)[]): Session {
     return {
       query: async (text, values = [], timeoutMs = QUERY_MS) => {
         const query = { text, values: [...values], rowMode: 'array' as const, query_timeout: timeoutMs }
@@ -163,7 +163,7 @@ export class Connections {
         return rows
       },
       onNotification: (listener) => {
-        const heard = ({ payload = '' }: pg.Notification): void => listener(payload)
+        const heard = ({ payload = '' }: Notification): void => listener(payload)
         client.on('notification', heard)
         ended.push(() => client.off('notification', heard))
       },

@@ -1,6 +1,14 @@
-import { CanaryError } from '@canary-release/core'
-import { ENTITY_KINDS, type AuditEntry, type EntityKind } from '@canary-release/core/registry'
-import type { Commit, Position, Proposal, Row, RowChange, RowContent } from './contract.js'
+import {
+  type AuditEntry,
+  type Commit,
+  ENTITY_KINDS,
+  type EntityKind,
+  type Position,
+  type Proposal,
+  type Row,
+  type RowChange,
+  type RowContent,
+} from '@canary-release/core/registry'
 import { StoreFault } from './faults.js'
 
 // What is stored is JSON; keys and ids that are compared in SQL are text, which knows neither NUL nor half a surrogate
@@ -82,7 +90,7 @@ export function readAudit(version: unknown, entry: unknown): AuditEntry {
   return { ...audit, version: readVersion(version) }
 }
 
-function damaged(cause?: unknown): CanaryError {
+function damaged(cause?: unknown): StoreFault {
   return new StoreFault('a record that is stored is damaged: restore the tables from a backup', { cause })
 }
 
@@ -131,6 +139,7 @@ function isContent(value: Record<string, unknown>): value is Record<string, unkn
 function isAudit(value: unknown): value is Omit<AuditEntry, 'version'> {
   return (
     isRecord(value) &&
+    typeof value['id'] === 'string' &&
     typeof value['at'] === 'number' &&
     typeof value['by'] === 'string' &&
     typeof value['what'] === 'string' &&

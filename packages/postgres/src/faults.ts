@@ -1,19 +1,16 @@
 import { CanaryError } from '@canary-release/core'
 
-/** Whether a change may have been written although it failed. */
-export type Outcome = 'not-written' | 'unknown'
-
 /** What the store found, or could not do, in words that may be shown to anyone; the server's own are the cause. */
 export class StoreFault extends CanaryError {
-  readonly outcome: Outcome
-  readonly commit: string | undefined
   /** Whether it stays until somebody changes something: a lost connection comes back by itself. */
   readonly lasting: boolean
 
   constructor(message: string, { commit = null, lasting = true, cause }: FaultOptions = {}) {
-    super('ERR_CANARY_STORE', message, cause === undefined ? undefined : { cause })
-    this.outcome = commit === null ? 'not-written' : 'unknown'
-    this.commit = commit ?? undefined
+    super('ERR_CANARY_STORE', message, {
+      outcome: commit === null ? 'not-written' : 'unknown',
+      ...(commit === null ? {} : { commit }),
+      ...(cause === undefined ? {} : { cause }),
+    })
     this.lasting = lasting
   }
 }
@@ -50,6 +47,7 @@ const MEANINGS: Record<string, string> = {
   '42804': FOREIGN,
   '3F000': FOREIGN,
   CR001: 'canary_head is empty: restore it from a backup, or name another schema',
+  ERR_INVALID_URL: 'the connection string is not a URL: postgres://user:password@host:5432/database is expected',
   ENOTFOUND: 'no PostgreSQL server by that name: check the host in the connection string',
 }
 

@@ -1,4 +1,4 @@
-import type { Store } from './contract.js'
+import type { Store } from '@canary-release/core/registry'
 import { type PostgresStoreOptions, resolveOptions } from './options.js'
 import { PostgresStore } from './postgres-store.js'
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import pg from 'pg'
+import { escapeIdentifier } from 'pg'
 import { AUDIT_LIMIT } from '@canary-release/core/registry'
 
 /** The newest migration that this package knows: what `canary_head.migration` says once all are made. */
@@ -34,7 +34,7 @@ export interface SqlNames {
 }
 
 export function sqlNames(schema: string): SqlNames {
-  const quoted = pg.escapeIdentifier(schema)
+  const quoted = escapeIdentifier(schema)
   return {
     schema: quoted,
     head: `${quoted}.canary_head`,

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { CanaryError } from '@canary-release/core'
-import type { AuditEntry } from '@canary-release/core/registry'
 import { CONNECT_MS, Connections, QUERY_MS, STATEMENT_MS, type Session } from './connections.js'
 import type {
+  AuditEntry,
   AuditQuery,
   Commit,
   Position,
@@ -12,7 +12,7 @@ import type {
   Store,
   StoreEvent,
   StoredState,
-} from './contract.js'
+} from '@canary-release/core/registry'
 import { comparable, readAudit, readCommit, readPosition, readRow, readVersion, saveArguments } from './encoded.js'
 import {
   ConnectionLost,

@@ -1,4 +1,4 @@
-import type { Position, StoreEvent, StoredState } from './contract.js'
+import type { Position, StoreEvent, StoredState } from '@canary-release/core/registry'
 import type { Session } from './connections.js'
 import { readCommit, readPosition, readVersion } from './encoded.js'
 import { STANDBY, StoreFault } from './faults.js'
