@@ -1,11 +1,14 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { cpSync, lchownSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePorts } from './processes.js'
+import { findBinary } from './requirement.js'
 
 /** A PostgreSQL server of a test's own, in a folder of its own. */
 export interface PostgresServer extends AsyncDisposable {
+  /** Where its data are. */
+  readonly folder: string
   readonly url: string
   readonly port: number
   /** Kills all of its processes at once, as a power cut would. */
@@ -17,29 +20,19 @@ export interface PostgresServer extends AsyncDisposable {
   /** Stops all of its processes (SIGSTOP): connections are accepted and nothing is answered. */
   freeze(): void
   thaw(): void
-  /** A second server that follows this one, read-only. */
-  standby(): Promise<PostgresServer>
+  /** Starts it on a copy of its folder from before: an old backup. */
+  restore(backup: string): Promise<void>
+  /** A second server that follows this one, read-only; by way of `port`, so that a test can cut the link. */
+  standby(port?: number): Promise<PostgresServer>
 }
 
 type Settings = Readonly<Record<string, string>>
-
-/** Where `initdb` and `postgres` are; `null`: they are not installed. */
-export function postgresBinaries(): string | null {
-  const debian = '/usr/lib/postgresql'
-  const versions = existsSync(debian) ? readdirSync(debian).sort((a, b) => Number(b) - Number(a)) : []
-  const path = (process.env['PATH'] ?? '').split(':')
-  const folders = [...versions.map((version) => join(debian, version, 'bin')), ...path]
-  return (
-    folders.find((folder) => ['initdb', 'postgres'].every((name) => folder !== '' && existsSync(join(folder, name)))) ??
-    null
-  )
-}
 
 /** Starts a server with an empty database. It takes anyone from this host, as `postgres` without a password. */
 export async function startPostgres(settings: Settings = {}): Promise<PostgresServer> {
   const folder = dataFolder()
   run('initdb', ['-D', folder, '-U', 'postgres', '-A', 'trust', '--encoding=UTF8', '--locale=C', '--no-sync'])
-  return started(folder, await freePort(), settings)
+  return started(folder, (await freePorts(1))[0] ?? 0, settings)
 }
 
 async function started(folder: string, port: number, settings: Settings): Promise<PostgresServer> {
@@ -57,23 +50,34 @@ async function started(folder: string, port: number, settings: Settings): Promis
   const each = (signal: NodeJS.Signals): void => {
     for (const pid of family(server)) send(pid, signal)
   }
+  const start = async (further: Settings = {}): Promise<void> => {
+    rmSync(join(folder, 'postmaster.pid'), { force: true })
+    extra = { ...extra, ...further }
+    server = await launch(folder, port, extra)
+  }
   return {
+    folder,
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     port,
     kill: () => end('SIGKILL'),
     stop: () => end('SIGINT'),
-    start: async (further = {}) => {
-      rmSync(join(folder, 'postmaster.pid'), { force: true })
-      extra = { ...extra, ...further }
-      server = await launch(folder, port, extra)
+    start,
+    restore: async (backup) => {
+      await end('SIGKILL')
+      rmSync(folder, { recursive: true })
+      cpSync(backup, folder, { recursive: true })
+      own(folder)
+      await start()
     },
     freeze: () => each('SIGSTOP'),
     thaw: () => each('SIGCONT'),
-    standby: async () => {
+    standby: async (way = port) => {
       const copy = dataFolder()
       rmSync(copy, { recursive: true })
       run('pg_basebackup', ['-D', copy, '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-R', '-c', 'fast'])
-      return started(copy, await freePort(), {})
+      return started(copy, (await freePorts(1))[0] ?? 0, {
+        primary_conninfo: `host=127.0.0.1 port=${way} user=postgres`,
+      })
     },
     [Symbol.asyncDispose]: async () => {
       each('SIGCONT')
@@ -86,7 +90,13 @@ async function started(folder: string, port: number, settings: Settings): Promis
 
 /** Resolves when it accepts connections. */
 async function launch(folder: string, port: number, settings: Settings): Promise<ChildProcess> {
-  const all = { port: String(port), listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off', ...settings }
+  const all = {
+    port: String(port),
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    fsync: 'off',
+    ...settings,
+  }
   const args = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const server = spawn(binary('postgres'), ['-D', folder, ...args], { ...user(), stdio: ['ignore', 'ignore', 'pipe'] })
   let log = ''
@@ -102,9 +112,9 @@ async function launch(folder: string, port: number, settings: Settings): Promise
 }
 
 function binary(name: string): string {
-  const folder = postgresBinaries()
-  if (folder === null) throw new Error('initdb and postgres are not installed')
-  return join(folder, name)
+  const path = findBinary(name)
+  if (path === null) throw new Error(`${name} is not installed`)
+  return path
 }
 
 function run(name: string, args: readonly string[]): void {
@@ -121,9 +131,16 @@ function user(): { uid?: number; gid?: number; cwd: string } {
 
 function dataFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'canary-postgres-'))
-  const { uid, gid } = user()
-  if (uid !== undefined && gid !== undefined) chownSync(folder, uid, gid)
+  own(folder)
   return folder
+}
+
+/** Gives a folder, and what is in it, to the user that the server runs as. */
+function own(folder: string): void {
+  const { uid, gid } = user()
+  if (uid === undefined || gid === undefined) return
+  const inside = readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name))
+  for (const path of [folder, ...inside]) lchownSync(path, uid, gid)
 }
 
 /** A server's process and its children. */
@@ -139,7 +156,9 @@ function family({ pid }: ChildProcess): number[] {
 function parentOf(pid: string): number | null {
   try {
     // The name, in brackets, may contain anything.
-    const [, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ')
+    const [, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
     return Number(parent)
   } catch {
     return null
@@ -160,19 +179,13 @@ async function gone(pid: number | undefined): Promise<void> {
   for (;;) {
     let state = 'Z'
     try {
-      state = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').charAt(0)
+      state = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        .replace(/^.*\) /s, '')
+        .charAt(0)
     } catch {
       return
     }
     if (state === 'Z' || state === 'X') return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }

@@ -87,7 +87,7 @@ export class Connections {
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy()
     }, GOODBYE_MS)
-    await this.#pool.end().catch(ignore)
+    await endPool(this.#pool)
     await Promise.all([...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     clearTimeout(timer)
   }
@@ -129,7 +129,7 @@ export class Connections {
     const connecting = this.#root.runInAsyncScope(() => this.#pool.connect())
     let late = true
     try {
-      const timeout = AbortSignal.timeout(connectMs)
+      const timeout = AbortSignal.timeout(Math.ceil(connectMs))
       const client = await orAborted(connecting, [...signals, timeout])
       late = false
       this.#guard(client)
@@ -145,12 +145,13 @@ export class Connections {
 
   /** PgBouncer takes no statement_timeout where a connection begins: the lock's time-out must do there. */
   #refusedTimeout(error: unknown): boolean {
-    const refused = error instanceof Error && /startup parameter.*statement_timeout/.test(error.message)
-    if (!refused || this.#connectionString === null) return false
+    const isRefused = error instanceof Error && /startup parameter.*statement_timeout/.test(error.message)
+    if (!isRefused || this.#connectionString === null) return false
     if (this.#statementTimeout) {
       this.#statementTimeout = false
-      this.#pool.end().catch(ignore)
+      const refused = this.#pool
       this.#pool = this.#createPool(this.#connectionString)
+      void endPool(refused)
     }
     return true
   }
@@ -177,6 +178,14 @@ export class Connections {
 }
 
 function ignore(): void {}
+
+async function endPool(pool: Pool): Promise<void> {
+  try {
+    await pool.end()
+  } catch {
+    // It has ended.
+  }
+}
 
 function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.name === 'TimeoutError'

@@ -54,9 +54,15 @@ const MEANINGS: Record<string, string> = {
 export const STANDBY =
   'the PostgreSQL server is read-only, a standby: name the primary in the connection string, or promote this server'
 
+const BUSY = 'the tables of the store were busy all the time: another session holds them, or the server is too slow'
+
 /** A server that answers so comes back by itself, or is about to be replaced by another. */
 const PASSING: Record<string, string> = {
   '25006': STANDBY,
+  '55P03': BUSY,
+  '57014': BUSY,
+  '40001': BUSY,
+  '40P01': BUSY,
   '53300': 'the PostgreSQL server has no free connection: raise max_connections, or lower the number of processes',
 }
 

@@ -18,9 +18,6 @@ const HISTORY = 100_000
 /** How often the log is trimmed, in versions: a batch costs less than a little each time. */
 const TRIM_EVERY = 256
 
-/** How long a writer waits for the one before it, in milliseconds, so that no statement outlives who asked for it. */
-const LOCK_MS = 1000
-
 /** The names of what a store uses, quoted. */
 export interface SqlNames {
   readonly schema: string
@@ -98,7 +95,7 @@ CREATE TABLE ${audit} (
 
 CREATE FUNCTION ${save}(
   p_id text, p_epoch text, p_version bigint, p_base text, p_reads text[], p_writes text[],
-  p_kinds text[], p_ids text[], p_rows text[], p_body text, p_audit text, p_by text, p_plugins text[]
+  p_kinds text[], p_ids text[], p_rows text[], p_body text, p_audit text, p_by text, p_plugins text[], p_lock_ms integer
 ) RETURNS TABLE (kind text, epoch text, version bigint, id text, prev text, body text) LANGUAGE plpgsql AS $canary$
 #variable_conflict use_column
 DECLARE
@@ -109,7 +106,8 @@ DECLARE
   touched boolean;
   large boolean := octet_length(p_body) > ${ENTRY_BYTES};
 BEGIN
-  PERFORM set_config('lock_timeout', '${LOCK_MS}', true);
+  -- No statement outlives who asked for it, waiting for another writer.
+  PERFORM set_config('lock_timeout', p_lock_ms::text, true);
   -- "off" loses what was acknowledged when the server is killed.
   IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
   SELECT * INTO head FROM ${head} FOR UPDATE;

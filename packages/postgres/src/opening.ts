@@ -90,10 +90,10 @@ async function checkRights(session: Session, { head, row, commit, audit, save }:
       .filter((right) => table !== head || right === 'SELECT' || right === 'UPDATE')
       .map((right) => ({ table, right })),
   )
-  const rows = await session.query(
-    `SELECT has_table_privilege(t, p) FROM unnest($1::text[], $2::text[]) AS n (t, p)`,
-    [checks.map(({ table }) => table), checks.map(({ right }) => right)],
-  )
+  const rows = await session.query(`SELECT has_table_privilege(t, p) FROM unnest($1::text[], $2::text[]) AS n (t, p)`, [
+    checks.map(({ table }) => table),
+    checks.map(({ right }) => right),
+  ])
   const [executable] = await session.query(
     `SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_catalog.pg_proc WHERE oid = to_regproc($1)`,
     [save],

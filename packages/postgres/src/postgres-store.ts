@@ -40,6 +40,10 @@ const PAGE_ROWS = 500
 /** A pause between two attempts, in milliseconds, by chance between half of it and all. */
 const PAUSE_MS = 50
 
+/** How long a writer waits for the one before it, and how much sooner than its client the server gives up. */
+const LOCK_MS = 1000
+const MARGIN_MS = 200
+
 export class PostgresStore implements Store {
   readonly shared = null
   readonly #schema: string
@@ -55,7 +59,7 @@ export class PostgresStore implements Store {
     this.#names = sqlNames(schema)
     this.#connections = new Connections(source)
     this.#feed = new Feed(this.#connections, this.#names, (session) => this.#reopen(session))
-    this.#saveText = `SELECT * FROM ${this.#names.save}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+    this.#saveText = `SELECT * FROM ${this.#names.save}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
   }
 
   async load(signal?: AbortSignal): Promise<StoredState | null> {
@@ -72,7 +76,7 @@ export class PostgresStore implements Store {
   async save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
     const extraMs = proposal.changes.length > LARGE_ROWS ? proposal.changes.length * MS_PER_ROW : 0
     const end = performance.now() + SAVE_MS + extraMs
-    const left = (most: number): number => Math.max(1, Math.min(most, end - performance.now()))
+    const left = (most: number): number => Math.max(1, Math.ceil(Math.min(most, end - performance.now())))
     const values = saveArguments(proposal)
     // Whether an attempt may be under way still, or done: then it is asked again until it is known.
     let doubtful = false
@@ -84,7 +88,8 @@ export class PostgresStore implements Store {
           async (session) => {
             await this.#open(session)
             sent = true
-            return this.#commit(session, values, left(QUERY_MS + extraMs), extraMs)
+            const lockMs = Math.max(1, left(LOCK_MS + MARGIN_MS) - MARGIN_MS)
+            return this.#commit(session, [...values, lockMs], left(QUERY_MS + extraMs), extraMs)
           },
           left(CONNECT_MS),
         )
@@ -92,7 +97,7 @@ export class PostgresStore implements Store {
       } catch (error) {
         if (sent && !certainlyFailed(error)) doubtful = true
         const again = doubtful ? storeFault(error).lasting === false : isPassingConflict(error)
-        const over = this.#connections.closed || signal?.aborted === true || left(SAVE_MS) <= PAUSE_MS
+        const over = this.#connections.closed || signal?.aborted === true || left(SAVE_MS) <= 2 * MARGIN_MS
         if (!again || over) throw this.#failure(error, signal, doubtful ? proposal.id : null)
       }
       await pause(PAUSE_MS * (0.5 + Math.random() / 2))
@@ -147,20 +152,26 @@ export class PostgresStore implements Store {
   }
 
   async #load(session: Session): Promise<StoredState | null> {
+    try {
+      return await this.#read(session)
+    } catch (error) {
+      // The connection is good, and goes on without the transaction.
+      if (error instanceof StoreFault) await session.query('ROLLBACK')
+      throw error
+    }
+  }
+
+  async #read(session: Session): Promise<StoredState | null> {
     const { head, row } = this.#names
     await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const [first] = await session.query(
-      `SELECT min_reader, epoch, version, id, pg_is_in_recovery() FROM ${head}`,
-    )
+    const [first] = await session.query(`SELECT min_reader, epoch, version, id, pg_is_in_recovery() FROM ${head}`)
     if (first === undefined) throw new StoreFault(EMPTY_HEAD)
     const [minReader, epoch, version, id, standby] = first
     checkReader(minReader)
     if (standby === true) throw new StoreFault(STANDBY, { lasting: false })
     const at = readPosition(epoch, version, id)
     const rows: Row[] = []
-    await session.query(
-      `DECLARE canary_rows NO SCROLL CURSOR FOR SELECT kind, id, revision, content::text FROM ${row}`,
-    )
+    await session.query(`DECLARE canary_rows NO SCROLL CURSOR FOR SELECT kind, id, revision, content::text FROM ${row}`)
     for (;;) {
       const page = await session.query(`FETCH ${PAGE_ROWS} FROM canary_rows`)
       for (const [kind, rowId, revision, content] of page) rows.push(readRow(kind, rowId, revision, content))

@@ -1,4 +1,4 @@
-import type { Position, StoreEvent, StoredState } from '@canary-release/core/registry'
+import type { Commit, Position, StoreEvent, StoredState } from '@canary-release/core/registry'
 import type { Session } from './connections.js'
 import { readCommit, readPosition, readVersion } from './encoded.js'
 import { STANDBY, StoreFault } from './faults.js'
@@ -115,13 +115,24 @@ export class Watcher {
       if (version === null || body === null || readVersion(version) !== at.version + 1 || prev !== at.id) {
         return at !== from
       }
-      const commit = readCommit(at.version + 1, prev, body)
-      if (commit.id !== id) return at !== from
+      const commit = this.#read(at.version + 1, prev, body)
+      if (commit === null || commit.id !== id) return at !== from
       at = { epoch: at.epoch, version: commit.version, id: commit.id }
       this.#at = at
       this.#tell({ kind: 'commit', commit })
     }
     return true
+  }
+
+  /** `null`: what is logged cannot be read, but the rows may be. */
+  #read(version: number, prev: unknown, body: unknown): Commit | null {
+    try {
+      return readCommit(version, prev, body)
+    } catch (error) {
+      if (!(error instanceof StoreFault)) throw error
+      this.#report(error)
+      return null
+    }
   }
 
   async #loadAnew(session: Session): Promise<void> {
