@@ -24,6 +24,8 @@ export interface PostgresServer extends AsyncDisposable {
   restore(backup: string): Promise<void>
   /** A second server that follows this one, read-only; by way of `port`, so that a test can cut the link. */
   standby(port?: number): Promise<PostgresServer>
+  /** Of a standby: makes it a primary that goes on with what it has. */
+  promote(): Promise<void>
 }
 
 type Settings = Readonly<Record<string, string>>
@@ -71,11 +73,16 @@ async function started(folder: string, port: number, settings: Settings): Promis
     },
     freeze: () => each('SIGSTOP'),
     thaw: () => each('SIGCONT'),
+    promote: async () => {
+      run('pg_ctl', ['promote', '-w', '-s', '-D', folder])
+    },
     standby: async (way = port) => {
       const copy = dataFolder()
       rmSync(copy, { recursive: true })
       run('pg_basebackup', ['-D', copy, '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-R', '-c', 'fast'])
       return started(copy, (await freePorts(1))[0] ?? 0, {
+        ...extra,
+        synchronous_standby_names: '',
         primary_conninfo: `host=127.0.0.1 port=${way} user=postgres`,
       })
     },

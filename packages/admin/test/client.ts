@@ -91,6 +91,7 @@ type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
   readonly store?: Store
   readonly clock?: () => number
   readonly guard?: boolean
+  readonly changeTimeout?: number
 }
 
 export interface OpenAdmin extends AsyncDisposable {
@@ -101,11 +102,12 @@ export interface OpenAdmin extends AsyncDisposable {
 }
 
 /** An Admin API on a port of its own, with a registry in memory, or on another store. */
-export async function openAdmin({ store = memoryStore(), clock, guard, ...options }: Options = {}): Promise<OpenAdmin> {
+export async function openAdmin(given: Options = {}): Promise<OpenAdmin> {
+  const { store = memoryStore(), clock, guard, changeTimeout, ...options } = given
   const logged: string[] = []
   const log = (message: string) => void logged.push(message)
   const logger = { info() {}, warn: log, error: log }
-  const registry = await createRegistry({ store, logger, clock, guard })
+  const registry = await createRegistry({ store, logger, clock, guard, changeTimeout })
   const { url, close } = await listenAdmin({ registry, port: 0, logger, ...options })
   const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
   const call = await contracted(url, '', token)

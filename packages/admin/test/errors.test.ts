@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { CanaryError } from '@canary-release/core'
 import { type Store, memoryStore } from '@canary-release/core/registry'
+import { z } from 'zod'
 import { openAdmin, recordOf, send } from './client.js'
 
 const UPSTREAM_MISSING =
@@ -245,24 +246,58 @@ describe("errors have Kong's bodies", () => {
     const memory = memoryStore()
     const store: Store = {
       ...memory,
-      async save(commit, expected) {
-        if (broken)
-          throw new CanaryError('ERR_CANARY_STORE', 'cannot write /secret/state.json', { cause: new Error('EIO') })
-        return memory.save(commit, expected)
+      async save(...change) {
+        if (!broken) return memory.save(...change)
+        const details = { cause: new Error('EIO'), outcome: 'not-written' } as const
+        throw new CanaryError('ERR_CANARY_STORE', 'cannot write /secret/state.json', details)
       },
     }
     await using admin = await openAdmin({ store })
     const created = await admin.call('POST', '/services', { form: ['name=orders', 'host=a'] })
     broken = true
-    const { status, body } = await admin.call('PATCH', '/services/orders', { form: ['host=b'] })
-    expect([status, body]).toEqual([
+    const { status, body, headers } = await admin.call('PATCH', '/services/orders', { form: ['host=b'] })
+    expect([status, body, headers['retry-after']]).toEqual([
       503,
       { name: 'ERR_CANARY_STORE', message: 'the store could not be read or written: nothing has changed' },
+      '1',
     ])
     expect((await admin.call('GET', '/services/orders')).body).toEqual(created.body)
     expect(admin.logged.join()).toContain('EIO')
     broken = false
     expect((await admin.call('PATCH', '/services/orders', { form: ['host=b'] })).body).toMatchObject({ host: 'b' })
+  })
+
+  test('a store that does not say whether it made a change: 503 with the id of its commit, and no call to repeat it', async () => {
+    const memory = memoryStore()
+    let answers = true
+    const store: Store = {
+      ...memory,
+      async save(...change) {
+        const result = await memory.save(...change)
+        // Committed, and the answer lost.
+        return answers ? result : new Promise<never>(() => undefined)
+      },
+    }
+    await using admin = await openAdmin({ store, changeTimeout: 50 })
+    answers = false
+    const { status, body, headers } = await admin.call('POST', '/services', { form: ['name=orders', 'host=a'] })
+    const { commit } = z.object({ commit: z.string() }).parse(body)
+    expect([status, body, headers['retry-after']]).toEqual([
+      503,
+      {
+        name: 'ERR_CANARY_STORE',
+        message:
+          'the store did not say whether the change was made: do not repeat it before you have looked for it in /audit',
+        commit,
+      },
+      undefined,
+    ])
+    answers = true
+    const { data } = z
+      .object({ data: z.array(z.object({ id: z.string() })) })
+      .parse((await admin.call('GET', '/audit')).body)
+    expect(data).toMatchObject([{ id: commit }])
+    expect(await admin.call('GET', '/services/orders')).toMatchObject({ status: 200 })
   })
 
   test('a store that hangs keeps no client waiting', async () => {

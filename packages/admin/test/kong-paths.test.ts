@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { CanaryError } from '@canary-release/core'
 import { memoryStore } from '@canary-release/core/registry'
 import { z } from 'zod'
 import { listOf, openAdmin, recordOf } from './client.js'
@@ -102,8 +103,8 @@ describe('what Kong answers about itself', () => {
   test('says that the store cannot be reached, until it can', async () => {
     const store = memoryStore()
     let broken = false
-    const save: typeof store.save = (commit, expected) =>
-      broken ? Promise.reject(new Error('disk full')) : store.save(commit, expected)
+    const away = new CanaryError('ERR_CANARY_STORE', 'the disk is full', { outcome: 'not-written' })
+    const save: typeof store.save = (...change) => (broken ? Promise.reject(away) : store.save(...change))
     await using admin = await openAdmin({ store: { ...store, save } })
     const reachable = async () =>
       z.object({ database: z.object({ reachable: z.boolean() }) }).parse((await admin.call('GET', '/status')).body)

@@ -91,7 +91,7 @@ describe('with a token', () => {
       expect(await send(admin.url, 'GET', '/services', { headers })).toMatchObject({ status: 200 })
     const headers = { authorization: `Bearer ${TOKEN}` }
     expect(await send(admin.url, 'POST', '/services', { json: { host: 'h' }, headers })).toMatchObject({ status: 201 })
-    expect(admin.registry.audit()).toMatchObject([{ by: 'admin@127.0.0.1' }])
+    expect(await admin.registry.audit()).toMatchObject([{ by: 'admin@127.0.0.1' }])
   })
 
   test('clients elsewhere are served, and those behind a proxy', async () => {

@@ -73,7 +73,10 @@ export class Connection {
 
   #change(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
+      // Pauses between attempts keep no process alive, but who waits here does.
+      const alive = setInterval(() => undefined, 60_000)
       const done = (settle: () => void) => () => {
+        clearInterval(alive)
         this.#waiting.delete(changed)
         signal?.removeEventListener('abort', aborted)
         settle()

@@ -1,8 +1,8 @@
 import { CanaryError } from '@canary-release/core'
 import { ErrorReply } from '@redis/client'
 
-/** Whether a change that failed may be in the store. */
-export type Outcome = 'not-written' | 'unknown'
+/** What is known of a change that failed. */
+type CanaryErrorDetails = NonNullable<ConstructorParameters<typeof CanaryError>[2]>
 
 /** A command got no answer in its time: what became of it is not known. */
 export class NoAnswer extends Error {
@@ -23,10 +23,8 @@ export class DataFault extends Error {
  * A failure as users of the store get it. The message says what to change and holds nothing of the server's; what it
  * said is the cause.
  */
-export function storeError(message: string, options: { cause?: unknown; outcome?: Outcome } = {}): CanaryError {
-  const { cause, outcome } = options
-  const error = new CanaryError('ERR_CANARY_STORE', message, cause === undefined ? {} : { cause })
-  return outcome === undefined ? error : Object.assign(error, { outcome })
+export function storeError(message: string, details: CanaryErrorDetails = {}): CanaryError {
+  return new CanaryError('ERR_CANARY_STORE', message, details)
 }
 
 export function closedError(): CanaryError {
@@ -80,21 +78,21 @@ export function isForPeople(error: unknown): boolean {
   return error instanceof CanaryError || error instanceof DataFault || (isRefusal(error) && !meansGone(error))
 }
 
-/** Any failure as the store's error. */
-export function explained(error: unknown, outcome?: Outcome): CanaryError {
+/** Any failure as the store's error. `known`: of the change that failed, if it was one. */
+export function explained(error: unknown, known: Omit<CanaryErrorDetails, 'cause'> = {}): CanaryError {
   if (error instanceof CanaryError) {
-    return outcome === undefined || error.code !== 'ERR_CANARY_STORE' || 'outcome' in error
-      ? error
-      : storeError(error.message, { cause: error.cause ?? error, outcome })
+    if (error.code !== 'ERR_CANARY_STORE' || known.outcome === undefined) return error
+    return storeError(error.message, { cause: error.cause ?? error, ...known })
   }
-  const options = outcome === undefined ? { cause: error } : { cause: error, outcome }
-  const code = codeOf(error)
-  if (code !== null) {
-    const unknown = error instanceof Error && /unknown (?:sub)?command/i.test(error.message)
-    const meaning = unknown ? 'this Redis lacks a command that the store needs: 6.2 or newer is needed' : MEANING[code]
-    return storeError(meaning ?? 'Redis refused a command of the store', options)
+  return storeError(wordsFor(error), { cause: error, ...known })
+}
+
+function wordsFor(error: unknown): string {
+  if (error instanceof DataFault) return error.message
+  if (error instanceof NoAnswer) return 'Redis did not answer in time'
+  if (!(error instanceof ErrorReply)) return 'Redis cannot be reached'
+  if (/unknown (?:sub)?command/i.test(error.message)) {
+    return 'this Redis lacks a command that the store needs: 6.2 or newer is needed'
   }
-  if (error instanceof DataFault) return storeError(error.message, options)
-  if (error instanceof NoAnswer) return storeError('Redis did not answer in time', options)
-  return storeError('Redis cannot be reached', options)
+  return MEANING[codeOf(error) ?? ''] ?? 'Redis refused a command of the store'
 }

@@ -8,6 +8,9 @@ export type Reply = string | number | null | readonly Reply[]
 /** For a command, and for a connection to be made. In milliseconds. */
 export const DEADLINE_MS = 2_000
 
+/** Over the deadline, for what has arrived to be read. In milliseconds. */
+const GRACE_MS = 20
+
 /**
  * One connection to one server, for its life. It is never mended: whoever has it makes another when it is gone, so that
  * no command is ever sent on a later connection than the one that it was meant for.
@@ -85,10 +88,14 @@ export class Link {
   async #within<Value>(work: Promise<Value>, milliseconds: number): Promise<Value> {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
+      const fail = () => {
         const error = new NoAnswer(`no answer within ${milliseconds} ms`)
         reject(error)
         this.destroy(error)
+      }
+      // Where this process stood still, the answer may have come and nobody has read it yet: that is done first.
+      timer = setTimeout(() => {
+        timer = setTimeout(fail, GRACE_MS)
       }, milliseconds)
     })
     try {

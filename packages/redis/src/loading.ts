@@ -1,12 +1,12 @@
-import type { Position, Row, StoredState } from './contract.js'
+import type { Position, Row, StoredState } from '@canary-release/core/registry'
 import { DataFault } from './faults.js'
 import { type Keys, keyList } from './keys.js'
 import type { Link } from './link.js'
 import { POSITION } from './scripts.js'
-import { type LogEntry, listFrom, readLogEntry, readPosition, readRow } from './wire.js'
+import { type LogEntry, type LogReader, listFrom, readPosition, readRow } from './wire.js'
 
 /** Rows of one page: few enough that neither side stops for long. */
-const PAGE = '500'
+const PAGE = '250'
 /** Entries of the log that are asked for at once. */
 export const LOG_PAGE = '64'
 /** Where changes are so large or so many that the log does not reach over one reading of the rows. */
@@ -29,14 +29,19 @@ export async function standing(link: Link, keys: Keys, version: number): Promise
  * The rows are read page by page, while others change them. What came after the position that was read first is in the
  * log, and is made on them once more, in order: then all rows are of the position of its last entry.
  */
-export async function loadState(link: Link, keys: Keys, signal?: AbortSignal): Promise<StoredState | null> {
+export async function loadState(
+  link: Link,
+  keys: Keys,
+  log: LogReader,
+  signal?: AbortSignal,
+): Promise<StoredState | null> {
   for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
     /* oxlint-disable no-await-in-loop -- one after the other */
     const { stored: before } = await standing(link, keys, 0)
     if (before.version === 0) return null
     const rows = await scan(link, keys, signal)
     const { stored: after } = await standing(link, keys, 0)
-    const entries = after.epoch === before.epoch ? await entriesBetween(link, keys, before, after) : null
+    const entries = after.epoch === before.epoch ? await entriesBetween(link, keys, log, before, after) : null
     if (entries !== null && replay(rows, entries)) return { at: after, rows: [...rows.values()] }
     /* oxlint-enable no-await-in-loop */
   }
@@ -51,7 +56,10 @@ async function scan(link: Link, keys: Keys, signal: AbortSignal | undefined): Pr
     // oxlint-disable-next-line no-await-in-loop -- each page says where the next one begins
     const [next, page] = listFrom(await link.send(['HSCAN', keys.rows, cursor, 'COUNT', PAGE]))
     const pairs = listFrom(page)
-    for (let i = 0; i + 1 < pairs.length; i += 2) rows.set(String(pairs[i]), readRow(pairs[i], pairs[i + 1]))
+    for (let i = 0; i + 1 < pairs.length; i += 2) {
+      const key = String(pairs[i])
+      rows.set(key, readRow(key, String(pairs[i + 1])))
+    }
     cursor = String(next)
   } while (cursor !== '0')
   return rows
@@ -61,6 +69,7 @@ async function scan(link: Link, keys: Keys, signal: AbortSignal | undefined): Pr
 async function entriesBetween(
   link: Link,
   keys: Keys,
+  log: LogReader,
   from: Position,
   to: Position,
 ): Promise<readonly LogEntry[] | null> {
@@ -72,7 +81,7 @@ async function entriesBetween(
     const page = listFrom(await link.send(['XRANGE', keys.log, ...range, 'COUNT', LOG_PAGE]))
     if (page.length === 0) return null
     for (const reply of page) {
-      const entry = readLogEntry(reply)
+      const entry = log.read(reply)
       if (entry.version !== at.version + 1 || entry.prev !== at.id) return null
       entries.push(entry)
       at = entry

@@ -1,4 +1,4 @@
-import { CanaryError } from '@canary-release/core'
+import type { CanaryError } from '@canary-release/core'
 import { Connection } from './connection.js'
 import type {
   AuditEntry,
@@ -9,17 +9,17 @@ import type {
   Store,
   StoreEvent,
   StoredState,
-} from './contract.js'
+} from '@canary-release/core/registry'
 import { demand } from './demands.js'
 import { dialer } from './dialer.js'
-import { NotSent, closedError, explained, isRefusal, storeError } from './faults.js'
+import { NotSent, closedError, explained, isForPeople, isRefusal, storeError } from './faults.js'
 import { type Keys, keysOf } from './keys.js'
 import { DEADLINE_MS, type Link } from './link.js'
 import { loadState } from './loading.js'
 import { type RedisStoreOptions, resolved } from './options.js'
 import { attemptSave, prepared } from './saving.js'
 import { Watcher } from './watcher.js'
-import { listFrom, readAuditEntry } from './wire.js'
+import { LogReader, listFrom, readAuditEntry } from './wire.js'
 
 const AUDIT_PAGE = 100
 
@@ -53,6 +53,7 @@ class RedisStore implements Store {
   readonly #replicas: number
   readonly #dial: () => Promise<Link>
   readonly #connection: Connection
+  readonly #log = new LogReader()
   readonly #watchers = new Set<Watcher>()
   #closed = false
 
@@ -64,12 +65,12 @@ class RedisStore implements Store {
   }
 
   load(signal?: AbortSignal): Promise<StoredState | null> {
-    return this.#asking(signal, (link) => loadState(link, this.#keys, signal))
+    return this.#asking(signal, (link) => loadState(link, this.#keys, this.#log, signal))
   }
 
   /** Tries until the outcome is known or the time is up: an attempt whose answer got lost finds itself by its id. */
   async save(proposal: Proposal, signal: AbortSignal = AbortSignal.timeout(DEADLINE_MS)): Promise<SaveResult> {
-    const attempt = prepared(proposal, this.#replicas)
+    const attempt = prepared(proposal, this.#log, this.#replicas)
     let unknown: CanaryError | null = null
     for (;;) {
       /* oxlint-disable no-await-in-loop -- one attempt after another */
@@ -81,15 +82,15 @@ class RedisStore implements Store {
         if (unknown !== null) throw unknown
         throw signal.aborted
           ? storeError('the change was given up before it was sent', { cause: error, outcome: 'not-written' })
-          : explained(error, 'not-written')
+          : explained(error, { outcome: 'not-written' })
       }
       try {
-        return await untilAborted(attemptSave(link, this.#keys, attempt, this.#replicas), signal)
+        return await untilAborted(attemptSave(link, this.#keys, this.#log, attempt, this.#replicas), signal)
       } catch (error) {
         if (error instanceof NotSent) continue
-        if (unknown === null && isRefusal(error)) throw explained(error, 'not-written')
-        unknown = unknownOutcome(error, proposal.id)
-        if (isRefusal(error) || error instanceof CanaryError) throw unknown
+        if (unknown === null && isRefusal(error)) throw explained(error, { outcome: 'not-written' })
+        unknown = explained(error, { outcome: 'unknown', commit: proposal.id })
+        if (isRefusal(error) || isForPeople(error)) throw unknown
       }
       /* oxlint-enable no-await-in-loop */
     }
@@ -97,7 +98,7 @@ class RedisStore implements Store {
 
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
     if (this.#closed) throw closedError()
-    const watcher = new Watcher(this.#dial, this.#keys, from, listener)
+    const watcher = new Watcher(this.#dial, this.#keys, this.#log, from, listener)
     this.#watchers.add(watcher)
     return () => {
       watcher.end()
@@ -143,11 +144,6 @@ class RedisStore implements Store {
 function isAskedFor(entry: AuditEntry, plugin: string | undefined, by: string | undefined): boolean {
   if (by !== undefined && entry.by !== by) return false
   return plugin === undefined || entry.changes.some(({ kind, id }) => kind === 'plugins' && id === plugin)
-}
-
-/** The error of a change that may have been made: it names the commit. */
-function unknownOutcome(error: unknown, commit: string): CanaryError {
-  return Object.assign(explained(error, 'unknown'), { outcome: 'unknown' as const, commit })
 }
 
 /** What is asked for may go on; nobody waits for it any more. */

@@ -59,13 +59,16 @@ return { epoch, text(version), id, at <= version and id_at(at) or false }
  * Commits a proposal, if no commit after its base wrote what it read.
  *
  * ARGV: new epoch, id; base: epoch, version, id; reads and writes, a key a line; changes, audit; 1 where the log only
- * says that all must be loaded anew; 1 where a commit that is found again is to be waited for; then pairs: row, text ('': none).
- * Reply: 'saved', epoch, version, id, entries missed | 'conflict', entries missed or nil | 'rewound', epoch, version, id.
+ * says that all must be loaded anew; 1 where a commit that is found again is to be waited for; version and id up to which the
+ * caller knows what came after its base; then pairs: row, text ('': none).
+ * Reply: 'saved', epoch, version, id, entries missed, 1 where only those are left out that the caller knows |
+ * 'conflict', entries missed or nil, the same | 'rewound', epoch, version, id.
  */
 export const SAVE = script(`${HEAD}
 local new_epoch, own = ARGV[1], ARGV[2]
 local base_epoch, base, base_id = ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local reads, writes, changes, audit, anew, waited = ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+local known, known_id = tonumber(ARGV[12]), ARGV[13]
 
 if base_epoch ~= '' then
   local there = base_epoch == epoch and base <= version and id_at(base)
@@ -75,6 +78,7 @@ if base_epoch ~= '' then
   end
 end
 
+local is_known = known > base and known <= version and id_at(known) == known_id
 local read = {}
 for key in string.gmatch(reads, '[^\\n]+') do read[key] = true end
 local missed, whole, touched = {}, true, read['"*"'] and version > base
@@ -87,11 +91,11 @@ while next <= version do
     for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
     if fields.id == own then
       if waited == '1' then redis.call('HSET', HEAD, 'format', '${FORMAT}') end
-      return { 'saved', epoch, text(next), own, whole and missed or {} }
+      return { 'saved', epoch, text(next), own, whole and missed or {}, whole and is_known and 1 or 0 }
     end
     if fields.writes then
       for key in string.gmatch(fields.writes, '[^\\n]+') do touched = touched or read[key] end
-      missed[#missed + 1] = entry
+      if not is_known or next > known then missed[#missed + 1] = entry end
     else
       whole = false
     end
@@ -106,7 +110,7 @@ if not whole then
       local at = tonumber(string.match(entry[1], '^%d+'))
       if entry[2][2] == own then
         if waited == '1' then redis.call('HSET', HEAD, 'format', '${FORMAT}') end
-        return { 'saved', epoch, text(at), own, {} }
+        return { 'saved', epoch, text(at), own, {}, 0 }
       end
       next = at + 1
     end
@@ -114,7 +118,7 @@ if not whole then
   return { 'conflict', false }
 end
 if base_epoch == '' and version > 0 then return { 'conflict', false } end
-if touched then return { 'conflict', missed } end
+if touched then return { 'conflict', missed, is_known and 1 or 0 } end
 
 local at = version + 1
 if epoch == '' then epoch = new_epoch end
@@ -133,7 +137,7 @@ local function flush(least)
   if #puts > least then redis.call('HSET', ROWS, unpack(puts)) puts = {} end
   if #dels > least then redis.call('HDEL', ROWS, unpack(dels)) dels = {} end
 end
-for i = 12, #ARGV, 2 do
+for i = 14, #ARGV, 2 do
   if ARGV[i + 1] == '' then
     dels[#dels + 1] = ARGV[i]
   else
@@ -152,7 +156,7 @@ while bytes > ${LOG_BYTES} do
   redis.call('XTRIM', LOG, 'MINID', '=', entry_id(number + 1))
 end
 redis.call('HSET', HEAD, 'format', '${FORMAT}', 'epoch', epoch, 'version', text(at), 'id', own, 'bytes', text(bytes))
-return { 'saved', epoch, text(at), own, missed }
+return { 'saved', epoch, text(at), own, missed, is_known and 1 or 0 }
 `)
 
 /**

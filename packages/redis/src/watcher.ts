@@ -1,11 +1,11 @@
-import { NOWHERE, type Position, type StoreEvent } from './contract.js'
+import { NOWHERE, type Position, type StoreEvent } from '@canary-release/core/registry'
 import { demandStillMaster } from './demands.js'
 import { DataFault, explained, isForPeople } from './faults.js'
 import type { Keys } from './keys.js'
 import { DEADLINE_MS, type Link, type Reply } from './link.js'
 import { LOG_PAGE, loadState, standing } from './loading.js'
 import { pause, reconnecting } from './reconnecting.js'
-import { type LogEntry, listFrom, readLogEntry } from './wire.js'
+import { type LogEntry, type LogReader, listFrom } from './wire.js'
 
 /** How often a watcher looks whether it still stands in the stored history. In milliseconds. */
 const LOOK_MS = 2_000
@@ -13,6 +13,7 @@ const LOOK_MS = 2_000
 /** Follows the log from a position on, on a connection of its own, and tells one listener. */
 export class Watcher {
   readonly #keys: Keys
+  readonly #log: LogReader
   readonly #listener: (event: StoreEvent) => void
   readonly #ended = new AbortController()
   readonly #stop: () => void
@@ -23,7 +24,14 @@ export class Watcher {
   #fault: string | null = null
   #lost = false
 
-  constructor(dial: () => Promise<Link>, keys: Keys, from: Position | null, listener: (event: StoreEvent) => void) {
+  constructor(
+    dial: () => Promise<Link>,
+    keys: Keys,
+    log: LogReader,
+    from: Position | null,
+    listener: (event: StoreEvent) => void,
+  ) {
+    this.#log = log
     this.#keys = keys
     this.#listener = listener
     this.#at = from ?? NOWHERE
@@ -142,7 +150,7 @@ export class Watcher {
 
   #readable(reply: Reply): LogEntry | null {
     try {
-      return readLogEntry(reply)
+      return this.#log.read(reply)
     } catch (error) {
       if (!(error instanceof DataFault)) throw error
       // It is passed over, if the rows are good: the last good state stays in force until then.
@@ -152,9 +160,10 @@ export class Watcher {
   }
 
   async #loadAnew(link: Link): Promise<void> {
-    const { version } = this.#at
-    const state = await loadState(link, this.#keys, this.#ended.signal)
-    if (state === null || state.at.version < version) throw new DataFault('what Redis holds changed while it was read')
+    const { epoch, version } = this.#at
+    const state = await loadState(link, this.#keys, this.#log, this.#ended.signal)
+    if (state === null || state.at.epoch !== epoch || state.at.version < version)
+      throw new DataFault('what Redis holds changed while it was read')
     this.#at = state.at
     this.#fault = null
     this.#tell({ kind: 'state', state })

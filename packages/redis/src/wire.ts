@@ -1,5 +1,5 @@
 import { ENTITY_KINDS } from '@canary-release/core/registry'
-import type { AuditEntry, Commit, Position, Row, RowChange, RowContent } from './contract.js'
+import type { AuditEntry, Commit, Position, Row, RowChange, RowContent } from '@canary-release/core/registry'
 import { DataFault } from './faults.js'
 import type { Reply } from './link.js'
 
@@ -25,17 +25,54 @@ export function rowText({ entity, release }: RowContent): string {
 }
 
 /** A row from `kind/id` and `revision JSON`. */
-export function readRow(key: unknown, text: unknown): Row {
-  return reading(`row ${String(key)}`, () => {
-    const [, revision = '', json = ''] = /^(\d{1,16}) (.+)$/s.exec(String(text)) ?? []
-    const slash = String(key).indexOf('/')
-    const content = readContent(String(key).slice(0, slash), String(key).slice(slash + 1), JSON.parse(json))
-    return { ...content, revision: Number(revision) }
+export function readRow(key: string, text: string): Row {
+  return reading(`row ${key}`, () => {
+    const space = text.indexOf(' ')
+    const revision = Number(text.slice(0, space))
+    if (space < 1 || !Number.isSafeInteger(revision)) throw new Error('has no revision')
+    const slash = key.indexOf('/')
+    const content = readContent(key.slice(0, slash), key.slice(slash + 1), JSON.parse(text.slice(space + 1)))
+    return { ...content, revision }
   })
 }
 
-export function readLogEntry(reply: Reply): LogEntry {
-  const [version, fields] = readEntry(reply)
+/** How many entries are remembered: what comes with the answer to a change comes once more by watching. */
+const REMEMBERED = 256
+
+/** Reads entries of the log, each once, and knows the newest of them. */
+export class LogReader {
+  /** By version and the id of the commit before. */
+  readonly #newest = new Map<string, { readonly changes: string; readonly entry: LogEntry }>()
+
+  /** @throws {DataFault} where it cannot be read */
+  read(reply: Reply): LogEntry {
+    const [version, fields] = readEntry(reply)
+    const key = `${version} ${fields.get('prev')}`
+    const changes = fields.get('changes') ?? ''
+    const known = this.#newest.get(key)
+    if (known !== undefined && known.entry.id === fields.get('id') && known.changes === changes) return known.entry
+    const entry = readLogEntry(version, fields)
+    this.#newest.set(key, { changes, entry })
+    if (this.#newest.size > REMEMBERED) {
+      const oldest = this.#newest.keys().next().value
+      if (oldest !== undefined) this.#newest.delete(oldest)
+    }
+    return entry
+  }
+
+  /** The commits that follow on a position, one on the other, as far as they were read. */
+  after({ version, id }: Position): readonly Commit[] {
+    const commits: Commit[] = []
+    let commit = this.#newest.get(`${version + 1} ${id}`)?.entry.commit
+    while (commit !== undefined && commit !== null) {
+      commits.push(commit)
+      commit = this.#newest.get(`${commit.version + 1} ${commit.id}`)?.entry.commit
+    }
+    return commits
+  }
+}
+
+function readLogEntry(version: number, fields: ReadonlyMap<string, string>): LogEntry {
   return reading(`entry ${version} of the log`, () => {
     const id = wordOf(fields, 'id')
     const prev = wordOf(fields, 'prev')
@@ -111,9 +148,14 @@ function readContent(kind: string, id: string, content: unknown): RowContent {
 }
 
 function kindFrom(kind: unknown): RowContent['kind'] {
-  const known = ENTITY_KINDS.find((each) => each === kind)
-  if (known === undefined) throw new Error('is of an unknown kind')
-  return known
+  if (!isKind(kind)) throw new Error('is of an unknown kind')
+  return kind
+}
+
+const KINDS: ReadonlySet<unknown> = new Set(ENTITY_KINDS)
+
+function isKind(kind: unknown): kind is RowContent['kind'] {
+  return KINDS.has(kind)
 }
 
 function wordOf(fields: ReadonlyMap<string, string>, name: string): string {

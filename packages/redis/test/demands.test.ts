@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs'
 import { type Server, type AddressInfo, createServer } from 'node:net'
 import { createClient } from '@redis/client'
 import { describe, expect, test } from 'vitest'
-import { NOWHERE } from '../src/contract.js'
+import { NOWHERE } from '@canary-release/core/registry'
 import { redisStore } from '../src/index.js'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { whatIsOpened } from './opened.js'
-import { listening, proposalOf, saved } from './suite.js'
+import { listening, proposalOf, saved } from '../../core/test/store/suite.js'
 
 const describeWithRedis = requireBinary('redis-server')
 const { keep, server, open } = whatIsOpened()

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { NOWHERE, type Position } from '../src/contract.js'
+import { NOWHERE, type Position } from '@canary-release/core/registry'
 import { startCutProxy } from '../../../test/servers/cut-proxy.js'
 import { until } from '../../../test/servers/processes.js'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { whatIsOpened } from './opened.js'
-import { listening, proposalOf, saved, service, uuid } from './suite.js'
+import { listening, proposalOf, saved, service, uuid } from '../../core/test/store/suite.js'
 
 const describeWithRedis = requireBinary('redis-server')
 const { keep, server, open } = whatIsOpened()

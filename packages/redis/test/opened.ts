@@ -1,5 +1,5 @@
 import { afterEach } from 'vitest'
-import type { Store } from '../src/contract.js'
+import type { Store } from '@canary-release/core/registry'
 import { type RedisStoreOptions, redisStore } from '../src/index.js'
 import { type RedisServer, startRedis } from '../../../test/servers/redis.js'
 

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { NOWHERE, type SaveResult } from '../src/contract.js'
+import { NOWHERE, type SaveResult } from '@canary-release/core/registry'
 import { startCutProxy } from '../../../test/servers/cut-proxy.js'
 import { until } from '../../../test/servers/processes.js'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { whatIsOpened } from './opened.js'
-import { listening, proposalOf, saved } from './suite.js'
+import { listening, proposalOf, saved } from '../../core/test/store/suite.js'
 
 const describeWithRedis = requireBinary('redis-server')
 

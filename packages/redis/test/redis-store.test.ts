@@ -1,8 +1,8 @@
 import { afterAll, beforeAll } from 'vitest'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { type RedisServer, startRedis } from '../../../test/servers/redis.js'
-import { placeOn } from './harness.js'
-import { runStoreSuite } from './suite.js'
+import { harnessOn } from './harness.js'
+import { runStoreSuite } from '../../core/test/store/suite.js'
 
 const describeWithRedis = requireBinary('redis-server')
 
@@ -13,5 +13,8 @@ describeWithRedis('on redis-server', () => {
   })
   afterAll(() => server[Symbol.asyncDispose]())
 
-  runStoreSuite('Redis', { open: async () => placeOn(server) })
+  runStoreSuite(
+    'Redis',
+    harnessOn(() => server),
+  )
 })

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createClient, createCluster, createSentinel } from '@redis/client'
 import { expect, test } from 'vitest'
-import { NOWHERE } from '../src/contract.js'
+import { NOWHERE } from '@canary-release/core/registry'
 import { freePorts, until } from '../../../test/servers/processes.js'
 import { startSentinel } from '../../../test/servers/redis.js'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { whatIsOpened } from './opened.js'
-import { listening, proposalOf, saved } from './suite.js'
+import { listening, proposalOf, saved } from '../../core/test/store/suite.js'
 
 const describeWithRedis = requireBinary('redis-server')
 const { keep, server, open } = whatIsOpened()

@@ -100,11 +100,20 @@ export class StoredRegistry implements Registry {
     try {
       return await this.#link.open(this.#cache === null ? undefined : CACHED_LOAD_MS)
     } catch (error) {
-      const known = (await this.#cache?.read()) ?? null
+      const known = await this.#cached()
       if (known === null) throw error
       this.#options.report(error)
       this.#link.openStale(known)
       return true
+    }
+  }
+
+  async #cached(): Promise<StoredState | null> {
+    try {
+      return (await this.#cache?.read()) ?? null
+    } catch (error) {
+      this.#options.report(error)
+      return null
     }
   }
 

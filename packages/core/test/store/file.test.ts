@@ -25,11 +25,12 @@ const storeCode = (message: RegExp) =>
   expect.objectContaining({ code: 'ERR_CANARY_STORE', message: expect.stringMatching(message) })
 
 /** One process writes; the others read and watch, and what they save is saved by it. */
-async function place(): Promise<StorePlace> {
+async function place(): Promise<StorePlace & { readonly file: string }> {
   const { file, [Symbol.asyncDispose]: remove } = await directory()
   const store = fileStore(file)
   const others: Store[] = []
   return {
+    file,
     store,
     async another() {
       const other = fileStore(file, { readOnly: true })
@@ -44,7 +45,10 @@ async function place(): Promise<StorePlace> {
   }
 }
 
-runStoreSuite('file', { open: place }, () => {
+/** As an editor leaves it that was stopped midway. */
+const damage = ({ file }: { readonly file: string }) => edit(file, (text) => text.slice(0, text.length / 2))
+
+runStoreSuite('file', { open: place, damage }, () => {
   it('is for its owner only, and leaves nothing beside it', async () => {
     await using place = await directory()
     const store = fileStore(place.file)

@@ -22,16 +22,19 @@ export interface StorePlace extends AsyncDisposable {
   another(): Promise<Store>
   /** Makes the store forget what it keeps for those who stand on a version before its head. @default 2 500 changes */
   trim?(): Promise<void>
-  /** Puts what is no commit, row or state of these packages where they are kept. @default not tested */
-  damage?(): Promise<void>
-  /** Cuts the connections of `store` for a time and returns what mends them. @default not tested */
-  cut?(): Promise<() => Promise<void>>
-  /** Takes back the history from this version on, as a failover or a backup does. @default not tested */
-  rewind?(to: Position): Promise<void>
 }
 
-export interface StoreHarness {
-  open(): Promise<StorePlace>
+/** Where stores are made, and what may be done to them. What a store has no such thing of is not tested. */
+export interface StoreHarness<Place extends StorePlace = StorePlace> {
+  open(): Promise<Place>
+  /** Puts what is no row or state of these packages where they are kept. */
+  readonly damage?: (place: Place) => Promise<void>
+  /** Ends what is connected to `place.store` and refuses it anew, until what it resolves to is called. */
+  readonly cut?: (place: Place) => Promise<() => Promise<void>>
+  /** Stops what `place.store` is connected to without a word, until what it resolves to is called. */
+  readonly freeze?: (place: Place) => Promise<() => Promise<void>>
+  /** Takes back all after a position, as a failover does that lost commits. */
+  readonly rewind?: (place: Place, to: Position) => Promise<void>
 }
 
 export const ID = '11111111-2222-3333-4444-555555555555'
@@ -115,8 +118,14 @@ export function listening(store: Store, from: Position | null) {
 }
 
 /** What every store must do. `extras` are what one store does besides. */
-export function runStoreSuite(name: string, harness: StoreHarness, extras: () => void = () => undefined): void {
+export function runStoreSuite<Place extends StorePlace>(
+  name: string,
+  harness: StoreHarness<Place>,
+  extras: () => void = () => undefined,
+): void {
   describe(`the ${name} store`, () => {
+    runFaults(harness)
+
     it('is nothing at first, not an empty state', async () => {
       await using place = await harness.open()
       expect(await place.store.load()).toBeNull()
@@ -470,6 +479,106 @@ export function runStoreSuite(name: string, harness: StoreHarness, extras: () =>
   })
 }
 
+/** What a store must do when what it stands on fails. */
+function runFaults<Place extends StorePlace>(harness: StoreHarness<Place>): void {
+  const { damage, cut, freeze, rewind } = harness
+
+  if (damage !== undefined) {
+    it('refuses what is damaged, and never takes it for an empty state', async () => {
+      await using place = await harness.open()
+      await saved(place.store, proposalOf(NOWHERE))
+      const other = await place.another()
+      await using registry = disposable(await createRegistry({ store: other, logger: SILENT }), {})
+      await damage(place)
+      const later = await place.another()
+      await expect(later.load()).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+      await expect(createRegistry({ store: later, logger: SILENT })).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+      expect(registry.snapshot().rows).toHaveLength(1)
+    })
+  }
+
+  if (cut !== undefined) {
+    it('refuses at once while it is cut off, says so, and catches up afterwards', async () => {
+      await using place = await harness.open()
+      const { store } = place
+      const at = await saved(store, proposalOf(NOWHERE))
+      const other = await place.another()
+      await other.load()
+      const watcher = listening(store, at)
+      const mend = await cut(place)
+      await watcher.until((events) => events.some(({ kind }) => kind === 'disconnected'))
+      await expect(store.save(proposalOf(at))).rejects.toMatchObject({
+        code: 'ERR_CANARY_STORE',
+        outcome: expect.stringMatching(/^(?:not-written|unknown)$/),
+      })
+      await expect(store.load()).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+      await mend()
+      await watcher.until((events) => events.some(({ kind }) => kind === 'connected'))
+      const head = (await other.load())?.at ?? at
+      const next = await saved(other, proposalOf(head))
+      await watcher.to(next.version)
+      expect(await saved(store, proposalOf(next))).toMatchObject({ version: next.version + 1 })
+    })
+
+    it('tells a watcher what was committed while it was cut off', async () => {
+      await using place = await harness.open()
+      const at = await saved(place.store, proposalOf(NOWHERE))
+      const watcher = listening(place.store, at)
+      const mend = await cut(place)
+      await watcher.until((events) => events.some(({ kind }) => kind === 'disconnected'))
+      await mend()
+      const other = await place.another()
+      let head = await headOf(other)
+      // oxlint-disable-next-line no-await-in-loop -- each is made on the one before
+      for (let i = 0; i < 5; i += 1) head = await saved(other, proposalOf(head))
+      await watcher.to(head.version)
+      const versions = watcher.commits().map(({ version }) => version)
+      expect(versions).toEqual(versions.toSorted((a, b) => a - b))
+    })
+  }
+
+  if (freeze !== undefined) {
+    it('gives up waiting when it is told to, and closes all the same', async () => {
+      await using place = await harness.open()
+      const { store } = place
+      const at = await saved(store, proposalOf(NOWHERE))
+      const thaw = await freeze(place)
+      try {
+        const late = new AbortController()
+        const saving = store.save(proposalOf(at), late.signal)
+        const loading = store.load(late.signal)
+        setTimeout(() => late.abort(), 100)
+        await expect(saving).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+        await expect(loading).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+        await store.close()
+      } finally {
+        await thaw()
+      }
+    })
+  }
+
+  if (rewind !== undefined) {
+    it('says that it was taken back, and takes nothing that was made on what is gone', async () => {
+      await using place = await harness.open()
+      const { store } = place
+      const stored = await saved(store, proposalOf(NOWHERE))
+      const known = await saved(store, proposalOf(stored))
+      const watcher = listening(store, known)
+      await rewind(place, stored)
+      await watcher.until((events) => events.some(({ kind }) => kind === 'rewound'))
+      expect(watcher.events.filter(({ kind }) => kind === 'rewound')).toEqual([{ kind: 'rewound', known, stored }])
+      expect(await store.save(proposalOf(known))).toEqual({ kind: 'rewound', stored })
+      // The other branch comes as far, and is another one all the same.
+      const next = await saved(store, proposalOf(stored))
+      expect(next.version).toBe(known.version)
+      expect(await store.save(proposalOf(known))).toEqual({ kind: 'rewound', stored: next })
+      await saved(store, proposalOf(next))
+      expect(await store.save(proposalOf(known))).toMatchObject({ kind: 'rewound', stored: { version: 3 } })
+      expect(watcher.commits()).toEqual([])
+    })
+  }
+}
+
 /** More changes than a store keeps for those who are behind. */
 async function trim({ store, trim: hook }: StorePlace): Promise<void> {
   if (hook !== undefined) return hook()
@@ -558,9 +667,7 @@ function learn(model: Model, commits: readonly { readonly changes: Proposal['cha
 async function learnAll(model: Model, store: Store): Promise<void> {
   const state = await store.load()
   model.rows.clear()
-  learn(model, [
-    { changes: (state?.rows ?? []).map(({ revision: _, ...row }) => ({ kind: row.kind, id: row.entity.id, row })) },
-  ])
+  learn(model, [{ changes: (state?.rows ?? []).map((row) => ({ kind: row.kind, id: row.entity.id, row })) }])
   model.at = state?.at ?? NOWHERE
 }
 

@@ -36,8 +36,11 @@ export function runOf({ release }: Row<'plugins'>): string | null {
 
 /** Whether a release goes on where it is, though what was judged of it is over: only its place is another one. */
 export function goesOn(before: Row<'plugins'>, after: Row<'plugins'>): boolean {
-  const [was, is] = [before, after].map(({ release }) => ({ ...UNTOUCHED, ...release, run: null }))
-  return isDeepStrictEqual(was, is)
+  return isDeepStrictEqual(withoutRun(before), withoutRun(after))
+}
+
+function withoutRun({ release }: Row<'plugins'>): StoredRecord {
+  return { ...UNTOUCHED, ...release, run: undefined }
 }
 
 /** Whether a move still stands on what is stored now: its run goes on, and nobody made one that it is not legal after. */

@@ -5,19 +5,24 @@ export class Late extends Error {
   override readonly name = 'Late'
 }
 
+const LEAST_MS = 1
+
 /** The time that something may take, counted from when this is made. {@link end} it, or it keeps the process alive until then. */
 export class Deadline {
   readonly ms: number
+  readonly #end: number
   readonly #controller = new AbortController()
   readonly #timer: NodeJS.Timeout
 
   constructor(ms: number) {
     this.ms = ms
+    this.#end = performance.now() + ms
     this.#timer = setTimeout(() => this.#controller.abort(), ms)
   }
 
+  /** Whether nothing is to be begun any more: a timer that is due may not have been served yet. */
   get isOver(): boolean {
-    return this.#controller.signal.aborted
+    return this.#controller.signal.aborted || this.#end - performance.now() < LEAST_MS
   }
 
   get signal(): AbortSignal {
