@@ -1,3 +1,4 @@
+import type { Commit } from '@canary-release/core/registry'
 import type { Connections, Session } from './connections.js'
 import { storeFault } from './faults.js'
 import type { SqlNames } from './migrations.js'
@@ -5,6 +6,13 @@ import type { Watcher } from './watcher.js'
 
 /** How often it is looked at without a notification, in milliseconds: a pooler may swallow them. */
 const POLL_MS = 2000
+/**
+ * The pause after a look, in milliseconds, so that several of many changes at once are read at a time: more where the
+ * server is so busy that a look takes long.
+ */
+const LEAST_GAP_MS = 10
+const MOST_GAP_MS = 200
+const GAP_PER_LOOK = 4
 /** The pause before a new connection, in milliseconds: doubled each time, with up to as much again by chance. */
 const FIRST_PAUSE_MS = 25
 const LAST_PAUSE_MS = 125
@@ -20,7 +28,10 @@ export class Feed {
   /** The newest version that is known to be there. */
   #heard = 0
   #due = false
+  /** Ends a pause. */
   #wake: () => void = () => undefined
+  /** Ends one in which nothing is due. */
+  #nudge: () => void = () => undefined
   #since: number | null = null
 
   constructor(connections: Connections, names: SqlNames, open: (session: Session) => Promise<void>) {
@@ -33,11 +44,16 @@ export class Feed {
     this.#watchers.add(watcher)
     this.#running ??= this.#run()
     this.#due = true
-    this.#wake()
+    this.#nudge()
   }
 
   remove(watcher: Watcher): void {
     this.#watchers.delete(watcher)
+  }
+
+  /** What a change of this process brought. */
+  learn(epoch: string, commits: readonly Commit[]): void {
+    for (const watcher of this.#watchers) watcher.learn(epoch, commits)
   }
 
   async close(): Promise<void> {
@@ -78,22 +94,32 @@ export class Feed {
       for (const watcher of this.#watchers) {
         if (!watcher.knows(this.#heard)) this.#due = true
       }
-      if (this.#due) this.#wake()
+      if (this.#due) this.#nudge()
     })
     await session.query(`LISTEN ${this.#names.channel}`)
     for (;;) {
       // Whoever ended it no longer waits for this.
       this.#ending.signal.throwIfAborted()
       this.#due = false
+      const begun = performance.now()
       for (const watcher of this.#watchers) await watcher.catchUp(session)
       this.#since = null
       good()
-      if (!this.#due && lost.length === 0) await this.#sleep(POLL_MS)
+      const gap = Math.min(MOST_GAP_MS, Math.max(LEAST_GAP_MS, GAP_PER_LOOK * (performance.now() - begun)))
+      if (lost.length === 0) await this.#sleep(gap)
+      if (!this.#due && lost.length === 0) await this.#idle()
       for (const error of lost) throw error
     }
   }
 
-  /** Until something is to be done, or the time is up. */
+  /** Until something is due. */
+  async #idle(): Promise<void> {
+    const sleeping = this.#sleep(POLL_MS)
+    this.#nudge = this.#wake
+    await sleeping
+    this.#nudge = () => undefined
+  }
+
   #sleep(ms: number): Promise<void> {
     if (this.#ending.signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {

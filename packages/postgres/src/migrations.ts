@@ -96,7 +96,7 @@ CREATE TABLE ${audit} (
 CREATE FUNCTION ${save}(
   p_id text, p_epoch text, p_version bigint, p_base text, p_reads text[], p_writes text[],
   p_kinds text[], p_ids text[], p_rows text[], p_body text, p_audit text, p_by text, p_plugins text[], p_lock_ms integer
-) RETURNS TABLE (kind text, epoch text, version bigint, id text, prev text, body text) LANGUAGE plpgsql AS $canary$
+) RETURNS TABLE (kind text, epoch text, version bigint, id text, prev text) LANGUAGE plpgsql AS $canary$
 #variable_conflict use_column
 DECLARE
   head ${head}%ROWTYPE;
@@ -116,15 +116,13 @@ BEGIN
   -- A retry after an unknown outcome finds itself.
   SELECT c.version, c.prev INTO made, known FROM ${commit} AS c WHERE c.id = p_id;
   IF FOUND THEN
-    RETURN QUERY SELECT 'missed', head.epoch, c.version, c.id, c.prev, c.body::text FROM ${commit} AS c
-      WHERE c.version > p_version AND c.version < made ORDER BY c.version;
-    RETURN QUERY SELECT 'saved', head.epoch, made, p_id, known, NULL::text;
+    RETURN QUERY SELECT 'saved', head.epoch, made, p_id, known;
     RETURN;
   END IF;
 
   IF p_epoch = '' THEN
     IF head.version > 0 THEN
-      RETURN QUERY SELECT 'anew', head.epoch, head.version, head.id, '', NULL::text;
+      RETURN QUERY SELECT 'anew', head.epoch, head.version, head.id, '';
       RETURN;
     END IF;
   ELSE
@@ -133,20 +131,18 @@ BEGIN
       known := CASE WHEN p_version = 0 THEN '' ELSE (SELECT c.id FROM ${commit} AS c WHERE c.version = p_version) END;
     END IF;
     IF p_epoch <> head.epoch OR p_version > head.version OR known <> p_base THEN
-      RETURN QUERY SELECT 'rewound', head.epoch, head.version, head.id, '', NULL::text;
+      RETURN QUERY SELECT 'rewound', head.epoch, head.version, head.id, '';
       RETURN;
     END IF;
     IF p_version < head.version THEN
       SELECT count(c.body), coalesce(bool_or(c.writes && p_reads), false) OR '*' = ANY (p_reads)
         INTO logged, touched FROM ${commit} AS c WHERE c.version > p_version;
       IF logged < head.version - p_version THEN
-        RETURN QUERY SELECT 'anew', head.epoch, head.version, head.id, '', NULL::text;
+        RETURN QUERY SELECT 'anew', head.epoch, head.version, head.id, '';
         RETURN;
       END IF;
-      RETURN QUERY SELECT 'missed', head.epoch, c.version, c.id, c.prev, c.body::text FROM ${commit} AS c
-        WHERE c.version > p_version ORDER BY c.version;
       IF touched THEN
-        RETURN QUERY SELECT 'conflict', head.epoch, head.version, head.id, '', NULL::text;
+        RETURN QUERY SELECT 'conflict', head.epoch, head.version, head.id, '';
         RETURN;
       END IF;
     END IF;
@@ -176,7 +172,7 @@ BEGIN
     DELETE FROM ${commit} AS c WHERE c.version <= made - ${HISTORY};
   END IF;
   PERFORM pg_notify('${channel}', made::text);
-  RETURN QUERY SELECT 'saved', head.epoch, made, p_id, head.id, NULL::text;
+  RETURN QUERY SELECT 'saved', head.epoch, made, p_id, head.id;
 END
 $canary$;
 `

@@ -27,6 +27,7 @@ import { Feed } from './feed.js'
 import { type SqlNames, sqlNames } from './migrations.js'
 import { EMPTY_HEAD, checkReader, openSchema } from './opening.js'
 import type { ResolvedOptions } from './options.js'
+import { RecentCommits } from './recent-commits.js'
 import { Watcher } from './watcher.js'
 
 /** How long a change may take, attempts and waiting included, in milliseconds; a large one has more time. */
@@ -50,6 +51,7 @@ export class PostgresStore implements Store {
   readonly #names: SqlNames
   readonly #connections: Connections
   readonly #feed: Feed
+  readonly #recent = new RecentCommits()
   readonly #saveText: string
   /** Whether the tables were there once. */
   #known = false
@@ -83,17 +85,19 @@ export class PostgresStore implements Store {
     for (;;) {
       let sent = false
       try {
-        const rows = await this.#connections.use(
+        return await this.#connections.use(
           signal,
           async (session) => {
             await this.#open(session)
             sent = true
             const lockMs = Math.max(1, left(LOCK_MS + MARGIN_MS) - MARGIN_MS)
-            return this.#commit(session, [...values, lockMs], left(QUERY_MS + extraMs), extraMs)
+            const answer = await this.#commit(session, [...values, lockMs], left(QUERY_MS + extraMs), extraMs)
+            const result = await this.#resultOf(session, proposal, answer)
+            this.#learn(proposal, result)
+            return result
           },
           left(CONNECT_MS),
         )
-        return resultOf(proposal, rows)
       } catch (error) {
         if (sent && !certainlyFailed(error)) doubtful = true
         const again = doubtful ? storeFault(error).lasting === false : isPassingConflict(error)
@@ -105,7 +109,9 @@ export class PostgresStore implements Store {
   }
 
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
-    const watcher = new Watcher(this.#names, from, (session) => this.#load(session), listener)
+    const load = (session: Session) => this.#load(session)
+    const onRead = (epoch: string, commit: Commit) => this.#recent.add(epoch, commit)
+    const watcher = new Watcher(this.#names, from, load, listener, onRead)
     this.#feed.add(watcher)
     return () => {
       watcher.stop()
@@ -143,6 +149,54 @@ export class PostgresStore implements Store {
     if (this.#known) return
     await openSchema(session, this.#schema, this.#names, false)
     this.#known = true
+  }
+
+  /** What `canary_save` answered. What was missed is read after it, so that nobody waits for that. */
+  async #resultOf(
+    session: Session,
+    { base }: Proposal,
+    [answer = []]: readonly (readonly unknown[])[],
+  ): Promise<SaveResult> {
+    const [kind, epoch, version, id, prev] = answer
+    const at = readPosition(epoch, version, id)
+    if (kind === 'rewound') return { kind, stored: at }
+    if (kind === 'anew') return { kind: 'conflict', missed: null }
+    if (kind === 'conflict') return { kind, missed: await this.#missed(session, at.epoch, base, at.id, at.version) }
+    if (kind !== 'saved' || typeof prev !== 'string') throw new StoreFault(FOREIGN)
+    // Where the log has lost it meanwhile, the version says that something was missed.
+    return { kind, at, missed: (await this.#missed(session, at.epoch, base, prev, at.version - 1)) ?? [] }
+  }
+
+  /** The commits after `base` up to one of them; `null` where they are not all there. */
+  async #missed(session: Session, epoch: string, base: Position, last: string, to: number) {
+    if (to <= base.version) return []
+    const known = this.#recent.between(epoch, base, last, to)
+    if (known !== null) return known
+    try {
+      const rows = await session.query(
+        `SELECT version, prev, body::text FROM ${this.#names.commit} WHERE version > $1 AND version <= $2 ORDER BY version`,
+        [base.version, to],
+      )
+      const isWhole = rows.length === to - base.version && rows.every(([, , body]) => body !== null)
+      return isWhole ? rows.map(([version, prev, body]) => readCommit(readVersion(version), prev, body)) : null
+    } catch (error) {
+      // What was answered stands. A connection that is lost: the change is asked for again, and finds itself.
+      if (error instanceof StoreFault || certainlyFailed(error)) return null
+      throw error
+    }
+  }
+
+  /** What this process has read need not be read again. */
+  #learn({ base, writes, changes, audit, id }: Proposal, result: SaveResult): void {
+    if (result.kind === 'rewound') return
+    const { epoch } = result.kind === 'saved' ? result.at : base
+    const commits = [...(result.missed ?? [])]
+    if (result.kind === 'saved' && result.at.version === base.version + commits.length + 1) {
+      const { version } = result.at
+      commits.push({ id, prev: commits.at(-1)?.id ?? base.id, version, writes, changes, audit: { ...audit, version } })
+    }
+    for (const commit of commits) this.#recent.add(epoch, commit)
+    this.#feed.learn(epoch, commits)
   }
 
   /** Looks at the server anew: behind the same address may be another one. */
@@ -205,22 +259,4 @@ export class PostgresStore implements Store {
     }
     return storeFault(error, commit)
   }
-}
-
-/** What `canary_save` answers: the commits that were missed, then what came of this one. */
-function resultOf({ base }: Proposal, rows: readonly (readonly unknown[])[]): SaveResult {
-  const [kind, epoch, version, id] = rows.at(-1) ?? []
-  const at = readPosition(epoch, version, id)
-  if (kind === 'rewound') return { kind, stored: at }
-  if (kind === 'anew') return { kind: 'conflict', missed: null }
-  const before = rows.slice(0, -1)
-  if (kind === 'conflict') return { kind, missed: before.map(missedCommit) }
-  if (kind !== 'saved') throw new StoreFault(FOREIGN)
-  // Of a retry that found itself long after: what was missed may be out of the log, and the version says so.
-  const whole = before.length === at.version - base.version - 1 && before.every((row) => row[5] !== null)
-  return { kind, at, missed: whole ? before.map(missedCommit) : [] }
-}
-
-function missedCommit([, , version, , prev, body]: readonly unknown[]): Commit {
-  return readCommit(readVersion(version), prev, body)
 }

@@ -13,6 +13,7 @@ export class Watcher {
   readonly #names: SqlNames
   readonly #load: (session: Session) => Promise<StoredState | null>
   readonly #listener: (event: StoreEvent) => void
+  readonly #onRead: (epoch: string, commit: Commit) => void
   /** `null`: before all. */
   #at: Position | null
   #connected: boolean | null = null
@@ -25,7 +26,9 @@ export class Watcher {
     from: Position | null,
     load: (session: Session) => Promise<StoredState | null>,
     listener: (event: StoreEvent) => void,
+    onRead: (epoch: string, commit: Commit) => void,
   ) {
+    this.#onRead = onRead
     this.#names = names
     this.#at = from === null || from.epoch === '' ? null : from
     this.#load = load
@@ -50,6 +53,18 @@ export class Watcher {
     while (this.#active && (await this.#readPage(session)));
   }
 
+  /** Takes what a change of this process brought: it need not be read again. */
+  learn(epoch: string, commits: readonly Commit[]): void {
+    if (this.#connected !== true || this.#told !== null) return
+    for (const commit of commits) {
+      const at = this.#at
+      if (at === null || at.epoch !== epoch) return
+      if (commit.version !== at.version + 1 || commit.prev !== at.id) continue
+      this.#at = { epoch, version: commit.version, id: commit.id }
+      this.#tell({ kind: 'commit', commit })
+    }
+  }
+
   /** The connection is gone, or could not be made. */
   lost(error: StoreFault, since: number): void {
     if (this.#connected !== false) {
@@ -62,7 +77,7 @@ export class Watcher {
   /** @returns whether there may be more */
   async #readPage(session: Session): Promise<boolean> {
     const { head, commit } = this.#names
-    const known = this.#at?.version ?? 0
+    const known = this.#at
     // One statement, so that all is of one instant.
     const rows = await session.query(
       `SELECT pg_is_in_recovery(), h.min_reader, h.epoch, h.version, h.id,
@@ -70,7 +85,7 @@ export class Watcher {
        FROM ${head} AS h LEFT JOIN LATERAL (
          SELECT * FROM ${commit} AS n WHERE n.version > $1 ORDER BY n.version LIMIT ${PAGE}
        ) AS c ON true ORDER BY c.version`,
-      [known],
+      [known?.version ?? 0],
     )
     if (!this.#active) return false
     const [first] = rows
@@ -80,8 +95,8 @@ export class Watcher {
     if (standby === true) throw new StoreFault(STANDBY, { lasting: false })
     checkReader(minReader)
     const stored = readPosition(epoch, version, id)
-    if (!follows(stored, this.#at, mine)) {
-      this.#rewound(stored)
+    if (!follows(stored, known, mine)) {
+      this.#rewound(known, stored)
       return false
     }
     this.#told = null
@@ -91,7 +106,7 @@ export class Watcher {
     }
     const at = this.#at ?? { epoch: stored.epoch, version: 0, id: '' }
     this.#at = at
-    if (stored.version === at.version) {
+    if (stored.version <= at.version) {
       this.#problem = null
       return false
     }
@@ -112,6 +127,8 @@ export class Watcher {
     let at = from
     for (const [, , , , , , version, id, prev, body] of rows) {
       if (!this.#active) return true
+      // Learned while it was read.
+      if (version !== null && readVersion(version) <= from.version) continue
       if (version === null || body === null || readVersion(version) !== at.version + 1 || prev !== at.id) {
         return at !== from
       }
@@ -119,7 +136,10 @@ export class Watcher {
       if (commit === null || commit.id !== id) return at !== from
       at = { epoch: at.epoch, version: commit.version, id: commit.id }
       this.#at = at
+      this.#onRead(at.epoch, commit)
       this.#tell({ kind: 'commit', commit })
+      // A listener made a change, and this watcher learned of it.
+      if (this.#at !== at) return true
     }
     return true
   }
@@ -142,11 +162,11 @@ export class Watcher {
     this.#tell({ kind: 'state', state })
   }
 
-  #rewound(stored: Position): void {
-    if (this.#at === null) return
+  #rewound(known: Position | null, stored: Position): void {
+    if (known === null) return
     if (this.#told?.epoch === stored.epoch && this.#told.id === stored.id) return
     this.#told = stored
-    this.#tell({ kind: 'rewound', known: this.#at, stored })
+    this.#tell({ kind: 'rewound', known, stored })
   }
 
   /** Once for each problem, not every two seconds. */
