@@ -4,8 +4,8 @@ import { type Notification, Pool, type PoolClient } from 'pg'
 import { CanaryError } from '@canary-release/core'
 import { ConnectionLost } from './faults.js'
 
-/** How long a connection may take, in milliseconds. */
-export const CONNECT_MS = 1000
+/** How long a connection may take, in milliseconds; a change gives up sooner. */
+const CONNECT_MS = 5000
 /** How long a statement may take: here, and on the server, which gives up before it is given up. */
 export const QUERY_MS = 1500
 export const STATEMENT_MS = 1200

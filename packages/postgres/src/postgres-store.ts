@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { CanaryError } from '@canary-release/core'
-import { CONNECT_MS, Connections, QUERY_MS, STATEMENT_MS, type Session } from './connections.js'
+import { Connections, QUERY_MS, STATEMENT_MS, type Session } from './connections.js'
 import type {
   AuditEntry,
   AuditQuery,
@@ -96,7 +96,7 @@ export class PostgresStore implements Store {
             this.#learn(proposal, result)
             return result
           },
-          left(CONNECT_MS),
+          left(SAVE_MS),
         )
       } catch (error) {
         if (sent && !certainlyFailed(error)) doubtful = true
