@@ -28,7 +28,7 @@ function round(unit: 'request' | 'identity' | null): number {
   const options = resolveGuardOptions({ unit: unit ?? 'request', onBreach: () => {} }, true)
   const guard = createGuard(options, {
     now: Date.now,
-    standing: () => ({ state: 'running', ramping: false, bucketsOnB: 100, steps: STEPS }),
+    view: () => ({ state: 'running', ramping: false, bucketsOnB: 100, steps: STEPS }),
     pause() {},
     resume() {},
     rollback() {},

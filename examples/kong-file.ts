@@ -15,7 +15,7 @@ export async function start(port: number): Promise<Running> {
     .replace('http://orders-v1:3000', A)
     .replace('upstream_host: orders-v2', `upstream_host: ${new URL(B).hostname}`)
     .replace('upstream_port: 3000', `upstream_port: ${new URL(B).port}`)
-  const initial = parseDeclarative(text, { otherPlugins: 'skip' })
+  const initial = await parseDeclarative(text, { otherPlugins: 'skip' })
   const registry = await createRegistry({ store: memoryStore(), initial })
 
   const app = express()

@@ -35,9 +35,9 @@ afterEach(async () => {
 })
 afterAll(() => Promise.all([A.close(), B.close()]))
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const options = (more: object = {}) =>
-  ({ name: 'x', upstreams: { A: A.url, B: B.url }, percentage: 50, logger: quiet, ...more }) as const
+  ({ name: 'x', upstreams: { A: A.url, B: B.url }, percentage: 50, logger: SILENT, ...more }) as const
 
 async function listen(server: NetServer & { closeAllConnections?: () => void }): Promise<string> {
   await once(server.listen(0, '127.0.0.1'), 'listening')

@@ -92,7 +92,7 @@ describe('the house', () => {
     'registry/entities': [],
     'registry/records': ['registry/entities'],
     'registry/stores': ['registry/entities', 'registry/records'],
-    'registry/sync': ['registry/entities', 'registry/records', 'registry/stores'],
+    'registry/link': ['registry/entities', 'registry/records', 'registry/stores'],
     'registry/declarative': ['registry/entities', 'registry/records', 'registry/change', 'registry/stores'],
     'registry/live': ['registry/entities', 'registry/records'],
     'registry/change': ['registry/entities', 'registry/records', 'registry/live'],

@@ -65,12 +65,12 @@ function lastOf(release: Release): () => Decision | null {
   }
 }
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 /** A registry with a service that has a canary by a header, one by consumer, and two consumers; records have no cookies. */
 async function recorded(upstream: Upstream) {
-  const registry = await createRegistry({ store: memoryStore(), logger: quiet })
-  const admin = await listenAdmin({ registry, port: 0, logger: quiet })
+  const registry = await createRegistry({ store: memoryStore(), logger: SILENT })
+  const admin = await listenAdmin({ registry, port: 0, logger: SILENT })
   const call = async (method: string, path: string, body?: object): Promise<unknown> => {
     const headers = { 'content-type': 'application/json' }
     const answer = await fetch(`${admin.url}${path}`, {
@@ -117,7 +117,7 @@ describe.each(Object.entries(FRAMEWORKS))('an explanation through %s', (_name, {
     ] as const) {
       const override = { header: 'x-canary', cookie: 'canary' }
       const upstreams = { A: upstream.url, B: upstream.url }
-      const release = createRelease({ name: 'x', upstreams, percentage: 50, hash, override, logger: quiet })
+      const release = createRelease({ name: 'x', upstreams, percentage: 50, hash, override, logger: SILENT })
       made.set(where, { release, last: lastOf(release) })
       const live = records.registry.release(where)
       if (live !== null) made.set(`records/${where}`, { release: live, last: lastOf(live) })
@@ -126,7 +126,7 @@ describe.each(Object.entries(FRAMEWORKS))('an explanation through %s', (_name, {
       mounts: [...made].map(([where, { release }]) => ({
         prefix: `/${where}`,
         source: where.startsWith('records/')
-          ? { registry: records.registry, service: where.slice(8), logger: quiet }
+          ? { registry: records.registry, service: where.slice(8), logger: SILENT }
           : release,
       })),
       authenticate: (headers) => ({ id: user ?? headers['x-user'] }),

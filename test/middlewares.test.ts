@@ -28,8 +28,8 @@ afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close()
 })
 
-const quiet = { info() {}, warn() {}, error() {} }
-const options = (url: string) => ({ name: 'x', upstreams: { A: url, B: url }, percentage: 50, logger: quiet }) as const
+const SILENT = { info() {}, warn() {}, error() {} }
+const options = (url: string) => ({ name: 'x', upstreams: { A: url, B: url }, percentage: 50, logger: SILENT }) as const
 
 async function serving(listener: RequestListener): Promise<string> {
   const server = createServer(listener)

@@ -25,12 +25,12 @@ afterEach(async () => {
   for (const close of opened.splice(0).reverse()) await close()
 })
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const options = (url: string, more: object = {}) => ({
   name: 'x',
   upstreams: { A: url, B: url },
   percentage: 50,
-  logger: quiet,
+  logger: SILENT,
   ...more,
 })
 

@@ -8,6 +8,7 @@ import { load } from './measures/load.js'
 import type { Measure } from './measures/measure.js'
 import { propagation } from './measures/propagation.js'
 import { recovery } from './measures/recovery.js'
+import { tick } from './measures/tick.js'
 import { disjoint, sameRow } from './measures/writers.js'
 
 const MEASURES: Readonly<Record<string, () => Measure>> = {
@@ -18,6 +19,7 @@ const MEASURES: Readonly<Record<string, () => Measure>> = {
   recovery,
   crashes,
   failovers,
+  tick,
 }
 
 const { values, positionals } = parseArgs({ options: { engine: { type: 'string' } }, allowPositionals: true })

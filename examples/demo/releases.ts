@@ -51,7 +51,7 @@ export async function createReleases(
   }
   const registry = await createRegistry({
     store: fileStore(file),
-    initial: parseDeclarative(JSON.stringify(declared)),
+    initial: await parseDeclarative(JSON.stringify(declared)),
     guard: true,
     logger: { info() {}, warn() {}, error: (message) => process.stderr.write(`${message}\n`) },
   })

@@ -25,8 +25,8 @@ export interface Application {
 /** Starts an application with a canary made from `options`, and a middleware before it. */
 export type Start = (options: object, before: Before) => Promise<Application>
 
-const quiet = { info() {}, warn() {}, error() {} }
-const sourceOf = (options: object) => ({ logger: quiet, ...options }) as never
+const SILENT = { info() {}, warn() {}, error() {} }
+const sourceOf = (options: object) => ({ logger: SILENT, ...options }) as never
 
 async function listening(server: Server, close: () => Promise<unknown>): Promise<Application> {
   await once(server.listen(0, '127.0.0.1'), 'listening')

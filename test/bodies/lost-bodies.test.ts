@@ -34,8 +34,8 @@ async function started(start: Start, options: object, before: Before): Promise<n
   return app.port
 }
 
-/** A port where nobody listens. */
-async function closedPort(): Promise<string> {
+/** The URL of a port where nobody listens. */
+async function closedUrl(): Promise<string> {
   const server = createNetServer()
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo
@@ -94,7 +94,7 @@ describe.each(Object.entries(APPLICATIONS))('on %s', (_name, start) => {
     ['http-proxy', () => ({ forwarder: httpProxyForwarder() })],
   ])('an observed body goes to A where B cannot be connected to, through %s', async (_forwarder, proxy) => {
     const upstream = await hashing()
-    const options = { upstreams: { A: upstream.url, B: await closedPort() }, upstreamFallback: true, proxy: proxy() }
+    const options = { upstreams: { A: upstream.url, B: await closedUrl() }, upstreamFallback: true, proxy: proxy() }
     const port = await started(start, { ...options, percentage: 100 }, count)
     // The sixth finds B out of service.
     for (let i = 0; i < 6; i += 1) {
@@ -104,7 +104,7 @@ describe.each(Object.entries(APPLICATIONS))('on %s', (_name, start) => {
   })
 
   test('an observed body that is not sent leaves the connection usable', async () => {
-    const port = await started(start, { upstreams: { A: await closedPort(), B: await closedPort() } }, count)
+    const port = await started(start, { upstreams: { A: await closedUrl(), B: await closedUrl() } }, count)
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     opened.push(() => agent.destroy())
     for (const body of [SMALL, BODY, SMALL]) {
@@ -140,7 +140,7 @@ test('Express’s own error page, which waits for the end of the request, comes 
     request.on('data', () => {})
     next()
   })
-  const B = await closedPort()
+  const B = await closedUrl()
   const middleware = expressCanary({ name: 'x', upstreams: { A: B, B }, percentage: 50 })
   app.use(middleware)
   const server = app.listen(0, '127.0.0.1')
@@ -292,7 +292,7 @@ describe('a handler', () => {
     void request.toArray().then((chunks) => response.end(sha1(Buffer.concat(chunks))))
 
   test.each([
-    ['that is A when B cannot be connected to', async () => ({ B: await closedPort(), percentage: 100 })],
+    ['that is A when B cannot be connected to', async () => ({ B: await closedUrl(), percentage: 100 })],
     ['that was decided for', async () => ({ B: 'http://127.0.0.1:1', percentage: 0 })],
   ])('%s reads an observed body whole', async (_when, place) => {
     const { B, percentage } = await place()
@@ -315,7 +315,7 @@ describe('a handler', () => {
   })
 
   test.each([
-    ['that is A when B cannot be connected to', async () => ({ B: await closedPort(), percentage: 100 })],
+    ['that is A when B cannot be connected to', async () => ({ B: await closedUrl(), percentage: 100 })],
     ['that was decided for', async () => ({ B: 'http://127.0.0.1:1', percentage: 0 })],
   ])('%s reads an observed body whole, on Fastify', async (_when, place) => {
     const { B, percentage } = await place()

@@ -4,7 +4,7 @@ import { ask } from './client.js'
 import type { AppSpec } from './frameworks.js'
 import type { Stage } from './stage.js'
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 const throwing = () => {
   throw new Error('no session')
@@ -24,7 +24,7 @@ export function callers(stage: Stage): void {
     spec: Partial<AppSpec> = {},
     query = '',
   ): Promise<Decision> {
-    const release = createRelease(stage.options({ logger: quiet, ...more }) as never)
+    const release = createRelease(stage.options({ logger: SILENT, ...more }) as never)
     const decisions: Decision[] = []
     release.on('decision', (decision) => decisions.push(decision))
     const { url } = await stage.app(release, spec)
@@ -63,7 +63,7 @@ export function callers(stage: Stage): void {
     ['an id', { id: 'alice' }, false],
   ])('a user with %s is warned about once where nobody can be known by it', async (_name, user, warns) => {
     const warnings: string[] = []
-    const logger = { ...quiet, warn: (text: string) => void warnings.push(text) }
+    const logger = { ...SILENT, warn: (text: string) => void warnings.push(text) }
     const release = createRelease(stage.options({ logger }) as never)
     const hashed: unknown[] = []
     release.on('decision', ({ hashedBy }) => hashed.push(hashedBy))
@@ -100,7 +100,7 @@ export function callers(stage: Stage): void {
     const errors: unknown[] = []
     const onError = (error: unknown) => errors.push(error)
     const hash = { allow: ['staff'] }
-    const release = createRelease(stage.options({ groups, hash, logger: quiet, onError }) as never)
+    const release = createRelease(stage.options({ groups, hash, logger: SILENT, onError }) as never)
     const { url } = await stage.app(release)
     for (let i = 0; i < 3; i += 1) expect(JSON.parse((await ask(url)).text).name).toBe('A')
     expect(errors).toHaveLength(1)
@@ -138,7 +138,7 @@ export function callers(stage: Stage): void {
 
   test('a forwarding header of anybody else is not believed, and warned about once', async () => {
     const warnings: string[] = []
-    const logger = { ...quiet, warn: (text: string) => void warnings.push(text) }
+    const logger = { ...SILENT, warn: (text: string) => void warnings.push(text) }
     const release = createRelease(stage.options({ hash: 'ip', logger }) as never)
     const decisions: Decision[] = []
     release.on('decision', (decision) => decisions.push(decision))

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { parse } from '../faults/raw-client.js'
 import type { Stage } from './stage.js'
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const UPLOAD = Buffer.alloc(5_000_000, 'u')
 const HEAD = `POST / HTTP/1.1\r\nHost: gateway\r\nContent-Length: ${UPLOAD.length}\r\n\r\n`
 
@@ -53,7 +53,7 @@ export function earlyAnswers({ app, options }: Stage): void {
     ],
   ])('%s, and is nobody’s failure', async (_what, expected, text) => {
     await using upstream = await closing(text)
-    const source = options({ upstreams: { A: upstream.url, B: upstream.url }, percentage: 100, logger: quiet })
+    const source = options({ upstreams: { A: upstream.url, B: upstream.url }, percentage: 100, logger: SILENT })
     const release = createRelease(source as never)
     const { url } = await app(release)
     for (let run = 0; run < 5; run += 1) expect(await upload(url)).toBe(expected)

@@ -53,7 +53,7 @@ export interface FrameworkHarness {
   readonly closesWhole: boolean
 }
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const seenAfter = (request: { url?: string | undefined; canary?: unknown }) =>
   JSON.stringify({ url: request.url, decision: request.canary })
 
@@ -272,7 +272,7 @@ const nodeHarness: FrameworkHarness = {
 }
 
 function withLogger(source: Source): Source {
-  return 'decide' in source ? source : { logger: quiet, ...source }
+  return 'decide' in source ? source : { logger: SILENT, ...source }
 }
 
 function isMultipart({ headers }: IncomingMessage): boolean {

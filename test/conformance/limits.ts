@@ -7,7 +7,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { ask, echoOf } from './client.js'
 import { type Stage, always, never } from './stage.js'
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 /** Full pools, closing, two mounts of one release, and WebSockets as their library speaks them. */
 export function limits(stage: Stage): void {
@@ -53,7 +53,7 @@ export function limits(stage: Stage): void {
   })
 
   test('one release at two prefixes is one release, with one count', async () => {
-    const release = createRelease(options({ logger: quiet }) as never)
+    const release = createRelease(options({ logger: SILENT }) as never)
     const { url } = await mounted({
       mounts: [
         { prefix: '/orders', source: release },

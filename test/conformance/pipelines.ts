@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { parse } from '../faults/raw-client.js'
 import type { Stage } from './stage.js'
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: gateway\r\nX-Canary: always\r\n\r\n`
 const post = `POST / HTTP/1.1\r\nHost: gateway\r\nX-Canary: always\r\nContent-Length: 4\r\n\r\nbody`
 
@@ -43,7 +43,7 @@ export function pipelines(stage: Stage): void {
       open += 1
       response.on('close', () => (open -= 1))
     })
-    const release = createRelease(options({ upstreams: { A: stage.A(), B: held.url }, logger: quiet }) as never)
+    const release = createRelease(options({ upstreams: { A: stage.A(), B: held.url }, logger: SILENT }) as never)
     const outcomes: Outcome[] = []
     release.on('outcome', (outcome) => void outcomes.push(outcome))
     const { url } = await app(release)
@@ -69,7 +69,7 @@ export function pipelines(stage: Stage): void {
       response.write('a part')
       answered += 1
     })
-    const release = createRelease(options({ upstreams: { A: stage.A(), B: upstreamB.url }, logger: quiet }) as never)
+    const release = createRelease(options({ upstreams: { A: stage.A(), B: upstreamB.url }, logger: SILENT }) as never)
     const outcomes: (number | null)[] = []
     release.on('outcome', ({ status, aborted }) => void outcomes.push(aborted ? status : -1))
     const { url } = await app(release)
@@ -87,7 +87,7 @@ export function pipelines(stage: Stage): void {
       asked += 1
       return new Promise<string>(() => {})
     })
-    const release = createRelease(options({ upstreams: { A: stage.A(), B: handler }, logger: quiet }) as never)
+    const release = createRelease(options({ upstreams: { A: stage.A(), B: handler }, logger: SILENT }) as never)
     const outcomes: boolean[] = []
     release.on('outcome', ({ aborted }) => void outcomes.push(aborted))
     const { url } = await app(release)

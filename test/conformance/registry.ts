@@ -6,7 +6,7 @@ import { afterEach, expect, test } from 'vitest'
 import { ask, echoOf } from './client.js'
 import type { Stage } from './stage.js'
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const DEAD_PORT = 9
 
 /** Mounts whose releases are records: found by scope for each request, and in force from the change on. */
@@ -20,7 +20,7 @@ export function registry(stage: Stage): void {
 
   /** A registry whose service `orders` is at A, with a canary on it whose B is on another port of the same host. */
   async function withCanary(config: object, portOfB = portOf(stage.B())): Promise<Registry> {
-    const made = await createRegistry({ store: memoryStore(), logger: quiet })
+    const made = await createRegistry({ store: memoryStore(), logger: SILENT })
     opened.push(made)
     await made.change('test', (draft) => {
       draft.create('services', { name: 'orders', url: stage.A() })
@@ -105,7 +105,7 @@ export function registry(stage: Stage): void {
 
   /** A global canary over two services, whose Bs have the services' ports on another address: only the second's is up. */
   async function overTwoServices(health?: object) {
-    const made = await createRegistry({ store: memoryStore(), logger: quiet })
+    const made = await createRegistry({ store: memoryStore(), logger: SILENT })
     opened.push(made)
     await made.change('test', (draft) => {
       draft.create('services', { name: 'one', url: stage.A() })
@@ -194,7 +194,7 @@ export function registry(stage: Stage): void {
     }
     const onError = (error: unknown) => errors.push(error)
     const { url } = await stage.mounted({
-      mounts: [{ source: { registry: made, service: 'orders', groups, onError, logger: quiet } }],
+      mounts: [{ source: { registry: made, service: 'orders', groups, onError, logger: SILENT } }],
     })
     for (let i = 0; i < 3; i += 1) expect((await echoOf(url)).name).toBe('A')
     expect(errors).toEqual([new Error('no directory')])

@@ -100,11 +100,11 @@ describe.each(['undici', 'http-proxy'])('%s: a request’s store is forgotten', 
   })
 })
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 /** A registry with a release, and all that runs by itself for one: a file that is watched and locked, and a guard. */
 async function registryWith(store: Store): Promise<Registry> {
-  const registry = await createRegistry({ store, logger: quiet, guard: true })
+  const registry = await createRegistry({ store, logger: SILENT, guard: true })
   open.push(() => registry.close())
   await registry.change('test', (draft) => {
     draft.create('services', { name: 'orders', url: upstream.url })
@@ -117,7 +117,7 @@ async function registryWith(store: Store): Promise<Registry> {
 test('health checks keep no store of the request that they began with', async () => {
   const registry = await registryWith(memoryStore())
   const health = { path: '/health', intervalMs: 5 }
-  const { client, storeOf } = await gateway({ registry, service: 'orders', health, logger: quiet })
+  const { client, storeOf } = await gateway({ registry, service: 'orders', health, logger: SILENT })
   expect((await client.ask('/', 'alice')).status).toBe(200)
   await client.ask('/', 'bob')
   await upstream.asked('/health')
@@ -130,7 +130,7 @@ test('a release and a registry keep no store of the request that made them', asy
   open.push(() => rmSync(folder, { recursive: true }))
   const make = async () => {
     const store = { id: 'admin' }
-    await users.run(store, () => registryWith(fileStore(join(folder, 'canary.json'), { logger: quiet })))
+    await users.run(store, () => registryWith(fileStore(join(folder, 'canary.json'), { logger: SILENT })))
     return new WeakRef(store)
   }
   await collected(await make())

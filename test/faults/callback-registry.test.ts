@@ -5,7 +5,7 @@ import { FRAMEWORKS } from '../conformance/frameworks.js'
 import { createStage } from '../conformance/stage.js'
 import { FAILING, NEVER, NONSENSE, REJECTING, strayErrors } from './callback-ways.js'
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const all = [...FAILING, ...REJECTING, NEVER, ...NONSENSE]
 
 for (const [framework, harness] of Object.entries(FRAMEWORKS)) {
@@ -22,7 +22,7 @@ for (const [framework, harness] of Object.entries(FRAMEWORKS)) {
     afterEach(() => void reports.splice(0))
 
     async function withOrders(more: object): Promise<Registry> {
-      const made = await createRegistry({ store: memoryStore(), logger: quiet, onError, ...more })
+      const made = await createRegistry({ store: memoryStore(), logger: SILENT, onError, ...more })
       opened.push(made)
       await made.change('test', (draft) => {
         draft.create('services', { name: 'orders', url: stage.A() })

@@ -19,13 +19,13 @@ export interface GatewayOptions extends Omit<ReleaseOptions, 'upstreams' | 'cons
   readonly upstreams: { readonly A: string; readonly B: string }
 }
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 /** Short enough for a test to wait for, long enough for a loaded machine to answer in. */
 const proxy = { connectTimeoutMs: 2000, headersTimeoutMs: 700, bodyTimeoutMs: 700 } as const
 
 export function optionsFor(upstreams: GatewayOptions['upstreams'], more: Partial<GatewayOptions> = {}): GatewayOptions {
-  return { name: 'faults', upstreams, percentage: 50, override: { header: 'x-canary' }, logger: quiet, proxy, ...more }
+  return { name: 'faults', upstreams, percentage: 50, override: { header: 'x-canary' }, logger: SILENT, proxy, ...more }
 }
 
 /** The three adapters, each in an application of its framework with its own error handling. */

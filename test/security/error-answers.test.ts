@@ -8,7 +8,7 @@ import { type GatewayOptions, optionsFor } from './gateways.js'
 import { type RecordingUpstream, startRecordingUpstream } from './recording-upstream.js'
 
 const SECRET = 'top-secret'
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 /** What no answer may hold: where upstreams are and what happened to them, as this process knows it. */
 const INNER = /top-secret|127\.0\.0\.1|localhost|ECONN|EPIPE|UND_ERR|HPE_|socket hang up/
@@ -143,7 +143,7 @@ for (const mode of ['production', 'development']) {
     })
 
     test('the service is not known: 503, and nothing of the inside', async () => {
-      const registry = await createRegistry({ store: memoryStore(), logger: quiet })
+      const registry = await createRegistry({ store: memoryStore(), logger: SILENT })
       const gateway = await start({ registry, service: SECRET })
       const seen = await exchange(gateway.port, GET)
       expect([seen.status, seen.whole], seen.text).toEqual([503, true])

@@ -25,6 +25,8 @@ export interface RedisServer extends AsyncDisposable {
 /** What the store demands, and nothing that takes time. */
 const SETTINGS = {
   appendonly: 'yes',
+  // Written before a change is acknowledged: 'everysec' puts that off while the disk is slow, and a crash loses it.
+  appendfsync: 'always',
   'maxmemory-policy': 'noeviction',
   save: '',
   bind: '127.0.0.1',

@@ -35,7 +35,9 @@ createHandler({ registry: createRegistry({ store }), service: 'orders' })
 
 registry.version satisfies number
 registry.storeStatus.connected satisfies boolean
-parseDeclarative('', { otherPlugins: 'skip' }).skipped.map(({ line }) => line) satisfies number[]
+parseDeclarative('', { otherPlugins: 'skip' }).then(({ skipped }) => skipped.map(({ line }) => line)) satisfies Promise<
+  number[]
+>
 // @ts-expect-error: the version is the registry's to say
 registry.version = 2
 registry.get('services', 'orders')?.entity.host satisfies string | undefined

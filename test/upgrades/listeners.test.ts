@@ -41,12 +41,12 @@ afterEach(async () => {
   warnings.splice(0)
 })
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 const options = () => ({
   name: 'listeners',
   upstreams: { A: upstream, B: upstream },
   percentage: 50,
-  logger: quiet,
+  logger: SILENT,
 })
 
 async function listen(server: Server): Promise<string> {

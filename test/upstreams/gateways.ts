@@ -42,10 +42,10 @@ export interface ServerOptions {
   readonly graceMs?: number
 }
 
-const quiet = { info() {}, warn() {}, error() {} }
+const SILENT = { info() {}, warn() {}, error() {} }
 
 const optionsOf = (options: GatewayOptions) =>
-  ({ name: 'upstreams', percentage: 50, override: { header: 'x-canary' }, logger: quiet, ...options }) as const
+  ({ name: 'upstreams', percentage: 50, override: { header: 'x-canary' }, logger: SILENT, ...options }) as const
 
 const serve = (listener: RequestListener, secure: boolean): Server =>
   secure ? createSecureServer({ cert: pem('server'), key: pem('server-key') }, listener) : createServer(listener)

@@ -9,6 +9,8 @@ export interface Engine {
     readonly propagation: number
     /** For 50 writers to make 20 changes each. */
     readonly writers: number
+    /** Until what a process counted of a release in a tick is taken, for 99 of 100. */
+    readonly tick: number
   }
   /** Starts a server with nothing on it. */
   start(): Promise<FleetServer>

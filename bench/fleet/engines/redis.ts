@@ -6,7 +6,7 @@ import type { Engine } from './engine.js'
 
 export const redis: Engine = {
   name: 'redis',
-  limits: { propagation: 10, writers: 2_000 },
+  limits: { propagation: 10, writers: 2_000, tick: 10 },
   async start() {
     const server = await startRedis()
     return {

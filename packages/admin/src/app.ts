@@ -4,6 +4,7 @@ import { Hono } from 'hono'
 import { getPathNoStrict } from 'hono/utils/url'
 import type { Authentication } from './authentication.js'
 import { canaryOperations } from './routes/canary-routes.js'
+import { configOperation } from './routes/config-route.js'
 import { entityOperations } from './routes/entity-routes.js'
 import { explainOperation } from './routes/explain-route.js'
 import type { HostCheck } from './host-check.js'
@@ -81,6 +82,7 @@ function operationsOf({ registry, showKeys }: AppOptions, answered: () => number
   // Paths whose last part is a word come before those where it is a record's name.
   const operations: Operation[] = [
     ...registryOperations(registry),
+    configOperation(registry),
     ...schemaOperations(),
     ...tagOperations(registry),
     ...kongOperations(registry, answered),

@@ -10,8 +10,6 @@ export interface ErrorAnswer {
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** The code of a change that another record forbids. All others are mistakes in the request. */
-const CONFLICTING = 5
 const STORE_FAILED = 'the store could not be read or written: nothing has changed'
 const STORE_UNKNOWN =
   'the store did not say whether the change was made: do not repeat it before you have looked for it in /audit'
@@ -29,7 +27,7 @@ export function errorAnswer(error: unknown, logger: Logger): ErrorAnswer {
   }
   if (error instanceof ViolationError) {
     const { code, name, message, fields } = error.violation
-    return { status: code === CONFLICTING ? 409 : 400, body: { code, name, message, fields }, headers: {} }
+    return { status: error.status, body: { code, name, message, fields }, headers: {} }
   }
   if (!(error instanceof CanaryError) || error.status === 500) {
     log(logger, error)

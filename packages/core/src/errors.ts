@@ -26,6 +26,8 @@ const STATUS_OF = {
   ERR_CANARY_UPSTREAM_BUSY: 503,
   /** A mount whose service, route or api the registry does not know. */
   ERR_CANARY_SERVICE: 503,
+  /** A change that the registry refuses; 409 where another record has the value already. */
+  ERR_CANARY_VIOLATION: 400,
   /** The registry's store could not be read or written. */
   ERR_CANARY_STORE: 503,
   /** Used after `close()`. */
@@ -42,13 +44,14 @@ export interface CanaryErrorDetails {
 }
 
 /**
- * The one class of error these packages throw or hand to a framework.
+ * The one class of error these packages throw or hand to a framework; the registry's `ViolationError` is a subclass.
  *
- * `message` is fixed text that may be shown to anyone: addresses and the underlying failure are only in `cause`.
+ * `message` is fixed text that may be shown to anyone: addresses and the underlying failure are only in `cause`. That of
+ * a violation names fields and values of the change, for whoever made it.
  * `status`, `statusCode` and `expose` are what Express, Koa and Fastify read from an error.
  */
 export class CanaryError extends Error {
-  override readonly name = 'CanaryError'
+  override readonly name: string = 'CanaryError'
   readonly code: CanaryErrorCode
   readonly status: number
   readonly statusCode: number

@@ -1,6 +1,9 @@
 import type { SecureContextOptions } from 'node:tls'
 import type { UpstreamName } from './decision/decision.js'
 
+/** The port of a URL that names none. */
+export const DEFAULT_PORT = { http: 80, https: 443 } as const
+
 /** How to speak TLS with an upstream: Node's own names. */
 export interface TlsOptions extends Pick<SecureContextOptions, 'ca' | 'cert' | 'key' | 'passphrase' | 'pfx'> {
   /** The name sent as SNI and checked against the certificate. @default the URL's host */

@@ -1,5 +1,5 @@
 import { type Keys, keyList } from './keys.js'
-import { storeError } from './faults.js'
+import { isRefusal, storeError } from './faults.js'
 import type { Link } from './link.js'
 import { RIGHTS } from './scripts.js'
 
@@ -53,12 +53,32 @@ export async function demand(link: Link, keys: Keys, { replicas, durable }: Dema
 }
 
 /**
- * Looks whether a server is (still) the master.
+ * Whether the server has each change in its file before it acknowledges it; `null` where the user may not ask, or the
+ * server is one that does not say.
+ */
+export async function writesBeforeAnswering(link: Link): Promise<boolean | null> {
+  try {
+    const reply = await link.send(['CONFIG', 'GET', 'appendfsync'])
+    return Array.isArray(reply) && reply.length === 2 ? reply[1] === 'always' : null
+  } catch (error) {
+    if (isRefusal(error)) return null
+    throw error
+  }
+}
+
+/**
+ * Looks whether a server is still the master. The connection to one that is not is given up.
  *
  * @throws {CanaryError} ERR_CANARY_STORE where it is none
  */
 export async function demandStillMaster(link: Link): Promise<void> {
-  demandMaster(infoOf(await link.send(['INFO', 'replication'])))
+  const info = infoOf(await link.send(['INFO', 'replication']))
+  try {
+    demandMaster(info)
+  } catch (error) {
+    link.destroy(new Error('the server is not the master any more'))
+    throw error
+  }
 }
 
 function demandMaster(info: ReadonlyMap<string, string>): void {

@@ -80,7 +80,8 @@ async function found(finder: Finder, master: () => Promise<RedisClientType>): Pr
     return await Promise.race([work, failed])
   } finally {
     clearTimeout(timer)
-    await Promise.resolve(finder.destroy()).catch(() => undefined)
+    // What is left of a search that failed is of no interest.
+    await (async () => finder.destroy())().catch(() => undefined)
   }
 }
 

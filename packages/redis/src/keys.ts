@@ -10,14 +10,38 @@ export interface Keys {
   readonly audit: string
   /** A stream of the commits' ids, with the same ids: what tells a forked history long after the log was trimmed. */
   readonly ids: string
+  /** What guards share: see `shared/run-script.ts`. */
+  readonly members: string
+  readonly ordinals: string
+  readonly releases: string
+  /** A hash: release → run and what the judge last said. */
+  readonly reports: string
+  run(run: string): string
+  deltas(run: string): string
+  ticks(run: string): string
+  parts(run: string): string
 }
 
 export function keysOf(name: string): Keys {
   const key = (part: string) => `{canary:${name}}:${part}`
-  return { head: key('head'), rows: key('rows'), log: key('log'), audit: key('audit'), ids: key('ids') }
+  return {
+    head: key('head'),
+    rows: key('rows'),
+    log: key('log'),
+    audit: key('audit'),
+    ids: key('ids'),
+    members: key('members'),
+    ordinals: key('ordinals'),
+    releases: key('releases'),
+    reports: key('reports'),
+    run: (run) => key(`run:${run}`),
+    deltas: (run) => key(`deltas:${run}`),
+    ticks: (run) => key(`ticks:${run}`),
+    parts: (run) => key(`parts:${run}`),
+  }
 }
 
-/** In the order in which the scripts take them. */
+/** Those of the registry, in the order in which its scripts take them. */
 export function keyList({ head, rows, log, audit, ids }: Keys): readonly string[] {
   return [head, rows, log, audit, ids]
 }

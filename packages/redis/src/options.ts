@@ -1,4 +1,4 @@
-import { CanaryError } from '@canary-release/core'
+import { CanaryError, type Logger } from '@canary-release/core'
 import type { ClientSettings } from './dialer.js'
 
 export interface RedisStoreOptions {
@@ -21,6 +21,8 @@ export interface RedisStoreOptions {
    * @default 'disk'
    */
   readonly durability?: 'disk' | 'none' | undefined
+  /** Warned where the server's clock is set. @default console */
+  readonly logger?: Logger | undefined
 }
 
 export interface ResolvedOptions {
@@ -28,9 +30,10 @@ export interface ResolvedOptions {
   readonly name: string
   readonly replicas: number
   readonly durable: boolean
+  readonly logger: Logger
 }
 
-const KNOWN = new Set(['url', 'client', 'name', 'replicas', 'durability'])
+const KNOWN = new Set(['url', 'client', 'name', 'replicas', 'durability', 'logger'])
 
 /** @throws {CanaryError} ERR_CANARY_OPTION that names the first bad option */
 export function resolved(options: RedisStoreOptions): ResolvedOptions {
@@ -39,7 +42,7 @@ export function resolved(options: RedisStoreOptions): ResolvedOptions {
     if (!KNOWN.has(key))
       throw bad(`redisStore.${key.slice(0, 100)} is not an option: known are ${[...KNOWN].join(', ')}`)
   }
-  const { name = 'default', replicas = 0, durability = 'disk' } = options
+  const { name = 'default', replicas = 0, durability = 'disk', logger = console } = options
   if (typeof name !== 'string' || !/^[\w.-]{1,100}$/.test(name)) {
     throw bad('redisStore.name must be 1 to 100 letters, digits, ".", "_" and "-"')
   }
@@ -47,7 +50,8 @@ export function resolved(options: RedisStoreOptions): ResolvedOptions {
     throw bad(`redisStore.replicas must be a whole number from 0 to 10, got ${String(replicas)}`)
   }
   if (durability !== 'disk' && durability !== 'none') throw bad('redisStore.durability must be "disk" or "none"')
-  return { source: sourceOf(options), name, replicas, durable: durability === 'disk' }
+  if (typeof logger?.warn !== 'function') throw bad('redisStore.logger must have info, warn and error')
+  return { source: sourceOf(options), name, replicas, durable: durability === 'disk', logger }
 }
 
 function sourceOf({ url, client }: RedisStoreOptions): string | ClientSettings {

@@ -1,4 +1,5 @@
-import type { CanaryError } from '@canary-release/core'
+import type { CanaryError, Logger } from '@canary-release/core'
+import type { Shared } from '@canary-release/core/guard'
 import { Connection } from './connection.js'
 import type {
   AuditEntry,
@@ -10,7 +11,7 @@ import type {
   StoreEvent,
   StoredState,
 } from '@canary-release/core/registry'
-import { demand } from './demands.js'
+import { demand, demandStillMaster, writesBeforeAnswering } from './demands.js'
 import { dialer } from './dialer.js'
 import { NotSent, closedError, explained, isForPeople, isRefusal, storeError } from './faults.js'
 import { type Keys, keysOf } from './keys.js'
@@ -18,10 +19,14 @@ import { DEADLINE_MS, type Link } from './link.js'
 import { loadState } from './loading.js'
 import { type RedisStoreOptions, resolved } from './options.js'
 import { attemptSave, prepared } from './saving.js'
+import { RedisShared } from './shared/redis-shared.js'
 import { Watcher } from './watcher.js'
 import { LogReader, listFrom, readAuditEntry } from './wire.js'
 
 const AUDIT_PAGE = 100
+
+const LATE_WRITES =
+  'canary store: Redis acknowledges changes before they are in its file, and a crash may lose those of the last two seconds: set "appendfsync always" there'
 
 /**
  * A registry in Redis or Valkey, for any number of processes: each sees what another one changed within milliseconds.
@@ -32,13 +37,16 @@ const AUDIT_PAGE = 100
  * @throws {CanaryError} ERR_CANARY_OPTION that names the first bad option
  */
 export function redisStore(options: RedisStoreOptions): Store {
-  const { source, name, replicas, durable } = resolved(options)
+  const { source, name, replicas, durable, logger } = resolved(options)
   const keys = keysOf(name)
   const dial = dialer(source)
-  return new RedisStore(keys, replicas, async () => {
+  let isAsked = !durable
+  return new RedisStore(keys, replicas, logger, async () => {
     const link = await dial(keys.head)
     try {
       await demand(link, keys, { replicas, durable })
+      if (!isAsked && (await writesBeforeAnswering(link)) === false) logger.warn(LATE_WRITES)
+      isAsked = true
       return link
     } catch (error) {
       link.destroy(new Error('the server is not fit'))
@@ -48,7 +56,7 @@ export function redisStore(options: RedisStoreOptions): Store {
 }
 
 class RedisStore implements Store {
-  readonly shared = null
+  readonly shared: Shared
   readonly #keys: Keys
   readonly #replicas: number
   readonly #dial: () => Promise<Link>
@@ -57,15 +65,24 @@ class RedisStore implements Store {
   readonly #watchers = new Set<Watcher>()
   #closed = false
 
-  constructor(keys: Keys, replicas: number, dial: () => Promise<Link>) {
+  constructor(keys: Keys, replicas: number, logger: Logger, dial: () => Promise<Link>) {
     this.#keys = keys
     this.#replicas = replicas
     this.#dial = dial
     this.#connection = new Connection(dial)
+    this.shared = new RedisShared(this.#connection, keys, (ms) =>
+      logger.warn(
+        `canary store: the clocks of Redis and of this process moved by ${Math.round(ms)} ms against each other`,
+      ),
+    )
   }
 
   load(signal?: AbortSignal): Promise<StoredState | null> {
-    return this.#asking(signal, (link) => loadState(link, this.#keys, this.#log, signal))
+    return this.#asking(signal, async (link) => {
+      // A master that was demoted answers as before, with what is no longer so.
+      await demandStillMaster(link)
+      return loadState(link, this.#keys, this.#log, signal)
+    })
   }
 
   /** Tries until the outcome is known or the time is up: an attempt whose answer got lost finds itself by its id. */

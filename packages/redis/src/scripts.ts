@@ -13,7 +13,7 @@ export interface Script {
   readonly sha: string
 }
 
-function script(source: string): Script {
+export function script(source: string): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') }
 }
 
@@ -169,6 +169,8 @@ local needed = {
   { 'TYPE', HEAD }, { 'EXISTS', HEAD }, { 'HMGET', HEAD, 'format' }, { 'HSET', HEAD, 'format', '1' }, { 'HDEL', ROWS, 'x' },
   { 'HSCAN', ROWS, '0' }, { 'XADD', LOG, '1-0', 'id', 'x' }, { 'XTRIM', LOG, 'MINID', '=', '1' }, { 'XRANGE', LOG, '-', '+' },
   { 'XREVRANGE', AUDIT, '+', '-' }, { 'XREAD', 'BLOCK', '1', 'STREAMS', LOG, '0' }, { 'XADD', IDS, '1-0', 'id', 'x' },
+  { 'TIME' }, { 'INCR', HEAD }, { 'HGET', HEAD, 'x' }, { 'HGETALL', HEAD }, { 'HSETNX', HEAD, 'x', 'x' }, { 'ZADD', HEAD, '1', 'x' },
+  { 'ZREM', HEAD, 'x' }, { 'ZRANGEBYSCORE', HEAD, '0', '1' }, { 'EXPIRE', HEAD, '1' },
 }
 if ARGV[1] == '1' then needed[#needed + 1] = { 'WAIT', '1', '1' } end
 local refused = {}

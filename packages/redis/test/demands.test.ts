@@ -43,7 +43,7 @@ describe('redisStore', () => {
     [{ url: 'redis://x', name: 'a}b' }, 'redisStore.name must be 1 to 100 letters, digits, ".", "_" and "-"'],
     [{ url: 'redis://x', replicas: 1.5 }, 'redisStore.replicas must be a whole number from 0 to 10, got 1.5'],
     [{ url: 'redis://x', durability: 'memory' }, 'redisStore.durability must be "disk" or "none"'],
-    [{ url: 'redis://x', replica: 1 }, 'redisStore.replica is not an option: known are url, client, name, replicas, durability'], // prettier-ignore
+    [{ url: 'redis://x', replica: 1 }, 'redisStore.replica is not an option: known are url, client, name, replicas, durability, logger'], // prettier-ignore
   ]
   test.each(cases)('refuses options that are wrong: %j', (options, message) => {
     expect(() => redisStore(options)).toThrow(expect.objectContaining({ code: 'ERR_CANARY_OPTION', message }))
@@ -70,6 +70,19 @@ describeWithRedis('a store says what to change', () => {
     const redis = await server({ appendonly: 'no' })
     expect(await refusal(redis.port)).toMatch(/set "appendonly yes"/)
     expect((await saved(open(redis.port, { durability: 'none' }), proposalOf(NOWHERE))).version).toBe(1)
+  })
+
+  test('where it acknowledges changes before they are in its file, once and only as a warning', async () => {
+    const warned: string[] = []
+    const logger = { info() {}, warn: (message: string) => void warned.push(message), error() {} }
+    const [lax, strict] = [await server({ appendfsync: 'everysec' }), await server()]
+    for (const redis of [strict, lax]) {
+      const store = open(redis.port, { logger })
+      const at = await saved(store, proposalOf(NOWHERE))
+      const watcher = listening(store, at)
+      await watcher.until((events) => events.length > 0)
+    }
+    expect(warned).toEqual([expect.stringMatching(/set "appendfsync always" there$/)])
   })
 
   test('where a full server would evict the registry, unless that is allowed', async () => {

@@ -137,6 +137,17 @@ describeWithRedis('a history of Redis that', () => {
     await watcher.until((events) => events.some(({ kind }) => kind === 'error'))
     expect(watcher.events.at(-1)).toMatchObject({ error: { message: expect.stringMatching(/is a replica/) } })
     await expect(store.save(proposalOf(at))).rejects.toMatchObject({ outcome: 'not-written' })
+    await expect(store.load()).rejects.toMatchObject({ message: expect.stringMatching(/is a replica/) })
+  })
+
+  test('goes on at a demoted master is not read there either', async () => {
+    const { master, replica, promote } = await pair()
+    const store = open(master.port)
+    const at = await saved(store, proposalOf(NOWHERE))
+    await until(async () => (await replica.command('HGET', head, 'id')).includes(at.id), 'the replica has it')
+    await promote()
+    await master.command('REPLICAOF', '127.0.0.1', String(replica.port))
+    await expect(store.load()).rejects.toMatchObject({ message: expect.stringMatching(/is a replica/) })
   })
 
   test('is longer than the log is loaded anew by who is behind, and known by its ids', async () => {

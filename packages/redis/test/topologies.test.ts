@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createClient, createCluster, createSentinel } from '@redis/client'
 import { expect, test } from 'vitest'
 import { NOWHERE } from '@canary-release/core/registry'
@@ -38,6 +39,27 @@ describeWithRedis('a store finds its master', () => {
     await server({ unixsocket: path })
     const store = open(0, { client: createClient({ socket: { path, tls: false } }) })
     expect((await saved(store, proposalOf(NOWHERE))).version).toBe(1)
+  })
+
+  test('over TLS, with certificates on both sides', async () => {
+    const path = (name: string) => fileURLToPath(new URL(`../../core/test/tls/${name}.pem`, import.meta.url))
+    const [port = 0] = await freePorts(1)
+    await server({
+      'tls-port': String(port),
+      'tls-cert-file': path('server'),
+      'tls-key-file': path('server-key'),
+      'tls-ca-cert-file': path('ca'),
+    })
+    const [ca, cert, key] = [path('ca'), path('client'), path('client-key')].map((each) => readFileSync(each, 'utf8'))
+    const url = `rediss://127.0.0.1:${port}`
+    const socket = { tls: true, ca, cert, key, servername: 'upstream.test' } as const
+    const store = open(0, { client: createClient({ url, socket }) })
+    const at = await saved(store, proposalOf(NOWHERE))
+    const watcher = listening(store, null)
+    await watcher.to(1)
+    expect((await store.load())?.at).toEqual(at)
+    // A server that nobody vouches for is none.
+    await expect(open(0, { url }).load()).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
   })
 
   test('in a cluster, also after its slot moved to another node', { timeout: 60_000 }, async () => {

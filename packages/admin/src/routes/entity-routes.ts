@@ -144,9 +144,9 @@ function replaceOperation(registry: Registry, collection: Collection, show: Show
         const parent = knownParent(draft, collection, request)
         const present = find(draft, collection, request)
         // Another one's record is not taken over.
-        if (present === null && draft.get(kind, keyOf(collection, request)) !== null) throw notFound()
+        if (present === null && draft.get(kind, requestedKey(collection, request)) !== null) throw notFound()
         request.preconditions(present)
-        return { before: present, row: draft.replace(kind, keyOf(collection, request), request.body, parent) }
+        return { before: present, row: draft.replace(kind, requestedKey(collection, request), request.body, parent) }
       })
       // A key is told to who says it, and to nobody else.
       const body = before === null || (request.body.key ?? null) !== null ? shownWithKey(row) : show(row)
@@ -186,7 +186,7 @@ function recordPath({ path, key }: Collection): string {
   return `${path}/{${key}}`
 }
 
-function keyOf({ key }: Collection, { params }: AdminRequest): string {
+function requestedKey({ key }: Collection, { params }: AdminRequest): string {
   return params[key] ?? ''
 }
 
@@ -211,7 +211,7 @@ function knownParent(reader: Reader, collection: Collection, { params }: AdminRe
 
 /** The record of the path, where it belongs to what the path says. */
 function find(reader: Reader, collection: Collection, request: AdminRequest): Row | null {
-  const row = reader.get(collection.kind, keyOf(collection, request))
+  const row = reader.get(collection.kind, requestedKey(collection, request))
   const parent = parentOf(collection, request.params)
   if (row === null || parent === undefined) return row
   const owner = reader.get(parent.kind, parent.key)

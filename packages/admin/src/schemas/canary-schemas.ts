@@ -1,3 +1,4 @@
+import { RELEASE_STATES } from '@canary-release/core/registry'
 import { z } from 'zod'
 
 const count = z.int().min(0)
@@ -15,7 +16,7 @@ export const canarySchema = z.strictObject({
   consumer: scope,
   api: scope,
   /** `disabled` where the plugin is, unless it was paused, rolled back or promoted: that outlasts it. */
-  state: z.enum(['scheduled', 'running', 'complete', 'disabled', 'paused', 'rolled-back', 'promoted']),
+  state: z.enum(RELEASE_STATES),
   percentage: z.number().min(0).max(100).nullable(),
   bucketsOnB: count,
   steps: count,

@@ -119,6 +119,7 @@ function success({ status, schema }: Operation['answer']): object {
 }
 
 const UNTAGGED: ReadonlySet<SchemaName> = new Set([
+  'SyncReport',
   'Explanation',
   'Guard',
   'Audit',

@@ -8,6 +8,7 @@ import {
   moveSchema,
   restartSchema,
 } from './canary-schemas.js'
+import { configurationSchema, syncReportSchema } from './config-schemas.js'
 import { entityComponents, pageSchema } from './entity-schemas.js'
 import { inputSchema, outputSchema } from './json-schema.js'
 import {
@@ -48,6 +49,8 @@ export const SCHEMAS = {
   Guard: outputSchema(guardSchema),
   Move: inputSchema(moveSchema),
   Restart: inputSchema(restartSchema),
+  Configuration: inputSchema(configurationSchema),
+  SyncReport: outputSchema(syncReportSchema),
   Audit: outputSchema(auditSchema),
   Information: outputSchema(informationSchema),
   Status: outputSchema(statusSchema),

@@ -1,6 +1,7 @@
 import type { Decision } from '../decision/decision.js'
 import type { HashRule, Plan } from '../decision/plan.js'
 import type { RawResponse } from '../node-http.js'
+import { joinVary } from '../proxy/response/vary.js'
 
 /** What the response says of the decision; `null` where it says nothing. */
 export interface DecisionHeaders {
@@ -21,7 +22,8 @@ function varyOf(hash: HashRule, overrideHeader: string | null, overrideCookie: s
     .join(', ')
 }
 
-export function saysAnything({ exposeHeader }: DecisionHeaders, decision: Decision): boolean {
+/** Whether a response says anything of its decision. */
+export function hasDecisionHeaders({ exposeHeader }: DecisionHeaders, decision: Decision): boolean {
   return exposeHeader !== null || decision.setCookie !== undefined
 }
 
@@ -43,16 +45,4 @@ export function setDecisionHeaders(
     const control = String(response.getHeader('cache-control') ?? '')
     if (!/\b(?:private|no-store)\b/i.test(control)) response.setHeader('cache-control', 'private')
   }
-}
-
-function joinVary(present: number | string | string[] | undefined, added: string): string {
-  const names =
-    present === undefined
-      ? []
-      : String(present)
-          .split(',')
-          .map((name) => name.trim())
-  if (added === '*' || names.includes('*')) return '*'
-  const known = new Set(names.map((name) => name.toLowerCase()))
-  return [...names, ...added.split(', ').filter((name) => !known.has(name))].join(', ')
 }

@@ -13,7 +13,7 @@ import { RequestFacts, type RequestReading } from '../request/request-facts.js'
 import { type DecisionHeaders, compileDecisionHeaders } from './decision-headers.js'
 import { createForwardedOf } from './forwarded.js'
 import type { Framework } from './framework.js'
-import { recall, remember } from './memory.js'
+import { addDecision, findDecision } from './request-decisions.js'
 import { compileReading } from './reading.js'
 import { type ForwardHooks, Routed } from './routed.js'
 import { type CanarySource, type Find, type InForce, findInRegistry, findRelease, isRegistrySource } from './source.js'
@@ -90,14 +90,14 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   function decideBy(context: Context, facts: RequestFacts<Context>, inForce: InForce) {
     const raw = framework.raw(context)
     const key = inForce.release ?? proxy
-    const known = recall(raw, key)
+    const known = findDecision(raw, key)
     if (known !== undefined) return { remembered: known, first: false }
     const decision =
       inForce.release === null || inForce.plan === null
         ? withoutRelease(inForce)
         : inForce.release.decideBy(facts, inForce.plan)
     framework.decided(context, decision)
-    return { remembered: remember(raw, decision, inForce.release, key), first: true }
+    return { remembered: addDecision(raw, decision, inForce.release, key), first: true }
   }
 
   function look(context: Context) {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { failRequest } from './memory.js'
+import { failRequest } from './request-decisions.js'
 import { createMount } from './mount.js'
 import { type NodeRequest, type NodeResponse, nodeFramework } from './node-framework.js'
 import type { CanarySource } from './source.js'

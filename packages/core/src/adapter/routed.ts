@@ -10,9 +10,9 @@ import type { ResponseSink } from '../proxy/response/sink.js'
 import { giveBackBody, takenBody } from '../proxy/body/take.js'
 import type { RequestFacts } from '../request/request-facts.js'
 import { runWith } from '../request-context.js'
-import { type DecisionHeaders, saysAnything, setDecisionHeaders } from './decision-headers.js'
+import { type DecisionHeaders, hasDecisionHeaders, setDecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
-import type { Remembered } from './memory.js'
+import type { DecisionEntry } from './request-decisions.js'
 import { observeResponse } from './observed-response.js'
 import type { InForce } from './source.js'
 import { takeUpgrade } from './upgrades/offered.js'
@@ -35,7 +35,7 @@ export class Routed<Context, Request, Handler> {
   readonly action: 'next' | 'handle' | 'forward'
   readonly #context: Context
   readonly #framework: Framework<Context, Request>
-  readonly #remembered: Remembered
+  readonly #remembered: DecisionEntry
   readonly inForce: InForce
   readonly #headers: DecisionHeaders
   readonly #facts: RequestFacts<Context>
@@ -44,7 +44,7 @@ export class Routed<Context, Request, Handler> {
     action: 'next' | 'handle' | 'forward',
     context: Context,
     framework: Framework<Context, Request>,
-    remembered: Remembered,
+    remembered: DecisionEntry,
     inForce: InForce,
     headers: DecisionHeaders,
     facts: RequestFacts<Context>,
@@ -95,7 +95,7 @@ export class Routed<Context, Request, Handler> {
     const sink = upgrade === null ? hooks.sink : undefined
     const beforeHead = sink === undefined ? hooks.beforeHead : undefined
     const { proxy: proxyOptions, ipv6Prefix = 64 } = release.options
-    const speaks = saysAnything(this.#headers, this.decision)
+    const hasHeaders = hasDecisionHeaders(this.#headers, this.decision)
     const taken = takenBody(request)
     // What is not sent must flow: an error page may wait for the end of the request.
     const end =
@@ -131,7 +131,7 @@ export class Routed<Context, Request, Handler> {
         return handle(this.handler)
       },
       beforeHead:
-        speaks || beforeHead !== undefined
+        hasHeaders || beforeHead !== undefined
           ? (response) => {
               this.#setHeaders(response)
               beforeHead?.()
@@ -142,7 +142,7 @@ export class Routed<Context, Request, Handler> {
   }
 
   #setHeaders(response: RawResponse): void {
-    if (saysAnything(this.#headers, this.decision) && !response.headersSent) {
+    if (hasDecisionHeaders(this.#headers, this.decision) && !response.headersSent) {
       setDecisionHeaders(response, this.#headers, this.decision)
     }
   }

@@ -1,5 +1,5 @@
 import type { Plan } from '../decision/plan.js'
-import type { Mount as RegistryMount, Registry } from '../registry/index.js'
+import type { Registry, ReleaseLookup } from '../registry/index.js'
 import type { AnyHandler, MountOptions, ReleaseOptions } from '../release/options.js'
 import { Release } from '../release/release.js'
 import type { Upstream } from '../upstream.js'
@@ -52,9 +52,9 @@ function inForceOf(release: Release): InForce {
   return { release, plan, A: upstreams.A, B: upstreams.B, consumer: null }
 }
 
-export function findInRegistry(mount: RegistryMount): Find {
+export function findInRegistry(lookup: ReleaseLookup): Find {
   return (caller) => {
-    const { release, place, A, consumer } = mount.find(caller())
+    const { release, place, A, consumer } = lookup.find(caller())
     if (release === null) return { release, plan: null, A, B: null, consumer }
     return { release, plan: place.plan, A: place.A, B: place.B, consumer }
   }

@@ -1,4 +1,5 @@
 import type { Decision, Outcome, UpstreamName } from '../decision/decision.js'
+import { asyncHookError, disown, isPromise } from '../hook.js'
 import {
   type Cell,
   type Delta,
@@ -79,7 +80,7 @@ export class Collector {
     const steps = reason === 'bucket' ? decision.steps : 0
     this.#countOf(bucketsOnB, steps).decided[upstream] += 1
     const { run, tick } = this.#delta
-    const key = upstream === 'B' && this.#tellsApart ? this.#keyOf(identity) : null
+    const key = upstream === 'B' && this.#tellsApart ? this.#identityKey(identity) : null
     return { run, tick, arm: upstream, bucketsOnB, steps, identity, key, ended: false, failed: false }
   }
 
@@ -141,7 +142,7 @@ export class Collector {
   }
 
   /** Counts a request of B's identity; its number, where it is told apart. */
-  #keyOf(identity: string | null): number | null {
+  #identityKey(identity: string | null): number | null {
     const { identitiesOfB } = this.#delta
     const key = identity === null ? UNNAMED - (this.#unnamed += 1) : hashIdentity(identity)
     if (identitiesOfB.size >= MOST_OF_B && !identitiesOfB.has(key)) return null
@@ -163,4 +164,24 @@ export class Collector {
 /** A 5xx, a connection error or a timeout. A client that went away is none, unless the 5xx was there before. */
 export function isFailure({ status, error, aborted }: Outcome): boolean {
   return (status !== null && status >= 500) || (error !== null && !aborted)
+}
+
+/** The application's own judgement of outcomes, or {@link isFailure} where it has none, throws or is async. */
+export function compileFailure(
+  own: ((outcome: Outcome) => unknown) | null,
+  onError: (error: unknown) => void,
+): (outcome: Outcome) => boolean {
+  if (own === null) return isFailure
+  return (outcome) => {
+    if (outcome.aborted) return isFailure(outcome)
+    try {
+      const failed = own(outcome)
+      if (!isPromise(failed)) return Boolean(failed)
+      disown(failed)
+      onError(asyncHookError('guard.errors.isFailure'))
+    } catch (error) {
+      onError(error)
+    }
+    return isFailure(outcome)
+  }
 }

@@ -1,10 +1,11 @@
 import type { Decision, Outcome } from '../decision/decision.js'
+import type { LifeState } from '../release-state.js'
 import type { Ticket } from './collector.js'
 import type { GuardReport } from './report.js'
 
 /** Where the release stands, as its guard needs to know it. */
-export interface Standing {
-  readonly state: 'scheduled' | 'running' | 'complete' | 'paused' | 'rolled-back' | 'promoted'
+export interface ReleaseView {
+  readonly state: LifeState
   /** Whether time moves the share on, or would, were it not paused: only a ramp is paused on evidence. */
   readonly ramping: boolean
   /** The share at this instant: 0 where rolled back, `steps` where promoted. */
@@ -16,7 +17,7 @@ export interface Standing {
 export interface GuardHost {
   /** Milliseconds since the epoch, by the release's own clock. */
   now(): number
-  standing(): Standing
+  view(): ReleaseView
   /** The reason is a whole sentence: `paused: B failed …`. May throw where the move is not legal any more. */
   pause(reason: string): void
   resume(reason: string): void

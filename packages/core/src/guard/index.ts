@@ -9,7 +9,7 @@ export {
   createLatencies,
   packLatency,
 } from './delta.js'
-export type { Guard, GuardHost, Standing } from './guard.js'
+export type { Guard, GuardHost, ReleaseView } from './guard.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'
 export { latencyBucket } from './latency.js'
@@ -17,3 +17,18 @@ export { type GuardOptions, type ResolvedGuardOptions, guardOptionsSchema, resol
 export { requestsNeeded } from './plan.js'
 export type { ArmCount, GuardReport, Verdict } from './report.js'
 export { createGuard } from './watcher.js'
+export { MOST_CHARACTERS, type PublishedDelta, checkedDelta } from './fleet/published-delta.js'
+export { SharedClock } from './fleet/shared-clock.js'
+export type {
+  BegunStage,
+  Checkpoint,
+  ClosedTick,
+  FleetReport,
+  JudgedRelease,
+  LogEntry,
+  Membership,
+  Published,
+  RunPage,
+  Shared,
+  StoredVerdict,
+} from './fleet/shared.js'

@@ -1,11 +1,12 @@
 import { Blocks } from './block.js'
 import { type Delta, type Pair, addPair, failedOf } from './delta.js'
-import { ErrorTest } from './error-test.js'
+import { ErrorEvidence } from './error-evidence.js'
 import { HardLimit, type Reached } from './hard-limit.js'
 import { IdentityFilter } from './identity-filter.js'
-import { LatencyTest, type SlowRequests } from './latency-test.js'
+import { LatencyEvidence, type SlowRequests } from './latency-evidence.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { ArmCount } from './report.js'
+import type { SavedJudge } from './saved-run.js'
 
 /** What a judge looks at. */
 export type JudgeOptions = Pick<ResolvedGuardOptions, 'unit' | 'sticky' | 'errors' | 'latency' | 'hardLimit' | 'needed'>
@@ -31,8 +32,8 @@ const ENOUGH_TICKS = 300
 export class Judge {
   readonly #options: JudgeOptions
   readonly #blocks = new Blocks()
-  readonly #errors: ErrorTest
-  readonly #latency: LatencyTest | null
+  readonly #errors: ErrorEvidence
+  readonly #latency: LatencyEvidence | null
   readonly #hardLimit: HardLimit | null
   readonly #tellsApart: boolean
   readonly #identitiesOfB = new IdentityFilter()
@@ -51,8 +52,8 @@ export class Judge {
 
   constructor(options: JudgeOptions) {
     this.#options = options
-    this.#errors = new ErrorTest(options.errors)
-    this.#latency = options.latency === false ? null : new LatencyTest(options.latency)
+    this.#errors = new ErrorEvidence(options.errors)
+    this.#latency = options.latency === false ? null : new LatencyEvidence(options.latency)
     this.#tellsApart = options.unit === 'identity' || options.sticky
     this.#hardLimit = options.hardLimit === false ? null : new HardLimit(options.hardLimit, this.#tellsApart)
   }
@@ -122,6 +123,50 @@ export class Judge {
       b: { n: decided.B, k: failed.B },
       ticks: this.#since === null ? null : this.#tick - this.#since,
     }
+  }
+
+  /** The memories of identities, whose content may be saved apart from the rest. */
+  get filters(): readonly IdentityFilter[] {
+    const latency = this.#latency === null ? [] : [this.#latency.filter]
+    return [this.#identitiesOfB, this.#errors.filter, ...latency]
+  }
+
+  save(): SavedJudge {
+    return {
+      block: this.#blocks.save(),
+      errors: this.#errors.save(),
+      latency: this.#latency?.save() ?? null,
+      hardLimit: this.#hardLimit?.save() ?? null,
+      identitiesOfB: this.#identitiesOfB.save(),
+      identities: this.#identities,
+      expectedOfB: this.#expectedOfB,
+      first: this.#first === Infinity ? null : this.#first,
+      decided: { ...this.#decided },
+      failed: { ...this.#failed },
+      lately: { decided: { ...this.#lately.decided }, failed: { ...this.#lately.failed } },
+      since: this.#since,
+      tick: this.#tick,
+      lnHighest: this.#lnHighest,
+    }
+  }
+
+  /** Before the first tick only: goes on from what a judge with the same options saved. */
+  restore(saved: SavedJudge): void {
+    this.#blocks.restore(saved.block)
+    this.#errors.restore(saved.errors)
+    if (saved.latency !== null) this.#latency?.restore(saved.latency)
+    if (saved.hardLimit !== null) this.#hardLimit?.restore(saved.hardLimit)
+    this.#identitiesOfB.restore(saved.identitiesOfB)
+    this.#identities = saved.identities
+    this.#expectedOfB = saved.expectedOfB
+    this.#first = saved.first ?? Infinity
+    addPair(this.#decided, saved.decided)
+    addPair(this.#failed, saved.failed)
+    addPair(this.#lately.decided, saved.lately.decided)
+    addPair(this.#lately.failed, saved.lately.failed)
+    this.#since = saved.since
+    this.#tick = saved.tick
+    this.#lnHighest = saved.lnHighest
   }
 
   /** Takes the next tick. Ticks ascend; a delta is spent by it. */

@@ -1,41 +1,42 @@
 import { z } from 'zod'
 import type { Outcome } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
+import { between, functionSchema } from '../schema.js'
 import type { GuardReport } from './report.js'
 
-const whole = (from: number, to: number) =>
+const integerBetween = (from: number, to: number) =>
   z
     .int({ error: `must be a whole number from ${from} to ${to}` })
     .min(from)
     .max(to)
-const within = (from: number, to: number) => {
+const numberBetween = (from: number, to: number) => {
   const error = `must be between ${from} and ${to}`
-  return z.number({ error }).min(from, { error }).max(to, { error })
+  return between(z.number({ error }), from, to, error)
 }
-const aFunction = <T>() => z.custom<T>((value) => typeof value === 'function', { error: 'must be a function' })
 
 const errorsSchema = z.strictObject({
   /** How many times A's odds of failing B's may be. @default 1.25 */
-  tolerate: within(1, 100).default(1.25),
+  tolerate: numberBetween(1, 100).default(1.25),
   /** Failures of B below which nothing is concluded. @default 5 */
-  minFailures: whole(1, 1_000_000).default(5),
+  minFailures: integerBetween(1, 1_000_000).default(5),
   /** What counts as a failure, instead of a 5xx, a connection error or a timeout. Not asked about clients that left; must not be async. */
-  isFailure: aFunction<(outcome: Outcome) => boolean>().nullable().default(null),
+  isFailure: functionSchema<(outcome: Outcome) => boolean>().nullable().default(null),
 })
 
+const VERSION = 'must be a string of 1 to 100 characters'
 const QUANTILES = 'must be one to five different numbers from 0.5 to 0.999, ascending'
 const latencySchema = z.strictObject({
   /** How many times A's latency B's may be; steps of 4.4 %. @default 1.19 */
-  tolerate: within(1, 100).default(1.19),
-  /** A's quantiles above which a request is slow. @default [0.75, 0.9, 0.99] */
+  tolerate: numberBetween(1, 100).default(1.19),
+  /** A's quantiles above which a request is slow. @default [0.5, 0.75, 0.9, 0.99] */
   quantiles: z
     .array(z.number().min(0.5).max(0.999), { error: QUANTILES })
     .min(1, { error: QUANTILES })
     .max(5, { error: QUANTILES })
     .refine((list) => list.every((q, i) => i === 0 || q > (list[i - 1] ?? 0)), { error: QUANTILES })
-    .default([0.75, 0.9, 0.99]),
+    .default([0.5, 0.75, 0.9, 0.99]),
   /** Milliseconds below which latencies do not differ. @default 5 */
-  floorMs: within(0.5, 60_000).default(5),
+  floorMs: numberBetween(0.5, 60_000).default(5),
 })
 
 const hardLimitSchema = z.strictObject({
@@ -46,7 +47,7 @@ const hardLimitSchema = z.strictObject({
     .max(1, { error: 'must be above 0 and at most 1' })
     .default(0.5),
   /** How many of B's last requests are looked at. @default 50 */
-  over: whole(1, 1_000_000).default(50),
+  over: integerBetween(1, 1_000_000).default(50),
 })
 
 /** The checked form of a guard's options, with its defaults. */
@@ -58,10 +59,10 @@ export const guardOptionsSchema = z.strictObject({
     .max(0.5, { error: 'must be above 0 and at most 0.5' })
     .default(0.01),
   /** Evidence at which a ramp pauses until it falls below again or a person decides. @default 10 */
-  pauseEvidence: within(1, 1e12).default(10),
+  pauseEvidence: numberBetween(1, 1e12).default(10),
   /** @default 'rollback' */
   onBreach: z
-    .union([z.literal('rollback'), z.literal('pause'), aFunction<(report: GuardReport) => void>()], {
+    .union([z.literal('rollback'), z.literal('pause'), functionSchema<(report: GuardReport) => void>()], {
       error: 'must be rollback, pause or a function',
     })
     .default('rollback'),
@@ -75,9 +76,20 @@ export const guardOptionsSchema = z.strictObject({
     .union([z.literal(false), latencySchema], { error: 'must be false or { tolerate, quantiles, floorMs }' })
     .prefault({}),
   /** Milliseconds from look to look. @default 1000 */
-  tickMs: whole(50, 60_000).default(1000),
+  tickMs: integerBetween(50, 60_000).default(1000),
   /** How many processes judge the same release apart from each other: each needs that many times the evidence. @default 1 */
-  judges: whole(1, 1_000_000).default(1),
+  judges: integerBetween(1, 1_000_000).default(1),
+  /**
+   * Stands for the functions among these options where processes share a store: the same string in all that count
+   * alike, another one where `errors.isFailure` changes. Required there with `errors.isFailure`; without effect elsewhere.
+   * 1 to 100 characters.
+   */
+  version: z
+    .string({ error: VERSION })
+    .min(1, { error: VERSION })
+    .max(100, { error: VERSION })
+    .nullable()
+    .default(null),
   /** Without a guarantee: for when A fails together with B. False: none. */
   hardLimit: z
     .union([z.literal(false), hardLimitSchema], { error: 'must be false or { failureRate, over }' })

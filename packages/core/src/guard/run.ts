@@ -1,10 +1,12 @@
 import { disown, isPromise } from '../hook.js'
 import type { Delta } from './delta.js'
-import type { GuardHost, Standing } from './guard.js'
+import type { GuardHost, ReleaseView } from './guard.js'
 import { Hold } from './hold/hold.js'
-import { Judge } from './judge.js'
+import type { IdentityFilter } from './identity-filter.js'
+import { Judge, type LnEvidence } from './judge.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
+import type { SavedActs, SavedRun } from './saved-run.js'
 import { identitiesNeeded } from './plan.js'
 import { Sight, verdictOf } from './verdict.js'
 import { countText, evidenceText, findingText, rateText } from './words.js'
@@ -16,8 +18,10 @@ import { countText, evidenceText, findingText, rateText } from './words.js'
 export class GuardRun {
   readonly #options: ResolvedGuardOptions
   readonly #host: GuardHost
-  readonly #judge: Judge
-  readonly #sight = new Sight()
+  #judge: Judge
+  #sight = new Sight()
+  /** The evidence at which it acts. */
+  #needed: number
   readonly hold: Hold
   #breached = false
   /** What the guard paused the release for. */
@@ -30,14 +34,74 @@ export class GuardRun {
     const { needed, tickMs, latency, sticky } = options
     this.#options = options
     this.#host = host
+    this.#needed = needed
     this.#judge = new Judge(options)
     // Where latency is watched too, half of α is left for errors.
     this.hold = new Hold(1 / (latency === false ? needed : 2 * needed), tickMs, sticky, tick)
   }
 
   /** True after a person resumed a release that was paused for a breach: what was judged is not judged again. */
-  isOver({ state }: Standing): boolean {
+  isOver({ state }: ReleaseView): boolean {
     return this.#paused === 'breach' && (state === 'running' || state === 'complete')
+  }
+
+  get ln(): LnEvidence {
+    return this.#judge.ln
+  }
+
+  get needed(): number {
+    return this.#needed
+  }
+
+  get breach(): Judge['breach'] {
+    return this.#judge.breach
+  }
+
+  /** The memories of identities, whose content may be saved apart from the rest. */
+  get filters(): readonly IdentityFilter[] {
+    return this.#judge.filters
+  }
+
+  get acts(): SavedActs {
+    return {
+      breached: this.#breached,
+      paused: this.#paused,
+      overruled: this.#overruled,
+      reason: this.#reason,
+    }
+  }
+
+  /** Begins without evidence, of which `needed` is needed from now on. What was done stays done. */
+  beginStage(needed: number): void {
+    this.#needed = needed
+    this.#judge = new Judge({ ...this.#options, needed })
+    this.#sight = new Sight()
+  }
+
+  /** Between two ticks: with {@link restore} it goes on to the bit as it would have. */
+  save(): SavedRun {
+    return { judge: this.#judge.save(), sight: this.#sight.save(), acts: this.acts }
+  }
+
+  /** Before the first tick only. Of a hold it restores no traffic. */
+  restore({ judge, sight, acts }: SavedRun): void {
+    this.#judge.restore(judge)
+    this.#sight.restore(sight)
+    this.#breached = acts.breached
+    this.#paused = acts.paused
+    this.#overruled = acts.overruled
+    this.#reason = acts.reason
+  }
+
+  /** The release was paused in the guard's name by a process that ended before it could say so. */
+  adoptPause(): void {
+    this.#paused ??= 'evidence'
+  }
+
+  /** Another process found the breach. */
+  concluded(reason: string): void {
+    this.#breached = true
+    this.#reason = reason
   }
 
   /** Takes what a tick saw; `open` is the one that begins. */
@@ -48,17 +112,18 @@ export class GuardRun {
   }
 
   /** Acts on the evidence as it is now. */
-  act(standing: Standing, report: () => GuardReport): void {
-    const { state } = standing
+  act(view: ReleaseView, report: () => GuardReport): void {
+    const { state } = view
     if (this.#breached || state === 'rolled-back' || state === 'promoted') return
     const { breach } = this.#judge
-    if (breach === null) this.#pauseOrResume(standing)
+    if (breach === null) this.#pauseOrResume(view)
     else this.#breach(breach, state, report)
   }
 
-  report(tick: number, { state, bucketsOnB, steps }: Standing): Omit<GuardReport, 'hold' | 'lastFailure'> {
+  report(tick: number, { state, bucketsOnB, steps }: ReleaseView): Omit<GuardReport, 'hold' | 'lastFailure'> {
     const { errors, latency, combined } = this.#judge.ln
-    const { needed, judges, unit } = this.#options
+    const { judges, unit } = this.#options
+    const needed = this.#needed
     const unseen = this.#judge.full || this.#sight.blindAt(tick, bucketsOnB / steps)
     const few = unseen ? null : this.#tooFew(bucketsOnB / steps)
     const verdict = verdictOf({
@@ -85,7 +150,8 @@ export class GuardRun {
 
   /** Why silence of so few identities means nothing; `null` where it does, or where they are not what counts. */
   #tooFew(share: number): string | null {
-    const { unit, errors, latency, needed } = this.#options
+    const { unit, errors, latency } = this.#options
+    const needed = this.#needed
     if (unit !== 'identity') return null
     const wanted = identitiesNeeded(share, errors, latency === false ? needed : 2 * needed)
     const { identities } = this.#judge
@@ -93,8 +159,9 @@ export class GuardRun {
     return `too few identities to judge: B has had ${countText(identities)}, and at ${rateText(share)} it takes ${countText(wanted)}`
   }
 
-  #breach(kind: 'evidence' | 'hard-limit', state: Standing['state'], report: () => GuardReport): void {
-    const { onBreach, needed } = this.#options
+  #breach(kind: 'evidence' | 'hard-limit', state: ReleaseView['state'], report: () => GuardReport): void {
+    const { onBreach } = this.#options
+    const needed = this.#needed
     const evidence = `; evidence ${evidenceText(this.#judge.ln.combined)} against the ${evidenceText(Math.log(needed))} needed`
     const words = `${this.#finding()}${kind === 'evidence' ? evidence : ''}`
     this.#breached = true
@@ -109,7 +176,7 @@ export class GuardRun {
     }
   }
 
-  #pauseForBreach(words: string, state: Standing['state']): void {
+  #pauseForBreach(words: string, state: ReleaseView['state']): void {
     // A release whose ramp has ended has nothing to pause: a person is told.
     if (state === 'complete') return this.#host.log(this.#because(`breach: ${words}`))
     const reason = this.#because(`paused: ${words}`)
@@ -118,8 +185,9 @@ export class GuardRun {
   }
 
   /** A pause on evidence is lifted by the guard or by a person; what a person lifted, the guard leaves alone. */
-  #pauseOrResume({ state, ramping }: Standing): void {
-    const { pauseEvidence, needed } = this.#options
+  #pauseOrResume({ state, ramping }: ReleaseView): void {
+    const { pauseEvidence } = this.#options
+    const needed = this.#needed
     const { combined } = this.#judge.ln
     const high = combined >= Math.log(pauseEvidence)
     if (this.#paused === 'evidence' && state !== 'paused') {

@@ -1,7 +1,6 @@
 import type { Decision, Outcome } from '../decision/decision.js'
-import { asyncHookError, disown, isPromise } from '../hook.js'
-import { Collector, type Ticket, isFailure } from './collector.js'
-import type { Guard, GuardHost, Standing } from './guard.js'
+import { Collector, type Ticket, compileFailure } from './collector.js'
+import type { Guard, GuardHost, ReleaseView } from './guard.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
 import { GuardRun } from './run.js'
@@ -31,8 +30,9 @@ class Watcher implements Guard {
     this.#timerSaw = this.#tickedAt
     this.#tick = Math.floor(this.#tickedAt / options.tickMs)
     this.#run = this.#newRun()
-    const { unit, latency, sticky } = options
-    this.#collector = new Collector({ unit, latency, sticky, isFailure: this.#isFailure }, this.#runs, this.#tick)
+    const { unit, latency, sticky, errors } = options
+    const isFailure = compileFailure(errors.isFailure, (error) => host.onError(error))
+    this.#collector = new Collector({ unit, latency, sticky, isFailure }, this.#runs, this.#tick)
   }
 
   admit(decision: Decision, identity: string | null): Ticket | null {
@@ -66,9 +66,9 @@ class Watcher implements Guard {
       // Ascends also where the clock stands still or steps back.
       this.#tick = Math.max(this.#tick + 1, Math.floor(now / this.#options.tickMs))
       this.#run.score(this.#collector.take(this.#runs, this.#tick), this.#tick)
-      const standing = this.#host.standing()
-      if (this.#run.isOver(standing)) this.reset()
-      this.#run.act(standing, () => this.report())
+      const view = this.#host.view()
+      if (this.#run.isOver(view)) this.reset()
+      this.#run.act(view, () => this.report())
       this.#sayHeld()
     } catch (error) {
       this.#host.onError(error)
@@ -84,13 +84,13 @@ class Watcher implements Guard {
   }
 
   report(): GuardReport {
-    const standing = this.#host.standing()
-    const report = this.#run.report(this.#tick, standing)
+    const view = this.#host.view()
+    const report = this.#run.report(this.#tick, view)
     return {
       ...report,
       reason: report.reason ?? this.holding() ?? (this.#options.chosen ? CHOSEN : null),
       lastFailure: this.#collector.lastFailure,
-      hold: this.#options.hold ? this.#run.hold.state(shareOf(standing)) : null,
+      hold: this.#options.hold ? this.#run.hold.state(shareOf(view)) : null,
     }
   }
 
@@ -100,9 +100,9 @@ class Watcher implements Guard {
 
   holding(): string | null {
     if (!this.#options.hold) return null
-    const standing = this.#host.standing()
-    const held = standing.ramping && standing.state === 'running'
-    return held ? this.#run.hold.words(standing.bucketsOnB, standing.steps) : null
+    const view = this.#host.view()
+    const held = view.ramping && view.state === 'running'
+    return held ? this.#run.hold.words(view.bucketsOnB, view.steps) : null
   }
 
   start(): void {
@@ -129,28 +129,13 @@ class Watcher implements Guard {
     this.#host.log(words)
   }
 
-  readonly #isFailure = (outcome: Outcome): boolean => {
-    const own = this.#options.errors.isFailure
-    if (own === null || outcome.aborted) return isFailure(outcome)
-    try {
-      const failed: unknown = own(outcome)
-      if (!isPromise(failed)) return Boolean(failed)
-      disown(failed)
-      this.#host.onError(asyncHookError('guard.errors.isFailure'))
-      return isFailure(outcome)
-    } catch (error) {
-      this.#host.onError(error)
-      return isFailure(outcome)
-    }
-  }
-
   #newRun(): GuardRun {
     this.#runs += 1
     return new GuardRun(this.#options, this.#host, this.#tick)
   }
 }
 
-function shareOf({ bucketsOnB, steps }: Standing): number {
+function shareOf({ bucketsOnB, steps }: ReleaseView): number {
   return bucketsOnB / steps
 }
 

@@ -9,7 +9,7 @@ import type { AwaitedHooks } from './awaited-hooks.js'
 import { compileAttempt } from './compile-attempt.js'
 import type { Attempt, AttemptResult, Forwarder } from './forwarder.js'
 import type { ForwardCall } from './forward-call.js'
-import { type Admission, type Health, healthOf } from './health/health.js'
+import { type CircuitState, type Health, healthOf } from './health/health.js'
 import { requestBody, type RequestBody } from './body/body.js'
 import { hookedRequestHeaders } from './request/headers-hook.js'
 import { isExcused, upstreamError } from './upstream-error.js'
@@ -33,7 +33,7 @@ export class Forwarding {
   #decision: Decision
   #body: RequestBody | null = null
   #health: Health | null = null
-  #admission: Admission = 'in'
+  #circuit: CircuitState = 'closed'
   /** The attempt under way: what one that is over still says is not heard. */
   #turn = 0
   /** The context of the present attempt, with its decision: a forwarder may call back from anywhere. */
@@ -67,9 +67,9 @@ export class Forwarding {
     }
     if (this.#decision.upstream === 'A') return this.#attempt()
     this.#health = healthOf(release, this.#now)
-    this.#admission = this.#health.admit()
-    if (this.#admission !== 'out') return this.#attempt()
-    const error = upstreamError('out', { upstream: { name: 'B' }, settings: release.options.proxy })
+    this.#circuit = this.#health.admit()
+    if (this.#circuit !== 'open') return this.#attempt()
+    const error = upstreamError('circuit-open', { upstream: { name: 'B' }, settings: release.options.proxy })
     if (!release.options.upstreamFallback || !this.#fallBack(null)) {
       this.#ended({ phase: 'connect', status: null, error, aborted: false })
     }
@@ -173,7 +173,7 @@ export class Forwarding {
   }
 
   #reportHealth(connected: boolean | null): void {
-    this.#health?.report(this.#admission, connected)
+    this.#health?.report(this.#circuit, connected)
     this.#health = null
   }
 

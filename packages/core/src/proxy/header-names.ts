@@ -86,7 +86,7 @@ X-RateLimit-Reset X-Request-ID X-Requested-With X-XSS-Protection`
 const DEFAULT_DECISION_HEADER = 'x-canary-upstream'
 
 /** What says how a message is read, cached, authorized or followed: neither a decision nor a trailer may be called so. */
-const MEANT = new Set(
+const RESERVED = new Set(
   `accept-encoding age allow authorization cache-control content-disposition content-language content-location content-range
 content-security-policy content-type date etag expires last-modified link location max-forwards origin pragma range refresh
 retry-after strict-transport-security warning www-authenticate`.split(/\s+/),
@@ -94,7 +94,7 @@ retry-after strict-transport-security warning www-authenticate`.split(/\s+/),
 
 const known = new Map<string, HeaderName>()
 
-function learn(name: string, role: HeaderRole): void {
+function register(name: string, role: HeaderRole): void {
   const lower = name.toLowerCase()
   const entry = { name: lower, role }
   known.set(lower, entry)
@@ -105,27 +105,27 @@ function learn(name: string, role: HeaderRole): void {
   )
 }
 
-for (const name of COMMON.split(/\s+/)) learn(name, 'pass')
-for (const name of HOP_BY_HOP) learn(name, 'drop')
-for (const role of SPECIAL) learn(role, role)
-for (const name of CLIENT_CLAIMS) learn(name, 'forwarded')
+for (const name of COMMON.split(/\s+/)) register(name, 'pass')
+for (const name of HOP_BY_HOP) register(name, 'drop')
+for (const role of SPECIAL) register(role, role)
+for (const name of CLIENT_CLAIMS) register(name, 'forwarded')
 // This server has answered it already: Node sends the 100 by itself.
-learn('expect', 'drop')
+register('expect', 'drop')
 // No header of HTTP, but servers that make variables of headers take it for HTTP_PROXY, and send what they send there.
-learn('proxy', 'drop')
+register('proxy', 'drop')
 // What the decision's header is called by default: nobody but the gateway may say it.
-learn(DEFAULT_DECISION_HEADER, 'drop')
+register(DEFAULT_DECISION_HEADER, 'drop')
 
 /** Whether a decision may not be told in a header of this name, because servers and clients act on it. */
 export function isReserved(sent: string): boolean {
   const { name, role } = headerName(sent)
   const spelt = dashed(name)
-  return spelt !== DEFAULT_DECISION_HEADER && (role !== 'pass' || MEANT.has(spelt))
+  return spelt !== DEFAULT_DECISION_HEADER && (role !== 'pass' || RESERVED.has(spelt))
 }
 
 /** Whether a trailer of this name is passed on; what a client acts on stands in the head (RFC 9110, 6.5.1). */
 export function mayTrail({ name, role }: HeaderName): boolean {
-  return (role === 'pass' || role === 'identity') && !MEANT.has(name)
+  return (role === 'pass' || role === 'identity') && !RESERVED.has(name)
 }
 
 const isIdentity = compileNames(IDENTITY_HEADERS)
@@ -141,7 +141,7 @@ export function headerName(sent: string): HeaderName {
 }
 
 function meet(sent: string): HeaderName {
-  const entry = unusual(sent)
+  const entry = resolveUncommon(sent)
   if (met.size < MOST_MET && sent.length <= LONGEST_MET) met.set(sent, entry)
   return entry
 }
@@ -150,7 +150,7 @@ function meet(sent: string): HeaderName {
  * CGI and WSGI take `X_Forwarded_For` for `X-Forwarded-For`: a name that only its underscores tell from one the gateway
  * answers for is dropped.
  */
-function unusual(sent: string): HeaderName {
+function resolveUncommon(sent: string): HeaderName {
   const name = sent.toLowerCase()
   const entry = known.get(name)
   if (entry !== undefined) return entry

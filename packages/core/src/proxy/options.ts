@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import type { Forwarder, RequestHeadersHook, ResponseHeadersHook } from './forwarder.js'
 import { headerName, isReserved } from './header-names.js'
+import { HEADER_NAME, functionSchema, headerNameSchema } from '../schema.js'
 import { type NameTest, compileNames } from './identity-names.js'
 
-export const RESERVED = 'must be a header that has no other meaning, such as x-canary-upstream'
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
-const functionOf = <T>(what: string) => z.custom<T>((value) => typeof value === 'function', { error: what })
+export const RESERVED_ERROR = 'must be a header that has no other meaning, such as x-canary-upstream'
 const milliseconds = z.number().int().min(1).max(2_147_483_647)
 
 function isForwarder(value: unknown): value is Forwarder {
@@ -85,10 +84,8 @@ export const proxyOptionsSchema = z.strictObject({
    */
   via: z.boolean().default(false),
   /** Name of a request header that tells the upstream the decision (`A` or `B`); a client's own is always removed. */
-  decisionHeader: z
-    .string()
-    .regex(HEADER_NAME, { error: 'must be a header name' })
-    .refine((name) => !isReserved(name), { error: RESERVED })
+  decisionHeader: headerNameSchema
+    .refine((name) => !isReserved(name), { error: RESERVED_ERROR })
     .toLowerCase()
     .nullable()
     .default(null),
@@ -116,27 +113,27 @@ export const proxyOptionsSchema = z.strictObject({
    *
    * @default none
    */
-  onRequestHeaders: functionOf<RequestHeadersHook>('must be a function').nullable().default(null),
+  onRequestHeaders: functionSchema<RequestHeadersHook>().nullable().default(null),
   /**
    * Changes the headers of a response just before its head goes out; must not be async.
    *
    * @default none
    */
-  onResponseHeaders: functionOf<ResponseHeadersHook>('must be a function').nullable().default(null),
+  onResponseHeaders: functionSchema<ResponseHeadersHook>().nullable().default(null),
 })
 
 export type ProxyOptions = z.input<typeof proxyOptionsSchema>
 export type ResolvedProxyOptions = Readonly<z.output<typeof proxyOptionsSchema>>
 
-/** The checked form of `health`: passive where it is not given. */
+/** The checked form of `health`: where it is not given, the circuit breaker counts connection failures alone. */
 export const healthOptionsSchema = z.strictObject({
   /** Path asked for on B, with a GET; 2xx and 3xx are healthy. */
   path: z.string().regex(/^\/[\u0021-\u007e]*$/, { error: 'must be a path that begins with /' }),
   intervalMs: milliseconds.default(5000),
   timeoutMs: milliseconds.default(2000),
-  /** Good answers in a row that bring B back. */
+  /** Good answers in a row that close the circuit: B is asked again. */
   healthy: z.number().int().min(1).max(1000).default(2),
-  /** Bad answers in a row that take B out. */
+  /** Bad answers in a row that open the circuit: B is asked no more. */
   unhealthy: z.number().int().min(1).max(1000).default(3),
 })
 

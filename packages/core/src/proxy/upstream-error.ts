@@ -5,7 +5,7 @@ import type { Attempt, TransportSettings } from './forwarder.js'
 export type UpstreamFailure =
   | 'refused'
   | 'connect-timeout'
-  | 'out'
+  | 'circuit-open'
   | 'busy'
   | 'busy-with-clients'
   | 'head-timeout'
@@ -37,7 +37,7 @@ export function isExcused(error: CanaryError): boolean {
 
 const FAILURES: Readonly<Record<UpstreamFailure, Explained>> = {
   refused: { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'could not be connected to' },
-  out: { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'is out of service' },
+  'circuit-open': { code: 'ERR_CANARY_UPSTREAM_CONNECT', says: 'is out of service' },
   busy: { code: 'ERR_CANARY_UPSTREAM_BUSY', says: 'has no free connection' },
   // Not the upstream's failure: it has done its part on most of them.
   'busy-with-clients': {

@@ -4,8 +4,9 @@ import { attempt, errorText } from '../hook.js'
 import type { Logger } from '../logger.js'
 import { givenNumber } from '../release/given-number.js'
 import type { ReleaseOptions } from '../release/options.js'
-import { aFunction, guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
-import type { Declarative } from './declarative/declarative.js'
+import { functionSchema } from '../schema.js'
+import { guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
+import type { DeclaredRecords } from './change/declared.js'
 import { describeDifference } from './declarative/declarative-difference.js'
 import type { Registry } from './registry.js'
 import { StoredRegistry } from './stored-registry.js'
@@ -17,7 +18,7 @@ export interface RegistryOptions {
    * What the registry begins with where the store holds nothing yet. Later the store's records count: where they differ
    * from these, a warning says how. @default empty
    */
-  readonly initial?: Pick<Declarative, 'bodies'> | undefined
+  readonly initial?: DeclaredRecords | undefined
   /**
    * How long a change may take, waiting for others and for the store included: milliseconds, 10 … 60 000. Then it is
    * refused with ERR_CANARY_STORE (503). @default 2000
@@ -41,7 +42,7 @@ export interface RegistryOptions {
 }
 
 const isStore = (value: unknown): value is Store => hasFunctions(value, ['load', 'save', 'watch', 'audit', 'close'])
-const isDeclarative = (value: unknown): value is Pick<Declarative, 'bodies'> =>
+const isDeclarative = (value: unknown): value is DeclaredRecords =>
   typeof value === 'object' && value !== null && 'bodies' in value && Array.isArray(value.bodies)
 
 const WANTED_TIMEOUT = 'must be a whole number of milliseconds, 10 … 60000'
@@ -49,9 +50,7 @@ const WANTED_CACHE = 'must be the path of a file'
 
 const optionsSchema = z.strictObject({
   store: z.custom<Store>(isStore, { error: 'must be a store: memoryStore(), fileStore(path) or one of your own' }),
-  initial: z
-    .custom<Pick<Declarative, 'bodies'>>(isDeclarative, { error: 'must be what parseDeclarative made' })
-    .optional(),
+  initial: z.custom<DeclaredRecords>(isDeclarative, { error: 'must be what parseDeclarative made' }).optional(),
   changeTimeout: z
     .int({ error: WANTED_TIMEOUT })
     .min(10, { error: WANTED_TIMEOUT })
@@ -60,9 +59,9 @@ const optionsSchema = z.strictObject({
   cache: z.string({ error: WANTED_CACHE }).min(1, { error: WANTED_CACHE }).optional(),
   guard: guardSchema,
   logger: loggerSchema.default(() => console),
-  onError: aFunction<(error: unknown) => void>().optional(),
-  clock: aFunction<() => number>().default(() => Date.now),
-  random: aFunction<() => number>().optional(),
+  onError: functionSchema<(error: unknown) => void>().optional(),
+  clock: functionSchema<() => number>().default(() => Date.now),
+  random: functionSchema<() => number>().optional(),
 })
 
 /**
@@ -110,11 +109,11 @@ function once(report: (error: unknown) => void): (kind: string, error: unknown) 
 }
 
 /** A file that was changed after the first start would be ignored without a word. */
-function warnOfDifference(registry: Registry, initial: Pick<Declarative, 'bodies'>, logger: Logger): void {
-  const difference = describeDifference(registry.snapshot().rows, initial)
+function warnOfDifference(registry: Registry, initial: DeclaredRecords, logger: Logger): void {
+  const difference = describeDifference(registry.diff(initial))
   if (difference === null) return
   logger.warn(
     `canary registry: the store already holds records, so \`initial\` is not taken, and it differs from them (${difference}). ` +
-      'Make the change through the Admin API or registry.change, or start with an empty store to take the file as it is.',
+      'Take it with registry.sync or POST /config, or make the change through the Admin API.',
   )
 }

@@ -1,4 +1,7 @@
-export { type Declarative, type DeclarativeOptions, type Skipped, parseDeclarative } from './declarative/declarative.js'
+export type { DeclaredBody, DeclaredRecords } from './change/declared.js'
+export type { Declarative, DeclarativeOptions, Skipped } from './declarative/declarative.js'
+export type { SyncReport, SyncedRecord } from './change/sync-report.js'
+export { parseDeclarative } from './declarative/parse-declarative.js'
 export { type ExportOptions, exportDeclarative } from './declarative/declarative-export.js'
 export { withoutKey } from './records/audit.js'
 export type { Draft, Parent } from './change/draft.js'
@@ -7,13 +10,14 @@ export * from './entities/entities.js'
 export { FILTERS } from './entities/filters.js'
 export { type HarmlessValues, kongFieldsOf } from './entities/kong-fields.js'
 export { type CanaryConfig, canaryConfigSchema } from './entities/plugin-schema.js'
-export type { KnownConsumer, Mount, MountScope, Place, Resolution } from './live/mount.js'
+export type { KnownConsumer, MountScope, Place, ReleaseLookup, Resolution } from './live/release-lookup.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
-export type { StoreStatus } from './sync/store-status.js'
+export type { StoreStatus } from './link/store-status.js'
+export { RELEASE_STATES } from '../release-state.js'
 export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 export { type Row, type RowChange, type RowContent, type StoredRecord, isOf, rowOf } from './records/rows.js'
 export {
@@ -26,7 +30,6 @@ export {
   type Position,
   type Proposal,
   type SaveResult,
-  type Shared,
   type Store,
   type StoreEvent,
   type StoredState,

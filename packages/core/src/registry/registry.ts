@@ -4,11 +4,13 @@ import type { Move } from '../release/lifecycle.js'
 import type { Release } from '../release/release.js'
 import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
+import type { SyncReport } from './change/sync-report.js'
+import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
-import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { Row } from './records/rows.js'
 import type { AuditEntry, AuditQuery, Position, StoredState } from './records/store.js'
-import type { StoreStatus } from './sync/store-status.js'
+import type { StoreStatus } from './link/store-status.js'
 
 export interface ListQuery {
   /** 1 … 1000. @default 100 */
@@ -66,6 +68,19 @@ export interface Registry {
    * nothing was written
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
+  /**
+   * A change that makes all records those of a file, which {@link parseDeclarative} has read. See {@link Draft.sync}.
+   *
+   * @returns what changed
+   * @throws {ViolationError} {@link CanaryError} ERR_CANARY_STORE, ERR_CANARY_CLOSED
+   */
+  sync(declarative: DeclaredRecords, by: string): Promise<SyncReport>
+  /**
+   * What {@link sync} would change now. Nothing is changed.
+   *
+   * @throws {ViolationError}
+   */
+  diff(declarative: DeclaredRecords): SyncReport
   /** A change that is one move; `null` where there is no such plugin. See {@link Draft.move}. */
   move(
     plugin: string,
@@ -81,7 +96,7 @@ export interface Registry {
    *
    * @throws {CanaryError} ERR_CANARY_OPTION where the scope names nothing
    */
-  mount(scope: MountScope): Mount
+  mount(scope: MountScope): ReleaseLookup
   /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
   findConsumer(text: string): KnownConsumer | null
   /** The consumer with this key, and by nothing else that it is known by; `null` where there is none. */
@@ -106,7 +121,8 @@ export interface Registry {
    * is stored: it may be older, or empty.
    *
    * @param stored what is to be taken, as `storeStatus.rewound.stored` said it
-   * @throws {CanaryError} ERR_CANARY_STORE where something else is stored by now, or nothing can be read
+   * @throws {CanaryError} ERR_CANARY_STATE where something else is stored by now, ERR_CANARY_STORE where nothing can be
+   * read
    */
   accept(stored: Position): Promise<void>
   on(name: 'change', listener: (change: RegistryChange) => void): () => void

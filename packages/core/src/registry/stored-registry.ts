@@ -2,32 +2,34 @@ import { randomUUID } from 'node:crypto'
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import { CanaryError } from '../errors.js'
-import { disown, hookError, isPromise } from '../hook.js'
+import { attempt, disown, hookError, isPromise } from '../hook.js'
 import { type Move, UNTOUCHED } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
 import type { Release } from '../release/release.js'
 import type { RestartShare } from '../release/restart.js'
 import { auditEntry } from './records/audit.js'
-import { CompiledMount } from './live/compiled-mount.js'
+import { CompiledLookup } from './live/compiled-lookup.js'
 import type { Draft } from './change/draft.js'
 import { DraftedChange } from './change/drafted-change.js'
 import { HandEdits } from './change/hand-edits.js'
+import type { SyncReport } from './change/sync-report.js'
+import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
 import { explainAt } from './live/explanation.js'
 import { listPage } from './listing.js'
 import { UnsavedMoves } from './live/unsaved-moves.js'
-import type { KnownConsumer, Mount, MountScope } from './live/mount.js'
+import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
 import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
 import { SerialQueue } from './serial-queue.js'
-import { Deadline } from './sync/deadline.js'
-import { StateCache } from './sync/state-cache.js'
-import { notWritten, outcomeOf, unread } from './sync/store-errors.js'
-import { StoreLink } from './sync/store-link.js'
-import type { StoreStatus } from './sync/store-status.js'
-import { UnknownOutcomes } from './sync/unknown-outcomes.js'
+import { Deadline } from './link/deadline.js'
+import { StateCache } from './link/state-cache.js'
+import { notWritten, outcomeOf, unread } from './link/store-errors.js'
+import { StoreLink } from './link/store-link.js'
+import type { StoreStatus } from './link/store-status.js'
+import { UnknownOutcomes } from './link/unknown-outcomes.js'
 import type { Row, RowChange, StoredRecord } from './records/rows.js'
 import {
   AUDIT_LIMIT,
@@ -79,7 +81,7 @@ export class StoredRegistry implements Registry {
     this.#unsaved = new UnsavedMoves((move) => this.#saveMove(move), report)
     this.#unknown = new UnknownOutcomes(
       (id) => this.#isStored(id),
-      (message) => defaults.logger.warn(`canary registry: ${message}`),
+      (message) => attempt(() => defaults.logger.warn(`canary registry: ${message}`)),
     )
     this.#state = new RegistryState(defaults, (move) => this.#unsaved.add(move))
     this.#cache = cache === null ? null : new StateCache(cache, () => this.#state.snapshot(), report)
@@ -126,7 +128,7 @@ export class StoredRegistry implements Registry {
   }
 
   accept(stored: Position): Promise<void> {
-    return this.#queue.run(() => this.#link.accept(stored, this.#options.changeTimeout))
+    return this.#link.accept(stored)
   }
 
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
@@ -140,6 +142,14 @@ export class StoredRegistry implements Registry {
   async change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result> {
     if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the registry is closed')
     return this.#change(by, work)
+  }
+
+  sync(declarative: DeclaredRecords, by: string): Promise<SyncReport> {
+    return this.change(by, (draft) => draft.sync(declarative))
+  }
+
+  diff(declarative: DeclaredRecords): SyncReport {
+    return this.#draft('diff', (draft) => draft.sync(declarative)).result
   }
 
   move(
@@ -156,11 +166,11 @@ export class StoredRegistry implements Registry {
     return this.change(by, (draft) => draft.finalize(plugin))
   }
 
-  mount(scope: MountScope): Mount {
+  mount(scope: MountScope): ReleaseLookup {
     const state = this.#state
     const { logger } = this.#options.defaults
     const { tables, consumers, live } = state
-    return new CompiledMount({ tables, consumers, live, logger, version: () => state.at.version }, scope)
+    return new CompiledLookup({ tables, consumers, live, logger, version: () => state.at.version }, scope)
   }
 
   findConsumer(text: string): KnownConsumer | null {

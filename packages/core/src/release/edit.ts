@@ -1,6 +1,6 @@
 import { type RampSize, elapsedAfterEdit } from '../decision/schedule.js'
+import type { LifeState } from '../release-state.js'
 import {
-  type LifeState,
   type RampTime,
   type ReleaseRecord,
   UNTOUCHED,

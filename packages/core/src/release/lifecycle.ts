@@ -1,13 +1,5 @@
 import { CanaryError } from '../errors.js'
-
-/** What a release is doing, where `enabled` is true. `complete`: all buckets are on B, time to finish. */
-export type LifeState = 'scheduled' | 'running' | 'complete' | 'paused' | 'rolled-back' | 'promoted'
-
-/**
- * What a release is doing. `disabled`: `enabled` is false, so all is on A and the time of a ramp stands still; a release
- * that was paused, rolled back or promoted says that instead, as that outlasts it.
- */
-export type ReleaseState = LifeState | 'disabled'
+import type { LifeState, ReleaseState } from '../release-state.js'
 
 export type Move = 'pause' | 'resume' | 'rollback' | 'promote' | 'restart'
 

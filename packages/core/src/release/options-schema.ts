@@ -3,24 +3,21 @@ import { MAX_STEPS } from '../decision/bucket.js'
 import type { Hash } from '../decision/plan.js'
 import { type GuardOptions, guardOptionsSchema } from '../guard/index.js'
 import { isReserved } from '../proxy/header-names.js'
-import { RESERVED, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
+import { RESERVED_ERROR, healthOptionsSchema, proxyOptionsSchema } from '../proxy/options.js'
 import { epochSecondsOf, secondsOf } from './duration.js'
 import type { Logger } from '../logger.js'
-import { ONE_LINE } from '../one-line.js'
+import { HEADER_NAME, ONE_LINE, functionSchema, headerNameSchema } from '../schema.js'
 import { parseBranch } from '../option-error.js'
+import { RELEASE_STATES } from '../release-state.js'
 import type { ReleaseStatus } from './status.js'
 import type { CheckedUpstream } from './upstream-options.js'
 
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
-const headerName = z.string().regex(HEADER_NAME, { error: 'must be a header name' })
-const cookieName = z.string().regex(HEADER_NAME, { error: 'must be a cookie name' })
+const cookieNameSchema = z.string().regex(HEADER_NAME, { error: 'must be a cookie name' })
 const VISIBLE = 'must hold no control characters'
 const GROUPS = 'must be a list of one group or more'
 const groupNames = z
   .array(z.string({ error: 'must be a text' }).min(1).regex(ONE_LINE, { error: VISIBLE }), { error: GROUPS })
   .min(1, { error: GROUPS })
-const isFunction = <T>(value: unknown): value is T => typeof value === 'function'
-export const aFunction = <T>() => z.custom<T>(isFunction, { error: 'must be a function' })
 
 const SECRETS = 'must be a list of one secret or more, each of at least 16 characters'
 const secretTexts = z
@@ -28,8 +25,8 @@ const secretTexts = z
   .min(1, { error: SECRETS })
 const HASH = 'must be consumer, ip, none, { header }, { cookie }, { allow: groups } or { deny: groups }'
 const hashBranches = {
-  header: z.strictObject({ header: headerName }),
-  cookie: z.strictObject({ cookie: cookieName, secrets: secretTexts.optional() }),
+  header: z.strictObject({ header: headerNameSchema }),
+  cookie: z.strictObject({ cookie: cookieNameSchema, secrets: secretTexts.optional() }),
   allow: z.strictObject({ allow: groupNames }),
   deny: z.strictObject({ deny: groupNames }),
 }
@@ -55,9 +52,7 @@ const tlsSchema = z.strictObject({
   servername: z.string().optional(),
   rejectUnauthorized: z.boolean().optional(),
 })
-const handlerSchema = z.custom<(...args: never[]) => unknown>(isFunction, {
-  error: 'must be a URL, { url } or a handler',
-})
+const handlerSchema = functionSchema<(...args: never[]) => unknown>('must be a URL, { url } or a handler')
 const urlSchema = z.union([z.string(), z.instanceof(URL)], { error: 'must be an http: or https: URL' })
 const locationSchema = z.strictObject({
   url: urlSchema,
@@ -108,7 +103,7 @@ export const loggerSchema = z.custom<Logger>((value) => hasFunctions(value, ['in
 
 /** Whether something has the methods of an interface that a program may implement. */
 export function hasFunctions(value: unknown, names: readonly string[]): boolean {
-  return isPlain(value) && names.every((name) => isFunction(Reflect.get(value, name)))
+  return isPlain(value) && names.every((name) => typeof Reflect.get(value, name) === 'function')
 }
 
 const PERCENTAGE = 'must be between 0 and 100'
@@ -119,22 +114,22 @@ const NAME = 'must be a text of 1 to 200 characters'
 
 const mountShape = {
   mode: z.enum(['forward', 'rewrite']).default('forward'),
-  consumer: aFunction<(request: never) => unknown>().nullable().default(null),
-  groups: aFunction<(request: never) => unknown>().nullable().default(null),
+  consumer: functionSchema<(request: never) => unknown>().nullable().default(null),
+  groups: functionSchema<(request: never) => unknown>().nullable().default(null),
   trustedIps: z
     .array(z.string({ error: 'must be an address, a CIDR or the name of a range' }))
     .nullable()
     .default(null),
-  realIpHeader: headerName.toLowerCase().default('x-forwarded-for'),
+  realIpHeader: headerNameSchema.toLowerCase().default('x-forwarded-for'),
   ipv6Prefix: z.number().int().min(1).max(128).default(64),
   health: healthOptionsSchema.nullable().default(null),
-  exposeHeader: headerName
-    .refine((name) => !isReserved(name), { error: RESERVED })
+  exposeHeader: headerNameSchema
+    .refine((name) => !isReserved(name), { error: RESERVED_ERROR })
     .nullable()
     .default(null),
   proxy: proxyOptionsSchema.prefault({}),
   logger: loggerSchema.default(() => console),
-  onError: aFunction<(error: unknown) => void>().nullable().default(null),
+  onError: functionSchema<(error: unknown) => void>().nullable().default(null),
 }
 
 export const mountOptionsSchema = z.strictObject(mountShape)
@@ -184,16 +179,14 @@ export const releaseOptionsSchema = z.strictObject({
     .max(MAX_STEPS, { error: STEPS })
     .default(1000),
   hash: hashSchema.prefault('consumer'),
-  override: z.strictObject({ header: headerName.optional(), cookie: cookieName.optional() }).default({}),
+  override: z.strictObject({ header: headerNameSchema.optional(), cookie: cookieNameSchema.optional() }).default({}),
   upstreamFallback: z.boolean().default(false),
   guard: guardSchema,
   enabled: z.boolean().default(true),
   state: z
     .strictObject({
       ...statusShape,
-      state: z
-        .enum(['scheduled', 'running', 'complete', 'disabled', 'paused', 'rolled-back', 'promoted'])
-        .default('running'),
+      state: z.enum(RELEASE_STATES).default('running'),
       reason: z.string().nullable().default(null),
       by: z.string().nullable().default(null),
       at: secondsOrNull.default(null),
@@ -201,8 +194,8 @@ export const releaseOptionsSchema = z.strictObject({
     })
     .nullable()
     .default(null),
-  clock: aFunction<() => number>().default(() => Date.now),
-  random: aFunction<() => number>().default(() => Math.random),
+  clock: functionSchema<() => number>().default(() => Date.now),
+  random: functionSchema<() => number>().default(() => Math.random),
 })
 
 export type CheckedOptions = Readonly<z.output<typeof releaseOptionsSchema>>

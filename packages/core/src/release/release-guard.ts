@@ -74,7 +74,7 @@ export class ReleaseGuard {
   #hostFor({ timeline, reports, move }: Guarded): GuardHost {
     return {
       now: () => timeline.settings.clock(),
-      standing: () => {
+      view: () => {
         const { start, steps } = timeline.settings
         timeline.wait(this.mayReach)
         return { state: timeline.state(), bucketsOnB: timeline.bucketsOnB(), steps, ramping: start !== null }

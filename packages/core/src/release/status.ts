@@ -1,5 +1,5 @@
 import type { Decision } from '../decision/decision.js'
-import type { ReleaseState } from './lifecycle.js'
+import type { ReleaseState } from '../release-state.js'
 
 /** Requests of one upstream since the release was built. */
 export interface UpstreamCounts {

@@ -1,7 +1,7 @@
 import type { UpstreamName } from '../decision/decision.js'
 import { isIpv4, parseIpv6 } from '../decision/ip-address.js'
 import { optionError } from '../option-error.js'
-import type { TlsOptions, Upstream, UrlUpstream } from '../upstream.js'
+import { DEFAULT_PORT, type TlsOptions, type Upstream, type UrlUpstream } from '../upstream.js'
 
 /** An upstream by its URL. The URL's path is a base that the request's path is appended to. */
 export interface UpstreamLocation {
@@ -27,7 +27,6 @@ export type UpstreamBOption<Handler = unknown> = UpstreamOption<Handler> | Upstr
 /** An option as the schema let it through. */
 export type CheckedUpstream = string | URL | UpstreamLocation | UpstreamParts | ((...args: never[]) => unknown)
 
-const DEFAULT_PORT = { http: 80, https: 443 } as const
 // eslint-disable-next-line no-control-regex
 const NOT_IN_URL = /[\u0000-\u0020\u007f-\uffff\\]/
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { canonicalIp } from '../decision/ip-address.js'
 import { addressOfEntry } from './address-entry.js'
-import { forwardedValues } from './forwarded.js'
+import { forwardedValues } from './forwarded-header.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 

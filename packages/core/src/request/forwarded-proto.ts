@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { forwardedValues } from './forwarded.js'
+import { forwardedValues } from './forwarded-header.js'
 import { headerText } from './header-text.js'
 
 /** Traefik says `wss` of WebSockets. */

@@ -2,7 +2,7 @@ import type { Decision, UpstreamName } from '../../src/decision/decision.js'
 import {
   type Guard,
   type GuardOptions,
-  type Standing,
+  type ReleaseView,
   createGuard,
   resolveGuardOptions,
 } from '../../src/guard/index.js'
@@ -10,7 +10,7 @@ import {
 /** A release that only knows where it stands, and a clock that is moved by hand. */
 export class WatchedRelease {
   now = 1_700_000_000_000
-  standing: Standing = { state: 'running', ramping: true, bucketsOnB: 50, steps: 1000 }
+  view: ReleaseView = { state: 'running', ramping: true, bucketsOnB: 50, steps: 1000 }
   readonly moves: string[] = []
   readonly lines: string[] = []
   readonly errors: unknown[] = []
@@ -19,7 +19,7 @@ export class WatchedRelease {
   constructor(options: GuardOptions = {}, sticky = false) {
     this.guard = createGuard(resolveGuardOptions(options, sticky), {
       now: () => this.now,
-      standing: () => this.standing,
+      view: () => this.view,
       pause: (reason) => this.#move('paused', reason),
       resume: (reason) => this.#move('running', reason),
       rollback: (reason) => this.#move('rolled-back', reason, 0),
@@ -28,13 +28,13 @@ export class WatchedRelease {
     })
   }
 
-  #move(state: Standing['state'], reason: string, bucketsOnB = this.standing.bucketsOnB): void {
+  #move(state: ReleaseView['state'], reason: string, bucketsOnB = this.view.bucketsOnB): void {
     this.moves.push(reason)
-    this.standing = { ...this.standing, state, bucketsOnB }
+    this.view = { ...this.view, state, bucketsOnB }
   }
 
   decision(upstream: UpstreamName, more: Partial<Decision> = {}): Decision {
-    const { bucketsOnB, steps } = this.standing
+    const { bucketsOnB, steps } = this.view
     const rest = { hashedBy: 'none', bucket: 1, release: 'r', origin: null } as const
     return { upstream, reason: 'bucket', bucketsOnB, steps, ...rest, ...more }
   }

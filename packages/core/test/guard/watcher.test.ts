@@ -101,7 +101,7 @@ describe('a release whose B is worse', () => {
 
   it('is only told with onBreach pause, once the ramp has ended: nothing is left to pause', () => {
     const release = new WatchedRelease({ onBreach: 'pause', pauseEvidence: 1e9 })
-    release.standing = { ...release.standing, state: 'complete' }
+    release.view = { ...release.view, state: 'complete' }
     for (let i = 0; i < 60; i += 1) {
       release.send('A', 95)
       release.send('B', 5, 2)
@@ -119,7 +119,7 @@ describe('a release whose B is worse', () => {
       release.send('A', 95)
       release.send('B', 5, 2)
     })
-    release.standing = { ...release.standing, state: 'running' }
+    release.view = { ...release.view, state: 'running' }
     release.second()
     expect(release.guard.report()).toMatchObject({ verdict: 'blind', b: { n: 0, k: 0 } })
     release.moves.length = 0
@@ -141,7 +141,7 @@ describe('a release whose B is worse', () => {
     for (let i = 0; i < 60; i += 1) {
       release.send('A', 95)
       release.send('B', 5, 2)
-      release.standing = { ...release.standing, ramping: false }
+      release.view = { ...release.view, ramping: false }
       release.second()
     }
     await Promise.resolve()
@@ -155,7 +155,7 @@ describe('a release whose B is worse', () => {
   it('is not touched again once a person rolled it back or promoted it', () => {
     for (const state of ['rolled-back', 'promoted'] as const) {
       const release = new WatchedRelease()
-      release.standing = { ...release.standing, state }
+      release.view = { ...release.view, state }
       for (let i = 0; i < 60; i += 1) {
         release.send('A', 95)
         release.send('B', 5, 3)
@@ -195,7 +195,7 @@ describe('a ramp', () => {
   it('that a person resumed is not paused again for the same evidence, but rolled back for more', () => {
     const release = new WatchedRelease()
     suspicious(release)
-    release.standing = { ...release.standing, state: 'running' }
+    release.view = { ...release.view, state: 'running' }
     release.send('A', 95)
     release.send('B', 5)
     release.second()
@@ -210,16 +210,16 @@ describe('a ramp', () => {
 
   it('is not what a fixed percentage is: that is never paused', () => {
     const release = new WatchedRelease()
-    release.standing = { ...release.standing, ramping: false }
+    release.view = { ...release.view, ramping: false }
     suspicious(release)
     expect(release.moves).toEqual([])
   })
 
   it('is held until B had the requests that it takes', () => {
     const release = new WatchedRelease({ hold: true })
-    release.standing = { ...release.standing, bucketsOnB: 10 }
+    release.view = { ...release.view, bucketsOnB: 10 }
     const leaves = (bucketsOnB: number) => release.guard.mayReach(bucketsOnB, bucketsOnB + 5, 1000) === bucketsOnB + 5
-    const mayAdvance = () => leaves(release.standing.bucketsOnB)
+    const mayAdvance = () => leaves(release.view.bucketsOnB)
     expect(leaves(0)).toBe(true)
     expect(mayAdvance()).toBe(false)
     expect(release.guard.holding()).toMatch(/B has no traffic at present$/)
@@ -258,10 +258,10 @@ describe('silence', () => {
     release.second()
     expect(verdict()).toBe('ok')
     for (const bucketsOnB of [0, 1000]) {
-      release.standing = { ...release.standing, bucketsOnB }
+      release.view = { ...release.view, bucketsOnB }
       expect(verdict()).toBe('blind')
     }
-    release.standing = { ...release.standing, bucketsOnB: 50 }
+    release.view = { ...release.view, bucketsOnB: 50 }
     for (let i = 0; i < 62; i += 1) release.second()
     expect(verdict()).toBe('blind')
   })

@@ -8,7 +8,7 @@ import { createProxy } from '../../src/proxy/proxy.js'
 import { ask, gateway, httpUpstream, httpUpstreamOn, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
 /** A port where nobody listens. */
-async function deadPort(): Promise<number> {
+async function closedPort(): Promise<number> {
   const upstream = await rawUpstream(() => {})
   await upstream[Symbol.asyncDispose]()
   return upstream.port
@@ -22,7 +22,11 @@ const echo = (name: string) =>
 describe('the fallback', () => {
   test('serves from A what B could not be connected to, bodies included, and counts it as both', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({
+      A: urlUpstream('A', a.port),
+      B: urlUpstream('B', await closedPort()),
+      fallback: true,
+    })
     await using front = await gateway(release)
     const answer = await ask(front.port, '/', { method: 'POST', body: 'hello' })
     expect(answer).toMatchObject({ status: 200, body: 'A:hello' })
@@ -37,7 +41,7 @@ describe('the fallback', () => {
     await using a = await httpUpstream((request, response) => void response.end(request.headers['x-side']))
     const release = testRelease({
       A: urlUpstream('A', a.port),
-      B: urlUpstream('B', await deadPort()),
+      B: urlUpstream('B', await closedPort()),
       fallback: true,
       proxy: { decisionHeader: 'x-side' },
     })
@@ -65,7 +69,7 @@ describe('the fallback', () => {
   })
 
   test('hands over to A as a handler of the framework', async () => {
-    const release = testRelease({ A: { kind: 'handler' }, B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({ A: { kind: 'handler' }, B: urlUpstream('B', await closedPort()), fallback: true })
     await using front = await gateway(release, {
       call: (call) => ({
         ...call,
@@ -80,19 +84,19 @@ describe('the fallback', () => {
 
   test('never happens without being asked for', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()) })
+    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     expect(await ask(front.port)).toMatchObject({ status: 502 })
     expect(front.decisions).toEqual([])
   })
 })
 
-describe('passive health', () => {
-  test('takes B out after five connection failures in a row, and lets one request at a time try it again', async () => {
+describe('the circuit breaker of B', () => {
+  test('opens after five connection failures in a row, and lets one request at a time through when half-open', async () => {
     let now = 0
     let accepts = false
     const asked = new EventEmitter()
-    const port = await deadPort()
+    const port = await closedPort()
     const release = testRelease({ B: urlUpstream('B', port) })
     await using front = await gateway(release, { now: () => now })
     const message = async () => (await ask(front.port)).body.replace(/^\w+: /, '')
@@ -126,7 +130,7 @@ describe('passive health', () => {
     ['http-proxy', () => httpProxyForwarder()],
   ])('lets the others in at the head of the trial, through %s, however long its body takes', async (_, forwarder) => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     const release = testRelease({ B: urlUpstream('B', port), proxy: { forwarder: forwarder() } })
     await using front = await gateway(release, { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
@@ -148,7 +152,7 @@ describe('passive health', () => {
 
   test.each(['an upgrade', 'an upgrade that is refused'])('lets the others in at the head of %s', async (what) => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -176,7 +180,7 @@ describe('passive health', () => {
 
   test('gives the trial to the next request where its client left before the head', async () => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -200,7 +204,7 @@ describe('passive health', () => {
   test('is known for each B of a release that stands at two places', async () => {
     await using b = await echo('B')
     const identity = {}
-    const down = { ...testRelease({ B: urlUpstream('B', await deadPort()) }), identity }
+    const down = { ...testRelease({ B: urlUpstream('B', await closedPort()) }), identity }
     const up = { ...testRelease({ B: urlUpstream('B', b.port) }), identity }
     await using downFront = await gateway(down)
     await using upFront = await gateway(up)
@@ -215,19 +219,19 @@ describe('passive health', () => {
     expect((await ask(downFront.port)).body).toBe('B:')
   })
 
-  test('forgets Bs that are gone, but none that is out', () => {
+  test('forgets Bs that are gone, but none whose circuit is open', () => {
     const release = {}
     let now = 0
     const at = (pool: string) => healthAt(release, pool, () => now)
-    const [fresh, out, long] = [at('fresh'), at('out'), at('out long ago')]
-    for (let i = 0; i < 5; i += 1) long.report('in', false)
+    const [fresh, open, long] = [at('fresh'), at('open'), at('open long ago')]
+    for (let i = 0; i < 5; i += 1) long.report('closed', false)
     now = 3_600_000
-    for (let i = 0; i < 5; i += 1) out.report('in', false)
+    for (let i = 0; i < 5; i += 1) open.report('closed', false)
     for (let i = 0; i < 500; i += 1) at(`other ${i}`)
-    expect([at('fresh') === fresh, at('out long ago') === long, at('out') === out]).toEqual([false, false, true])
+    expect([at('fresh') === fresh, at('open long ago') === long, at('open') === open]).toEqual([false, false, true])
   })
 
-  test('counts connections only: errors in answers, and a success between failures, keep B in', async () => {
+  test('counts connections only: errors in answers, and a success between failures, keep it closed', async () => {
     await using b = await rawUpstream((socket) => void socket.once('data', () => socket.destroy()))
     await using front = await gateway(testRelease({ B: urlUpstream('B', b.port) }))
     for (let i = 0; i < 7; i += 1) {
@@ -237,16 +241,20 @@ describe('passive health', () => {
 
   test('forgets what it knew when B becomes another upstream', async () => {
     await using b = await echo('B')
-    const release = testRelease({ B: urlUpstream('B', await deadPort()) })
+    const release = testRelease({ B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     for (let i = 0; i < 6; i += 1) await ask(front.port)
     Object.assign(release.options.upstreams, { B: urlUpstream('B', b.port) })
     expect(await ask(front.port)).toMatchObject({ body: 'B:' })
   })
 
-  test('with the fallback asks A at once while B is out', async () => {
+  test('asks A at once while it is open, with the fallback', async () => {
     await using a = await echo('A')
-    const release = testRelease({ A: urlUpstream('A', a.port), B: urlUpstream('B', await deadPort()), fallback: true })
+    const release = testRelease({
+      A: urlUpstream('A', a.port),
+      B: urlUpstream('B', await closedPort()),
+      fallback: true,
+    })
     await using front = await gateway(release)
     for (let i = 0; i < 8; i += 1) expect(await ask(front.port)).toMatchObject({ body: 'A:' })
     expect(release.outcomes.filter(({ decision }) => decision.upstream === 'B')).toHaveLength(5)
@@ -255,7 +263,7 @@ describe('passive health', () => {
 
   test('gives the trial to the next request where the first was not even sent', async () => {
     let now = 0
-    const port = await deadPort()
+    const port = await closedPort()
     await using front = await gateway(testRelease({ B: urlUpstream('B', port) }), { now: () => now })
     for (let i = 0; i < 5; i += 1) await ask(front.port)
     now = 10_000
@@ -266,7 +274,7 @@ describe('passive health', () => {
 })
 
 describe('active health checks', () => {
-  test('take B out and bring it back, by their own path and counts', async () => {
+  test('open the circuit and close it, by their own path and counts', async () => {
     let status = 200
     const checks = new EventEmitter()
     const seen: string[] = []
@@ -336,8 +344,8 @@ describe('active health checks', () => {
     for (let i = 0; i < 3; i += 1) for (const one of [first, second, third]) proxy.watch(one)
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
-    const admissions = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
-    expect(admissions()).toEqual(['in', 'out', 'out'])
+    const circuits = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
+    expect(circuits()).toEqual(['closed', 'open', 'open'])
     expect(Math.max(...[good, bad].map(({ sockets }) => sockets.size))).toBeLessThanOrEqual(1)
 
     // The last place with the bad B gets the good one: nobody wants the bad one any more.
@@ -347,7 +355,7 @@ describe('active health checks', () => {
     const asked = counts.bad
     for (let i = 0; i < 3; i += 1) await once(checks, 'good')
     expect(counts.bad).toBe(asked)
-    expect(admissions()).toEqual(['in', 'in', 'in'])
+    expect(circuits()).toEqual(['closed', 'closed', 'closed'])
     await proxy.close()
   })
 

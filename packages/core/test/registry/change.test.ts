@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type Store, memoryStore } from '@canary-release/core/registry'
+import { CanaryError } from '@canary-release/core'
+import { type Store, ViolationError, memoryStore } from '@canary-release/core/registry'
 import { AWAY, CANARY, SILENT, T0, addOrders, testRegistry, violationOf } from './harness.js'
 
 const UUID = /^[0-9a-f-]{36}$/
@@ -188,6 +189,21 @@ describe('a change of the registry', () => {
       '2 schema violations (__proto__: unknown field; config.constructor: unknown field)',
     )
     expect(Reflect.get({}, 'polluted')).toBeUndefined()
+  })
+
+  it('rejects with a CanaryError: 409 where another record has the value, else 400', async () => {
+    await using registry = await testRegistry()
+    await addOrders(registry)
+    const add = (port: number) =>
+      registry.change('ops', (draft) => draft.create('services', { name: 'orders', host: 'h', port }))
+    for (const [port, status] of [
+      [80, 409],
+      [65_536, 400],
+    ] as const) {
+      const error: unknown = await add(port).catch((reason: unknown) => reason)
+      expect([error instanceof CanaryError, error instanceof ViolationError]).toEqual([true, true])
+      expect(error).toMatchObject({ name: 'ViolationError', code: 'ERR_CANARY_VIOLATION', status, statusCode: status })
+    }
   })
 
   it('refuses a second canary on a scope, a taken name and a reference to nothing', async () => {

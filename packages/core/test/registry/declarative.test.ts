@@ -39,7 +39,7 @@ const wrong = (message: RegExp) =>
 
 describe('a declarative file', () => {
   it('is the initial state: nested routes and plugins, consumers with keys and groups, plugins at the top', async () => {
-    await using registry = await testRegistry({ initial: parseDeclarative(YAML) })
+    await using registry = await testRegistry({ initial: await parseDeclarative(YAML) })
     expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'orders-v1', port: 3000 })
     expect(registry.get('routes', 'orders-all')?.entity.paths).toEqual(['/orders'])
     expect(registry.findConsumer('alice-key')?.groups).toEqual(['testers'])
@@ -49,15 +49,15 @@ describe('a declarative file', () => {
     expect((await registry.audit())[0]?.by).toBe('initial')
   })
 
-  it('means the same ids each time, so that consumers keep their buckets', () => {
-    expect(parseDeclarative(YAML)).toEqual(parseDeclarative(YAML))
-    const ids = parseDeclarative(YAML).bodies.map(({ body }) => body.id)
+  it('means the same ids each time, so that consumers keep their buckets', async () => {
+    expect(await parseDeclarative(YAML)).toEqual(await parseDeclarative(YAML))
+    const ids = (await parseDeclarative(YAML)).bodies.map(({ body }) => body.id)
     expect(new Set(ids).size).toBe(ids.length)
     for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/)
   })
 
   it('is not read again where the store holds something', async () => {
-    const initial = parseDeclarative(YAML)
+    const initial = await parseDeclarative(YAML)
     const store = memoryStore()
     await using first = await testRegistry({ store: { ...store, close: async () => undefined }, initial })
     await first.change('ops', (draft) => draft.remove('plugins', 'orders-canary'))
@@ -69,18 +69,18 @@ describe('a declarative file', () => {
     const store = { ...memoryStore(), close: async () => undefined }
     const warned: string[] = []
     const logger = { info() {}, error() {}, warn: (message: string) => void warned.push(message) }
-    await using first = await testRegistry({ store, initial: parseDeclarative(YAML), logger })
-    await using same = await testRegistry({ store, initial: parseDeclarative(YAML), logger })
+    await using first = await testRegistry({ store, initial: await parseDeclarative(YAML), logger })
+    await using same = await testRegistry({ store, initial: await parseDeclarative(YAML), logger })
     expect([first.version, same.version, warned]).toEqual([1, 1, []])
     const changed = YAML.replace('percentage: 10\n', 'percentage: 20\n')
       .replace('key: alice-key', 'key: other-key')
       .replace('username: alice', 'username: bob')
       .replace('consumer: alice', 'consumer: bob')
-    await using second = await testRegistry({ store, initial: parseDeclarative(changed), logger })
+    await using second = await testRegistry({ store, initial: await parseDeclarative(changed), logger })
     expect(second.release('orders-canary')?.status().percentage).toBe(10)
     expect(warned).toEqual([
       expect.stringMatching(
-        /^canary registry: the store already holds records, so `initial` is not taken, and it differs from them \(1 differ: plugins orders-canary \(config\.percentage\); 4 are only in the file: consumers bob, .*; 4 are only in the store: consumers alice, .*\)\. Make the change through the Admin API/,
+        /^canary registry: the store already holds records, so `initial` is not taken, and it differs from them \(1 differ: plugins orders-canary \(config\.percentage\); 4 are only in the file: consumers bob, .*; 4 are only in the store: consumers alice, .*\)\. Take it with registry\.sync/,
       ),
     ])
     expect(warned[0]).not.toMatch(/alice-key|other-key/)
@@ -93,26 +93,37 @@ describe('a declarative file', () => {
     const text = `_format_version: "3.0"
 consumers: [{ username: alice, keyauth_credentials: [{ tags: [generated] }] }]
 plugins: [{ name: canary, instance_name: ramp, config: { upstream_uri: /b, duration: 60 } }]`
-    await using first = await testRegistry({ store, initial: parseDeclarative(text), logger })
+    await using first = await testRegistry({ store, initial: await parseDeclarative(text), logger })
     first.clock.seconds += 1000
-    await using second = await testRegistry({ store, initial: parseDeclarative(text), logger, clock: first.clock })
+    await using second = await testRegistry({
+      store,
+      initial: await parseDeclarative(text),
+      logger,
+      clock: first.clock,
+    })
     await second.change('ops', (draft) => draft.patch('plugins', 'ramp', { config: { duration: 90 } }))
     expect(warned).toEqual([])
-    await using third = await testRegistry({ store, initial: parseDeclarative(text), logger })
+    await using third = await testRegistry({ store, initial: await parseDeclarative(text), logger })
     expect([third.version, warned.length]).toEqual([2, 1])
     expect(warned[0]).toContain('plugins ramp (config.duration)')
   })
 
-  it('may use one small anchor for hundreds of records, and merge it', () => {
+  it('may use one small anchor for hundreds of records, and merge it', async () => {
     const services = Array.from({ length: 300 }, (_, i) => `- { name: s${i}, <<: *all, retries: 2 }`).join('\n')
     const text = `_format_version: "3.0"\nx-all: &all { url: "http://a", retries: 1, tags: [a] }\nservices:\n${services}`
-    const { bodies } = parseDeclarative(text)
+    const { bodies } = await parseDeclarative(text)
     expect([bodies.length, bodies[299]?.body]).toMatchObject([300, { name: 's299', retries: 2, tags: ['a'] }])
   })
 
-  it('lists 20 of its faults, and counts them all', () => {
+  it('is refused if it is no string', async () => {
+    await expect(Reflect.apply(parseDeclarative, null, [Buffer.from('')])).rejects.toThrow(
+      expect.objectContaining({ code: 'ERR_CANARY_OPTION', message: expect.stringContaining('must get a string') }),
+    )
+  })
+
+  it('lists 20 of its faults, and counts them all', async () => {
     const keys = Array.from({ length: 30_000 }, (_, i) => `k${i}: 1\n`).join('')
-    expect(() => parseDeclarative(`_format_version: "3.0"\n${keys}`)).toThrow(
+    await expect(parseDeclarative(`_format_version: "3.0"\n${keys}`)).rejects.toThrow(
       wrong(
         /^declarative file, 30000 faults:\n {2}line 2, column 5: k0: unknown field\n(?:.*\n){19} {2}… and 29980 more$/,
       ),
@@ -120,7 +131,7 @@ plugins: [{ name: canary, instance_name: ramp, config: { upstream_uri: /b, durat
   })
 
   it('is read once where two processes begin at the same time', async () => {
-    const initial = parseDeclarative(YAML)
+    const initial = await parseDeclarative(YAML)
     const store = { ...memoryStore(), close: async () => undefined }
     const both = await Promise.all([testRegistry({ store, initial }), testRegistry({ store, initial })])
     for (const registry of both) {
@@ -132,10 +143,10 @@ plugins: [{ name: canary, instance_name: ramp, config: { upstream_uri: /b, durat
 
   for (const format of ['yaml', 'json'] as const) {
     it(`is written back as ${format}, and read again is the same`, async () => {
-      await using registry = await testRegistry({ initial: parseDeclarative(YAML) })
+      await using registry = await testRegistry({ initial: await parseDeclarative(YAML) })
       const text = exportDeclarative(registry, { format })
       expect(text).toContain('_format_version')
-      await using again = await testRegistry({ initial: parseDeclarative(text, { format }) })
+      await using again = await testRegistry({ initial: await parseDeclarative(text, { format }) })
       const entities = (of: typeof registry) =>
         new Map(of.snapshot().rows.map(({ kind, entity }) => [`${kind}/${entity.id}`, entity]))
       expect(entities(again)).toEqual(entities(registry))
@@ -150,12 +161,14 @@ plugins: [{ name: canary, instance_name: ramp, config: { upstream_uri: /b, durat
 upstreams:
   - name: pool
 `
-    expect(() => parseDeclarative(others)).toThrow(wrong(/line 34, column 3: upstreams: upstreams are not taken/))
-    expect(() => parseDeclarative(others.replace(/upstreams:\n.*\n/, ''))).toThrow(
+    await expect(parseDeclarative(others)).rejects.toThrow(
+      wrong(/line 34, column 3: upstreams: upstreams are not taken/),
+    )
+    await expect(parseDeclarative(others.replace(/upstreams:\n.*\n/, ''))).rejects.toThrow(
       wrong(/line 31, column 11: .*plugin 'rate-limiting' not enabled/),
     )
-    const { bodies, skipped } = parseDeclarative(others, { otherPlugins: 'skip' })
-    expect(bodies).toEqual(parseDeclarative(YAML).bodies)
+    const { bodies, skipped } = await parseDeclarative(others, { otherPlugins: 'skip' })
+    expect(bodies).toEqual((await parseDeclarative(YAML)).bodies)
     expect(skipped).toEqual([
       { line: 31, path: 'plugins.1.name', reason: expect.stringContaining("plugin 'rate-limiting' not enabled") },
       { line: 34, path: 'upstreams.0', reason: 'upstreams are not taken' },
@@ -250,8 +263,8 @@ upstreams:
     ['lacks a colon, in JSON', '{"_format_version" "3.0"}', /line 1, column 20: expected :/],
     ['is nested without end, in JSON', `{"services":${'['.repeat(20_000)}`, /nested deeper than 200 levels/],
   ] as const) {
-    it(`is refused with its line where it ${what}`, () => {
-      expect(() => parseDeclarative(text)).toThrow(wrong(message))
+    it(`is refused with its line where it ${what}`, async () => {
+      await expect(parseDeclarative(text)).rejects.toThrow(wrong(message))
     })
   }
 
@@ -261,7 +274,7 @@ upstreams:
 consumers: ~
 services: [{ id: ${id}, name: orders, url: "http://orders" }]
 routes: [{ name: all, paths: [/], service: ${id} }]`
-    await using registry = await testRegistry({ initial: parseDeclarative(text) })
+    await using registry = await testRegistry({ initial: await parseDeclarative(text) })
     expect(registry.get('routes', 'all')?.entity.service).toEqual({ id })
   })
 

@@ -1,5 +1,5 @@
 import { CanaryError, apiKeyConsumers } from '@canary-release/core'
-import { createRegistry, fileStore, memoryStore, parseDeclarative } from '@canary-release/core/registry'
+import { createRegistry, fileStore, memoryStore } from '@canary-release/core/registry'
 import { describe, expect, it } from 'vitest'
 
 const store = memoryStore()
@@ -27,11 +27,6 @@ describe('what JavaScript hands over unchecked', () => {
   for (const [what, work, message] of [
     ['no path', () => Reflect.apply(fileStore, null, [undefined]), 'fileStore must get the path of a file'],
     ['an empty path', () => fileStore(''), 'fileStore must get the path of a file'],
-    [
-      'the bytes of a file',
-      () => Reflect.apply(parseDeclarative, null, [Buffer.from('')]),
-      'parseDeclarative must get a text',
-    ],
     ['no keys', () => Reflect.apply(apiKeyConsumers, null, [{ header: 'apikey' }]), 'apiKeyConsumers.keys must be'],
     ['nothing', () => Reflect.apply(apiKeyConsumers, null, []), 'apiKeyConsumers must say the header or the query'],
   ] as const) {

@@ -141,9 +141,14 @@ const CHANGES = [
     draft.create('consumers', { id: idOf('consumers', a), username: `u${b}` })
     draft.patch('services', `s${a}`, { tags: [`t${b}`] })
   }),
-  changeOf(1, 'count', (id) => (draft) => {
-    const names = [...draft.rows()].map(({ kind }) => kind)
-    draft.patch('services', idOf('services', id), { tags: [`${names.length}`, ...new Set(names)].toSorted() })
+  changeOf(2, 'sync', (service, name, host) => (draft) => {
+    const id = idOf('services', service)
+    const bodies = [
+      { kind: 'services', body: { id, name: `s${name}`, url: `http://c${host}` } },
+      { kind: 'routes', body: { id: idOf('routes', name), name: 'r0', paths: ['/'], service: { id } } },
+      { kind: 'plugins', body: canary({ service: { id } }, service, name) },
+    ] as const
+    draft.sync({ bodies })
   }),
 ]
 

@@ -175,7 +175,7 @@ describe('a registry whose store', () => {
     // Somebody else begins a new history: what was shown to the person is not what is stored.
     const fresh = await createRegistry({ store: emptied, logger: SILENT })
     await fresh.change('new', (draft) => draft.create('services', { name: 'orders', url: 'http://new' }))
-    await expect(mine.accept(known)).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+    await expect(mine.accept(known)).rejects.toMatchObject({ code: 'ERR_CANARY_STATE' })
     expect(hostOf(mine)).toBe('orders-v1')
     const stored = fresh.storeStatus.position
     await mine.accept(stored)

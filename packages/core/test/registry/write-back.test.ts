@@ -11,11 +11,12 @@ import { aRegistry, fill } from './bodies.js'
 import { testRegistry } from './harness.js'
 
 /** What was read, and how it is written back. */
-type Way = (registry: Registry) => (draft: Draft) => void
+type Way = (registry: Registry) => ((draft: Draft) => void) | Promise<(draft: Draft) => void>
 
 const rowsOf = (registry: Registry): StoredState['rows'] => registry.snapshot().rows
-const declared = (text: string) => (draft: Draft) => {
-  for (const { kind, body } of parseDeclarative(text).bodies) draft.replace(kind, String(body.id), body)
+const declared = async (text: string) => {
+  const { bodies } = await parseDeclarative(text)
+  return (draft: Draft) => bodies.forEach(({ kind, body }) => draft.replace(kind, String(body.id), body))
 }
 const WAYS: [string, Way][] = [
   [
@@ -50,7 +51,7 @@ it.each(WAYS)('a record that is %s changes nothing at all', async (_, way) => {
       registry.clock.seconds += 100
       const before = registry.snapshot()
       const running = ids.map((id) => registry.release(id)?.status())
-      await registry.change('tool', way(registry))
+      await registry.change('tool', await way(registry))
       expect(registry.snapshot()).toEqual(before)
       expect(ids.map((id) => registry.release(id)?.status())).toEqual(running)
     }),

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
 import { parseBranch, parseOptions } from '../../option-error.js'
-import { aFunction } from '../../release/options-schema.js'
+import { functionSchema } from '../../schema.js'
 
 /** A path and all below it, several of them, or what says it of a request. */
 export type UpgradeClaims = string | readonly string[] | ((request: IncomingMessage) => boolean)
@@ -29,7 +29,7 @@ const optionsSchema = z.strictObject({
 })
 
 function branchOf(value: unknown): z.ZodType<UpgradeClaims> {
-  if (typeof value === 'function') return aFunction<Claim>()
+  if (typeof value === 'function') return functionSchema<Claim>()
   return Array.isArray(value) ? pathsSchema : pathSchema
 }
 

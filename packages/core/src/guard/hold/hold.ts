@@ -47,7 +47,7 @@ export class Hold {
 
   /** Takes the counts of the run; `open` is the tick that begins. */
   tick(a: ArmCount, b: ArmCount, open: number): void {
-    this.#requests = (1 - FRESH) * this.#requests + (b.n - this.#had)
+    this.#requests = (1 - FRESH) * this.#requests + Math.max(0, b.n - this.#had)
     this.#ticks = (1 - FRESH) * this.#ticks + 1
     this.#had = b.n
     this.#a = a

@@ -1,22 +1,22 @@
 import type { ForwardedRelease } from '../forward-call.js'
 
 const FAILURES_IN_A_ROW = 5
-const OUT_MS = 10_000
+const OPEN_MS = 10_000
 /** How long failures of a B that nobody asks any more are kept. */
 const REMEMBERED_MS = 600_000
 
-/** Whether B may be asked now; `trial` where this request decides whether it is back. */
-export type Admission = 'in' | 'trial' | 'out'
+/** The circuit breaker as a request finds it. `half-open`: this one request tries whether B is back; `open`: none may. */
+export type CircuitState = 'closed' | 'half-open' | 'open'
 
 /**
- * What is known of one B of a release. Passive: five connection failures in a row take it out for ten seconds, then one
- * request at a time tries it. Active checks overrule that while they run.
+ * The circuit breaker of one B of a release. Five connection failures in a row open it for ten seconds; then it is
+ * half-open: one request at a time tries B, and closes it or opens it again. Active checks overrule that while they run.
  */
 export class Health {
   readonly #now: () => number
   #failures = 0
   #failedAt = 0
-  #outUntil = 0
+  #openUntil = 0
   #trial = false
   /** What the active checks say; `null` while none run or none has ended. */
   #checked: boolean | null = null
@@ -25,12 +25,12 @@ export class Health {
     this.#now = now
   }
 
-  admit(): Admission {
-    if (this.#checked === false) return 'out'
-    if (this.#failures < FAILURES_IN_A_ROW) return 'in'
-    if (this.#trial || this.#now() < this.#outUntil) return 'out'
+  admit(): CircuitState {
+    if (this.#checked === false) return 'open'
+    if (this.#failures < FAILURES_IN_A_ROW) return 'closed'
+    if (this.#trial || this.#now() < this.#openUntil) return 'open'
     this.#trial = true
-    return 'trial'
+    return 'half-open'
   }
 
   /** Whether nothing would be lost with it: no failures, or old ones that a trial would find out again. */
@@ -40,16 +40,16 @@ export class Health {
   }
 
   /** An attempt has got an answer or has ended: `null` where it says nothing about B, because the client left or a queue was full. */
-  report(admission: Admission, connected: boolean | null): void {
-    if (admission === 'trial') this.#trial = false
+  report(circuit: CircuitState, connected: boolean | null): void {
+    if (circuit === 'half-open') this.#trial = false
     if (connected === true) this.#failures = 0
     if (connected !== false) return
     this.#failures += 1
     this.#failedAt = this.#now()
-    if (this.#failures >= FAILURES_IN_A_ROW) this.#outUntil = this.#failedAt + OUT_MS
+    if (this.#failures >= FAILURES_IN_A_ROW) this.#openUntil = this.#failedAt + OPEN_MS
   }
 
-  /** The verdict of active checks; one that lets B in forgets the failures before it. */
+  /** The verdict of active checks; one that closes the circuit forgets the failures before it. */
   checked(healthy: boolean | null): void {
     this.#checked = healthy
     if (healthy === true) this.#failures = 0

@@ -6,6 +6,7 @@ import type { RawResponse } from '../../node-http.js'
 import { readName, readValue } from './header-memo.js'
 import { headerName, mayTrail } from '../header-names.js'
 import { hookedHeader } from '../hooked-headers.js'
+import { joinVary, listOf } from './vary.js'
 
 /** Raw header lines as parsers hand them out: `[name, value, name, value …]`. */
 export type RawHeaders = readonly (Buffer | string)[]
@@ -152,22 +153,6 @@ interface HeaderSetter {
 
 function setHeader(response: HeaderSetter, name: string, value: string | string[]): void {
   response.setHeader(name, value)
-}
-
-function listOf(value: string | number | readonly string[] | undefined): string[] {
-  if (value === undefined) return []
-  return typeof value === 'object' ? [...value] : [String(value)]
-}
-
-function joinVary(before: string | number | readonly string[] | undefined, value: string | string[]): string {
-  const fields = new Map<string, string>()
-  for (const line of [...listOf(before), ...listOf(value)]) {
-    for (const field of line.split(',')) {
-      const name = field.trim()
-      if (name !== '' && !fields.has(name.toLowerCase())) fields.set(name.toLowerCase(), name)
-    }
-  }
-  return fields.has('*') ? '*' : [...fields.values()].join(', ')
 }
 
 /** The user's hook sees the headers as Node shows those of a response, and may change them. */

@@ -1,7 +1,9 @@
 import type { Move } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
+import type { DeclaredRecords } from './declared.js'
 import type { EntityKind } from '../entities/entities.js'
 import type { Row } from '../records/rows.js'
+import type { SyncReport } from './sync-report.js'
 
 /** An entity that a collection belongs to: `{ kind: 'services', key: 'orders' }` of `/services/orders/plugins`. */
 export interface Parent {
@@ -17,8 +19,6 @@ export interface Parent {
 export interface Draft {
   /** By id, or name (username or custom_id of a consumer, key of a credential, instance_name of a plugin). */
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
-  /** All rows: what the change then makes is kept only if nobody else made any change meanwhile. */
-  rows(): Iterable<Row>
   /**
    * Creates an entity from a body in Kong's shape, old names included. A parent overrides the body's reference.
    *
@@ -47,6 +47,14 @@ export interface Draft {
    * @throws {ViolationError} a foreign key violation, where a service still has routes
    */
   remove<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null
+  /**
+   * Makes all records those of a file: creates, replaces and deletes. What the file leaves open stays as it is: the start
+   * of a ramp, a key, and an id, if the record is found by its name or scope. A record that is the same already is not
+   * touched, nor is the state of its release.
+   *
+   * @throws {ViolationError} nothing of the whole change is kept
+   */
+  sync(declarative: DeclaredRecords): SyncReport
   /**
    * Rolls back, promotes, pauses, resumes or restarts a plugin's release; `null` where there is no such plugin.
    *

@@ -5,12 +5,13 @@ import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt } from
 import type { RestartShare } from '../../release/restart.js'
 import { CanaryError } from '../../errors.js'
 import { type Body, isBody, normalise, parseEntity } from '../entities/body.js'
+import type { DeclaredRecords } from './declared.js'
 import type { Draft, Parent } from './draft.js'
 import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
 import { finalFields, locationRow } from './finalize.js'
 import { NAMES_OF, fieldOf } from '../entities/keys.js'
-import { type MadeMove, recordOn, stillStands } from '../records/made-move.js'
+import { type MadeMove, afterStoredMove, recordOn, stillStands } from '../records/made-move.js'
 import { editedPlugin, shareOfPlugin, stillRolledBack } from '../records/plugin-edit.js'
 import { hasMoved, pluginsAt } from '../records/place-of-a.js'
 import { checkRelease, lifeStateOf } from '../records/record-release.js'
@@ -20,6 +21,8 @@ import { rowKey, writtenKeys } from '../records/conflict-keys.js'
 import { type Row, type RowChange, type RowContent, type StoredRecord, isOf } from '../records/rows.js'
 import type { Proposal } from '../records/store.js'
 import { type TableChange, Tables } from '../records/tables.js'
+import type { SyncReport } from './sync-report.js'
+import { synchronize } from './synchronize.js'
 import { schemaViolation, stillReferenced, uniqueViolation } from '../entities/violation.js'
 
 export interface DraftContext {
@@ -50,6 +53,9 @@ export class DraftedChange implements Draft {
   /** The rows that it has made, whose revision is the version of the commit. */
   readonly #made: { revision: number }[] = []
 
+  /** Rows that send requests elsewhere now. */
+  readonly #moved: Row[] = []
+
   constructor(under: Tables, context: DraftContext) {
     this.#under = under
     this.#tables = new Tables(under)
@@ -58,6 +64,7 @@ export class DraftedChange implements Draft {
 
   /** What was written, and in words; and what it depends on, as a store compares it. */
   result(): DraftedResult {
+    this.#beginRuns()
     const changes = this.#tables.changes()
     const before = ({ kind, id }: RowChange) => this.#under.get(kind, id)
     const reads = new Set([...this.#tables.reads, ...changes.map(({ kind, id }) => rowKey(kind, id))])
@@ -70,10 +77,6 @@ export class DraftedChange implements Draft {
     for (const row of this.#made) row.revision = version
   }
 
-  rows(): Iterable<Row> {
-    return this.#tables.rows()
-  }
-
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
     return this.#tables.find(kind, key)
   }
@@ -82,8 +85,8 @@ export class DraftedChange implements Draft {
     const fields = normalise(kind, body)
     const id = typeof fields.id === 'string' && isUuid(fields.id) ? fields.id.toLowerCase() : null
     if (id !== null && this.#tables.get(kind, id) !== null) throw uniqueViolation({ id })
-    const made = kind === 'keyauth_credentials' ? { key: fields.key ?? randomBytes(24).toString('base64url') } : {}
-    return this.#write('create', kind, { ...fields, ...made, id: fields.id ?? randomUUID() }, parent, null)
+    const whole = { ...fields, ...madeUp(kind, fields), id: fields.id ?? randomUUID() }
+    return this.#write('create', kind, whole, parent, null)
   }
 
   patch<Kind extends EntityKind>(kind: Kind, key: string, body: unknown, parent?: Parent): Row<Kind> | null {
@@ -120,6 +123,21 @@ export class DraftedChange implements Draft {
     return row
   }
 
+  sync(declarative: DeclaredRecords): SyncReport {
+    const before = this.#done.length
+    const report = synchronize(this.#tables, declarative, (kind, body, present) => {
+      const said = normalise(kind, body)
+      const fields = present === null ? { ...said, ...madeUp(kind, said) } : withKey(said, present)
+      return this.#write(present === null ? 'create' : 'replace', kind, fields, undefined, present)
+    })
+    const { created, updated, deleted } = report
+    this.#done.splice(before)
+    if (created.length + updated.length + deleted.length > 0) {
+      this.#done.push(`sync: ${created.length} created, ${updated.length} updated, ${deleted.length} deleted`)
+    }
+    return report
+  }
+
   move(plugin: string, move: Move, reason: string | null = null, share: RestartShare = {}): Row<'plugins'> | null {
     const row = this.#tables.find('plugins', plugin)
     if (row === null) return null
@@ -128,12 +146,7 @@ export class DraftedChange implements Draft {
     }
     if (move === 'restart') return this.#restart(row, reason, share, null)
     if (Object.keys(share).length > 0) throw schemaViolation({ '@entity': [`a ${move} cannot change the share`] })
-    return this.#setRelease(
-      row,
-      move,
-      { ...this.#recordOf(row), ...this.#after(row, row.entity, move, reason) },
-      reason,
-    )
+    return this.#setRelease(row, move, this.#after(row, row.entity, move, reason), reason)
   }
 
   /** Takes what was done with a live release, by the guard or by code; false where it does not stand any more. */
@@ -141,14 +154,14 @@ export class DraftedChange implements Draft {
     const row = this.#tables.get('plugins', made.row.entity.id)
     if (row === null || !stillStands(made, row, this.#context.clock())) return false
     const { move, record, share } = made
+    made.runs.push(this.#context.id)
     if (move === 'restart') {
-      made.runs.push(this.#context.id)
       this.#restart(row, record.reason, share, record)
       return true
     }
-    const release = { ...row.release, ...recordOn(row, made, this.#context.clock()) }
-    if (isDeepStrictEqual(release, row.release)) return false
-    this.#setRelease(row, move, release, record.reason)
+    const now = recordOn(row, made, this.#context.clock())
+    if (isDeepStrictEqual({ ...row.release, ...now }, row.release)) return false
+    this.#setRelease(row, move, now, record.reason, made.breach)
     return true
   }
 
@@ -175,8 +188,7 @@ export class DraftedChange implements Draft {
     const refused = checkRelease(entity, this.#context.clock)
     if (refused !== null) throw schemaViolation(refused)
     const record = made ?? this.#after(row, entity, 'restart', reason)
-    const release = { ...record, run: this.#context.id }
-    return this.#setRelease({ ...row, entity }, 'restart', release, reason)
+    return this.#setRelease({ ...row, entity }, 'restart', record, reason)
   }
 
   /** @param entity the plugin as it is after the move */
@@ -189,8 +201,15 @@ export class DraftedChange implements Draft {
     return afterMove(record, move, { state: this.#stateOf(row), nowMs, ramp, elapsedMs, reason, by })
   }
 
-  #setRelease(row: Row<'plugins'>, move: Move, release: StoredRecord, reason: string | null): Row<'plugins'> {
+  #setRelease(
+    row: Row<'plugins'>,
+    move: Move,
+    record: ReleaseRecord,
+    reason: string | null,
+    breach = false,
+  ): Row<'plugins'> {
     this.#done.push(`${move} plugins ${row.entity.id}${reason === null ? '' : `: ${reason}`}`)
+    const release = afterStoredMove(row.release ?? UNTOUCHED, record, move, breach, this.#context.id)
     return this.#put({ ...row, release })
   }
 
@@ -248,7 +267,7 @@ export class DraftedChange implements Draft {
     const note = stillRolledBack(present, row)
     this.#done.push(`${what} ${kind} ${entity.id}${note === null ? '' : `: ${note}`}`)
     const written = this.#put(row)
-    this.#beginRunsOn(present, written)
+    if (present !== null && hasMoved(present, written)) this.#moved.push(written)
     return written
   }
 
@@ -264,10 +283,10 @@ export class DraftedChange implements Draft {
   }
 
   /** Where A is another place now, what was judged of the releases there is over. */
-  #beginRunsOn(before: Row | null, after: Row): void {
-    if (before === null || isOf(after, 'plugins') || !hasMoved(before, after)) return
-    for (const row of pluginsAt(this.#tables, after)) {
-      this.#put({ ...row, release: { ...(row.release ?? UNTOUCHED), run: this.#context.id } })
+  #beginRuns(): void {
+    const { id } = this.#context
+    for (const row of this.#moved.splice(0).flatMap((moved) => pluginsAt(this.#tables, moved))) {
+      if (row.release?.run !== id) this.#put({ ...row, release: { ...(row.release ?? UNTOUCHED), run: id } })
     }
   }
 
@@ -281,6 +300,11 @@ export class DraftedChange implements Draft {
 
 function withoutRevision({ kind, id, row }: TableChange): RowChange {
   return { kind, id, row: row === null ? null : { kind: row.kind, entity: row.entity, release: row.release } }
+}
+
+/** What a new record gets if its body does not say it. */
+function madeUp(kind: EntityKind, { key }: Body): Body {
+  return kind === 'keyauth_credentials' ? { key: key ?? randomBytes(24).toString('base64url') } : {}
 }
 
 function foundBy({ entity }: Row, name: string | undefined, key: string): boolean {

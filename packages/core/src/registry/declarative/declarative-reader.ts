@@ -4,7 +4,7 @@ import { isUuid } from '../entities/fields.js'
 import { isKongField, saysNothing, unknownField } from '../entities/kong-fields.js'
 import type { Path } from './declarative-fault.js'
 import { REFERENCES, derivedId } from './derived-id.js'
-import { KIND_OF, METADATA, NESTED, type NestedLists, UNSUPPORTED_LISTS, isExtension } from './kong-lists.js'
+import { KIND_OF, METADATA_FIELDS, NESTED, type NestedLists, UNSUPPORTED_LISTS, isExtension } from './kong-lists.js'
 import { RecordNames } from './record-names.js'
 import { refusalOf } from './unsupported-record.js'
 
@@ -12,6 +12,7 @@ export interface Placed {
   readonly kind: EntityKind
   readonly body: Body
   readonly path: Path
+  readonly idIsDerived: boolean
 }
 
 /** Something that is not as it should be, or that is passed over. */
@@ -99,7 +100,7 @@ export class DeclarativeReader {
       const kind = KIND_OF.get(name)
       if (kind !== undefined) this.#list(kind, value, [...path, name], owner)
       else if (UNSUPPORTED_LISTS.has(name)) this.#otherList(name, value, [...path, name])
-      else if (!(METADATA.has(name) || OF_DECK.has(name) || isExtension(name))) {
+      else if (!(METADATA_FIELDS.has(name) || DECK_FIELDS.has(name) || isExtension(name))) {
         this.#wrong([...path, name], 'unknown field')
       }
     }
@@ -166,8 +167,9 @@ export class DeclarativeReader {
       } else if (this.#isKept(kind, name, value, path)) define(own, name, referenceOf(name, value))
     }
     if (this.#tags.length > 0) own.tags = withTags(own.tags, this.#tags)
+    const idIsDerived = typeof item.id !== 'string'
     const id = typeof item.id === 'string' ? item.id.toLowerCase() : derivedId(kind, own, path)
-    this.#read.push({ kind, body: { ...own, id }, path })
+    this.#read.push({ kind, body: { ...own, id }, path, idIsDerived })
     if (nested !== undefined) this.#lists(lists, path, { field: nested.field, id })
   }
 
@@ -193,7 +195,7 @@ export class DeclarativeReader {
   }
 }
 
-const OF_DECK: ReadonlySet<string> = new Set(['_info', '_plugin_configs', 'workspaces'])
+const DECK_FIELDS: ReadonlySet<string> = new Set(['_info', '_plugin_configs', 'workspaces'])
 
 /** Sets a property of any name, also `__proto__`, which then is an unknown field like any other. */
 function define(target: object, name: string, value: unknown): void {

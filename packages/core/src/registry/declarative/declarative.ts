@@ -1,7 +1,6 @@
-import { optionError } from '../../option-error.js'
 import { DraftedChange } from '../change/drafted-change.js'
+import type { DeclaredRecords } from '../change/declared.js'
 import { type Body, isBody } from '../entities/body.js'
-import type { EntityKind } from '../entities/entities.js'
 import { type FieldMessages, type Violation, ViolationError } from '../entities/violation.js'
 import { Tables } from '../records/tables.js'
 import { CanaryError } from '../../errors.js'
@@ -10,9 +9,8 @@ import { DeclarativeReader, type Placed, type Remark } from './declarative-reade
 import { type DeclarativeText, readDeclarativeText } from './declarative-text.js'
 import { RecordNames } from './record-names.js'
 
-/** A declarative file, read and checked: bodies in the order in which they may be created. */
-export interface Declarative {
-  readonly bodies: readonly { readonly kind: EntityKind; readonly body: Body }[]
+/** A declarative file, read and checked. */
+export interface Declarative extends DeclaredRecords {
   /** What was passed over, in the order of lines; empty unless {@link DeclarativeOptions.otherPlugins} is `skip`. */
   readonly skipped: readonly Skipped[]
 }
@@ -35,23 +33,14 @@ export interface DeclarativeOptions {
   readonly otherPlugins?: 'refuse' | 'skip' | undefined
 }
 
-/**
- * Reads a file in Kong's declarative format (`_format_version: "3.0"`, "2.1" or "1.1"), YAML or JSON, and checks all of
- * it. What has no `id` gets one that follows from its name or scope, so that a file always means the same buckets.
- *
- * Reading holds up the process, so a file may have 4 MB, 50 000 values in YAML or 100 000 in JSON, and 10 000 records.
- *
- * @throws {CanaryError} ERR_CANARY_OPTION that names the line, place and reason of each fault
- */
-export function parseDeclarative(text: string, options: DeclarativeOptions = {}): Declarative {
-  if (typeof text !== 'string') throw optionError('parseDeclarative', 'must get a text', text)
-  const { otherPlugins = 'refuse', format } = options
+/** Reads a file at once, and checks all of it. @throws {CanaryError} ERR_CANARY_OPTION with each fault */
+export function readDeclarative(text: string, { otherPlugins = 'refuse', format }: DeclarativeOptions): Declarative {
   const source = readDeclarativeText(text, format)
   const { bodies, faults, skipped } = new DeclarativeReader(source.value, otherPlugins)
   const wrong = [...faults, ...faultsOf(bodies)]
   if (wrong.length > 0) throw declarativeError(placed(source, wrong))
   return {
-    bodies: bodies.map(({ kind, body }) => ({ kind, body })),
+    bodies: bodies.map(({ kind, body, idIsDerived }) => ({ kind, body, idIsDerived })),
     skipped: placed(source, skipped).map(({ place: { line }, path, reason }) => ({
       line,
       path: path.join('.'),
@@ -87,8 +76,8 @@ function faultsOf(bodies: readonly Placed[]): Remark[] {
 }
 
 function remarksOf(error: unknown, path: Path, body: Body): Remark[] {
-  if (error instanceof CanaryError) return [{ path, reason: error.message }]
-  if (!(error instanceof ViolationError)) throw error
+  if (!(error instanceof CanaryError)) throw error
+  if (!(error instanceof ViolationError)) return [{ path, reason: error.message }]
   const { violation } = error
   if (violation.code === 2) {
     return leavesOf(violation.fields).map(([field, reason]) => ({ path: [...path, ...field], reason }))

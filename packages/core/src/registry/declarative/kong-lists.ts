@@ -64,7 +64,7 @@ export const UNSUPPORTED_LISTS: ReadonlySet<string> = new Set([
 ])
 
 /** What says nothing about traffic: a cluster's own parameters, notes, and where a file came from. */
-export const METADATA: ReadonlySet<string> = new Set([
+export const METADATA_FIELDS: ReadonlySet<string> = new Set([
   '_format_version',
   '_transform',
   '_comment',

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import {
-  between,
   flag,
+  integer,
   label,
   listOf,
   name,
@@ -16,14 +16,14 @@ import {
   tags,
   text,
   uuid,
-  whole,
+  valueBetween,
 } from './fields.js'
 import { canaryConfigSchema } from './plugin-schema.js'
 
 /** What every entity has. Times are whole seconds since the epoch. */
 const stamped = { id: uuid, created_at: seconds, updated_at: seconds, tags }
 
-const milliseconds = between(whole, 1, 2_147_483_646)
+const milliseconds = valueBetween(integer, 1, 2_147_483_646)
 const protocol = oneOf(['http', 'https'])
 const routeProtocol = oneOf(['http', 'https', 'grpc', 'grpcs', 'ws', 'wss'])
 const pluginProtocol = oneOf(['grpc', 'grpcs', 'http', 'https', 'ws', 'wss', 'tcp', 'tls', 'tls_passthrough', 'udp'])
@@ -38,9 +38,9 @@ export const serviceSchema = z.strictObject({
   name: orNull(name),
   protocol: orDefault(protocol, 'http'),
   host: text,
-  port: between(whole, 1, 65_535),
+  port: valueBetween(integer, 1, 65_535),
   path: orNull(path),
-  retries: orDefault(between(whole, 0, 32_767), 5),
+  retries: orDefault(valueBetween(integer, 0, 32_767), 5),
   connect_timeout: orDefault(milliseconds, 60_000),
   write_timeout: orDefault(milliseconds, 60_000),
   read_timeout: orDefault(milliseconds, 60_000),
@@ -59,8 +59,8 @@ export const routeSchema = z.strictObject({
   paths: orNull(listOf(routePath)),
   headers: orNull(z.record(text, listOf(text), { error: 'expected a map' })),
   snis: orNull(listOf(text)),
-  https_redirect_status_code: orDefault(between(whole, 301, 426), 426),
-  regex_priority: orDefault(whole, 0),
+  https_redirect_status_code: orDefault(valueBetween(integer, 301, 426), 426),
+  regex_priority: orDefault(integer, 0),
   strip_path: orDefault(flag, true),
   path_handling: orDefault(oneOf(['v0', 'v1']), 'v0'),
   preserve_host: orDefault(flag, false),
@@ -81,7 +81,7 @@ export const apiSchema = z.strictObject({
   methods: orNull(listOf(method)),
   strip_uri: orDefault(flag, true),
   preserve_host: orDefault(flag, false),
-  retries: orDefault(between(whole, 0, 32_767), 5),
+  retries: orDefault(valueBetween(integer, 0, 32_767), 5),
   upstream_connect_timeout: orDefault(milliseconds, 60_000),
   upstream_send_timeout: orDefault(milliseconds, 60_000),
   upstream_read_timeout: orDefault(milliseconds, 60_000),
@@ -110,7 +110,7 @@ export const keyauthSchema = z.strictObject({
   key: text,
   consumer: ref,
   /** Stored and returned only. */
-  ttl: orNull(between(number, 0, 100_000_000)),
+  ttl: orNull(valueBetween(number, 0, 100_000_000)),
 })
 
 /** A consumer's membership in a group. */

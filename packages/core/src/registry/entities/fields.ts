@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ONE_LINE } from '../../one-line.js'
+import { ONE_LINE, between } from '../../schema.js'
 
 /** Kong's texts: a field that is missing (or null) says so, any other value is told what was expected. */
 export function says(expectation: string) {
@@ -9,7 +9,6 @@ export function says(expectation: string) {
   }
 }
 
-export const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}$/
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 export function isUuid(value: string): boolean {
@@ -26,13 +25,13 @@ export const label = text.regex(ONE_LINE, { error: 'must hold no control charact
 export const name = label.max(200, { error: 'length must be at most 200' })
 export const flag = z.boolean(says('expected a boolean'))
 export const number = z.number(says('expected a number'))
-export const whole = z.int(says('expected an integer'))
+export const integer = z.int(says('expected an integer'))
 export const uuid = text.regex(UUID, { error: 'expected a valid UUID' }).toLowerCase()
 export const path = text.startsWith('/', { error: 'should start with: /' })
 
-export function between<Schema extends z.ZodNumber>(schema: Schema, least: number, most: number) {
-  const error = `value should be between ${least} and ${most}`
-  return schema.min(least, { error }).max(most, { error })
+/** Kong's text for a number out of its range. */
+export function valueBetween<Schema extends z.ZodNumber>(schema: Schema, least: number, most: number) {
+  return between(schema, least, most, `value should be between ${least} and ${most}`)
 }
 
 export function oneOf<const Values extends readonly string[]>(values: Values) {
@@ -58,4 +57,4 @@ export function orDefault<Schema extends z.ZodType>(schema: Schema, value: NoInf
 
 export const ref = z.strictObject({ id: uuid }, says('expected a record'))
 export const tags = orNull(listOf(label))
-export const seconds = z.int(says('expected an integer'))
+export const seconds = integer

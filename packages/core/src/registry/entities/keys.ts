@@ -34,7 +34,7 @@ export function uniqueKeysOf<Kind extends EntityKind>(kind: Kind, entity: Entity
 }
 
 /** A key of a kind as one text, for a map. */
-export function keyOf(kind: EntityKind, key: UniqueKey): string {
+export function uniqueKeyText(kind: EntityKind, key: UniqueKey): string {
   return `${kind} ${keyText(key)}`
 }
 

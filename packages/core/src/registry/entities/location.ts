@@ -1,7 +1,7 @@
 import { CanaryError } from '../../errors.js'
 import { redactUrl } from '../../option-error.js'
 import { compileUpstream, compileUpstreamB } from '../../release/upstream-options.js'
-import type { UrlUpstream } from '../../upstream.js'
+import { DEFAULT_PORT, type UrlUpstream } from '../../upstream.js'
 import type { Api, Service } from './entities.js'
 import type { CanaryConfig } from './plugin-schema.js'
 import type { FieldMessages } from './violation.js'
@@ -13,8 +13,6 @@ export interface UrlParts {
   readonly port: number
   readonly path: string | null
 }
-
-const DEFAULT_PORT = { http: 80, https: 443 } as const
 
 /** The parts of a URL, as Kong's shorthand `url` sets them; a text that says why not. */
 export function partsOf(url: string): UrlParts | string {

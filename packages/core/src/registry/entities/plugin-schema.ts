@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { MAX_STEPS } from '../../decision/bucket.js'
+import { HEADER_NAME } from '../../schema.js'
 import {
-  HEADER_NAME,
-  between,
   flag,
+  integer,
   label,
   listOf,
   number,
@@ -13,7 +13,7 @@ import {
   path,
   says,
   text,
-  whole,
+  valueBetween,
 } from './fields.js'
 
 const HASHES = ['consumer', 'ip', 'none', 'header', 'allow', 'deny'] as const
@@ -32,11 +32,11 @@ const canaryConfigShape = {
     3600,
   ),
   /** Wins over start and duration. */
-  percentage: orNull(between(number, 0, 100)),
-  steps: orDefault(between(whole, 1, MAX_STEPS), 1000),
+  percentage: orNull(valueBetween(number, 0, 100)),
+  steps: orDefault(valueBetween(integer, 1, MAX_STEPS), 1000),
   upstream_host: orNull(text),
   upstream_port: orNull(
-    between(whole, 0, 65_535).refine((port) => port !== 0, { error: 'port 0 cannot be connected to' }),
+    valueBetween(integer, 0, 65_535).refine((port) => port !== 0, { error: 'port 0 cannot be connected to' }),
   ),
   upstream_uri: orNull(path),
   /** The older names `whitelist` and `blacklist` are read as `allow` and `deny`. */

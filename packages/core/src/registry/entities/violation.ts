@@ -1,3 +1,5 @@
+import { CanaryError } from '../../errors.js'
+
 /** Messages by the name of their field, nested as the fields are; `@entity` holds what concerns several fields. */
 export interface FieldMessages {
   readonly [field: string]: string | number | null | readonly string[] | FieldMessages
@@ -5,8 +7,8 @@ export interface FieldMessages {
 
 /** Why a change was refused: the body that Kong answers with. */
 export interface Violation {
-  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list. */
-  readonly code: 2 | 4 | 5 | 7 | 10 | 11
+  /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list, 14: a declarative file. */
+  readonly code: 2 | 4 | 5 | 7 | 10 | 11 | 14
   readonly name:
     | 'schema violation'
     | 'foreign key violation'
@@ -14,17 +16,27 @@ export interface Violation {
     | 'invalid offset'
     | 'invalid size'
     | 'invalid options'
+    | 'invalid declarative configuration'
   readonly message: string
   readonly fields: FieldMessages
 }
 
-/** A change that the registry refuses; nothing has changed. */
-export class ViolationError extends Error {
+const UNIQUENESS = 5
+
+/**
+ * A change that the registry refuses, with `code` ERR_CANARY_VIOLATION; nothing has changed. `status` is 400, and 409
+ * where another record has the value already. `message` names fields and values of the change.
+ */
+export class ViolationError extends CanaryError {
   override readonly name = 'ViolationError'
+  override readonly status: number
+  override readonly statusCode: number
   readonly violation: Violation
 
   constructor(violation: Violation) {
-    super(violation.message)
+    super('ERR_CANARY_VIOLATION', violation.message)
+    this.status = violation.code === UNIQUENESS ? 409 : 400
+    this.statusCode = this.status
     this.violation = violation
   }
 }

@@ -1,6 +1,6 @@
 import type { EntityKind, EntityOf } from '../entities/entities.js'
 import type { LiveRelease } from './live-release.js'
-import type { KnownConsumer } from './mount.js'
+import type { KnownConsumer } from './release-lookup.js'
 import type { Scopes } from './scope-index.js'
 import { type Row, isOf } from '../records/rows.js'
 import { meantText } from '../../decision/wire-text.js'
@@ -95,14 +95,14 @@ export class KnownConsumers {
       this.#forget(this.#byId, id, known)
       return
     }
-    this.#learn(this.#byId, id, known)
-    this.#learn(this.#byUsername, after.username, known)
-    this.#learn(this.#byCustomId, after.custom_id, known)
+    this.#register(this.#byId, id, known)
+    this.#register(this.#byUsername, after.username, known)
+    this.#register(this.#byCustomId, after.custom_id, known)
   }
 
   #credential({ key, consumer }: EntityOf<'keyauth_credentials'>): void {
     const known = this.#byId.get(consumer.id)
-    if (known !== undefined) this.#learn(this.#byKey, key, known)
+    if (known !== undefined) this.#register(this.#byKey, key, known)
   }
 
   #membership({ consumer, group }: EntityOf<'acls'>): void {
@@ -110,7 +110,7 @@ export class KnownConsumers {
     if (joined !== undefined) joined.groups = [...joined.groups, group]
   }
 
-  #learn(names: Names, name: string | null, known: Known): void {
+  #register(names: Names, name: string | null, known: Known): void {
     if (name === null) return
     names.set(name, known)
     this.#settle(name)

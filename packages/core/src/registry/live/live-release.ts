@@ -4,7 +4,7 @@ import { Release } from '../../release/release.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
-import type { Place } from './mount.js'
+import type { Place } from './release-lookup.js'
 import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
 import { type MadeMove, goesOn, runOf, stillStands } from '../records/made-move.js'
 import type { Row, StoredRecord } from '../records/rows.js'
@@ -65,7 +65,7 @@ export class LiveRelease {
 
   /** Takes the plugin as it is stored now. A move that the store does not have yet stays in force while it stands. */
   adopt(row: Row<'plugins'>): void {
-    const moved = whereOf(this.#row) !== whereOf(row)
+    const moved = locationFingerprint(this.#row) !== locationFingerprint(row)
     const unsaved = this.#unsaved
     // Of another A or B alone, the run of the guard is a new one, and the release goes on where it is.
     const isNewRun = runOf(this.#row) !== runOf(row) && !isTaken(unsaved, row)
@@ -128,7 +128,9 @@ export class LiveRelease {
       if (this.#adopting || change === 'update' || change === 'complete') return
       const row = this.#row
       const base = this.#unsaved === null ? row.release : this.#unsaved.base
-      this.#unsaved = { move: change, record: release.carried(), row, base, share: shareOf(release), runs: [] }
+      const record = release.carried()
+      const breach = change === 'pause' && record.by === 'guard' && release.guard?.report().verdict === 'breach'
+      this.#unsaved = { move: change, record, row, base, share: shareOf(release), breach, runs: [] }
       this.#onMoved(this.#unsaved)
     })
     return release
@@ -145,7 +147,7 @@ export class LiveRelease {
   }
 }
 
-function whereOf({ entity }: Row<'plugins'>): string {
+function locationFingerprint({ entity }: Row<'plugins'>): string {
   const { upstream_host, upstream_port, upstream_uri } = entity.config
   return JSON.stringify([upstream_host, upstream_port, upstream_uri, entity.service, entity.route, entity.api])
 }

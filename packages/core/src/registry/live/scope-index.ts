@@ -1,7 +1,7 @@
 import type { Plugin } from '../entities/entities.js'
 
 /** Where a request is, as keys of scopes; '' for what it is not on, which no scope has. */
-export interface Where {
+export interface ScopeKeys {
   /** Route and service. */
   readonly pair: string
   readonly route: string
@@ -10,7 +10,7 @@ export interface Where {
 }
 
 /** @param service id, or `null` where a request is on none */
-export function whereOf(service: string | null, route: string | null, api: string | null): Where {
+export function scopeKeys(service: string | null, route: string | null, api: string | null): ScopeKeys {
   return {
     pair: service === null || route === null ? '' : `pair ${route} ${service}`,
     route: route === null ? '' : `route ${route}`,
@@ -20,9 +20,9 @@ export function whereOf(service: string | null, route: string | null, api: strin
 }
 
 /** The one key of a plugin's scope, its consumer apart; '' for anywhere. */
-function keyOf({ route, service, api }: Plugin): string {
-  const where = whereOf(service?.id ?? null, route?.id ?? null, api?.id ?? null)
-  return where.pair || where.route || where.service || where.api
+function scopeKeyOf({ route, service, api }: Plugin): string {
+  const keys = scopeKeys(service?.id ?? null, route?.id ?? null, api?.id ?? null)
+  return keys.pair || keys.route || keys.service || keys.api
 }
 
 /** Entries of everyone or of one consumer, by where they are. */
@@ -35,7 +35,7 @@ export class Scopes<Entry> {
   }
 
   set(plugin: Plugin, entry: Entry | null): void {
-    const key = keyOf(plugin)
+    const key = scopeKeyOf(plugin)
     if (key === '') this.anywhere = entry
     else if (entry === null) this.#placed.delete(key)
     else this.#placed.set(key, entry)
@@ -74,7 +74,7 @@ export class ScopeIndex<Entry> {
   }
 
   /** Of a mount: what goes before a consumer's entry that is not bound to a place, and what goes after it. */
-  ofEveryone({ pair, route, service, api }: Where): OfEveryone<Entry> {
+  ofEveryone({ pair, route, service, api }: ScopeKeys): OfEveryone<Entry> {
     const everyone = this.#everyone
     return {
       pair: everyone.at(pair),
@@ -94,7 +94,7 @@ export interface OfEveryone<Entry> {
  */
 export function mostSpecific<Entry>(
   scopes: Scopes<Entry> | null,
-  { pair, route, service, api }: Where,
+  { pair, route, service, api }: ScopeKeys,
   everyone: OfEveryone<Entry>,
 ): Entry | null {
   if (scopes === null) return everyone.pair ?? everyone.rest

@@ -5,6 +5,7 @@ const LOCATION_FIELDS = ['protocol', 'host', 'port', 'path', 'upstream_url', 'se
 
 /** Whether requests that went to a service, route or api go elsewhere now. */
 export function hasMoved(before: Row, after: Row): boolean {
+  if (after.kind === 'plugins') return false
   return LOCATION_FIELDS.some((field) => {
     const [was, is]: unknown[] = [Reflect.get(before.entity, field), Reflect.get(after.entity, field)]
     return was !== is && JSON.stringify(was) !== JSON.stringify(is)

@@ -1,6 +1,7 @@
 import { CanaryError } from '../../errors.js'
 import type { Hash } from '../../decision/plan.js'
-import { type LifeState, type ReleaseRecord, UNTOUCHED } from '../../release/lifecycle.js'
+import { type ReleaseRecord, UNTOUCHED } from '../../release/lifecycle.js'
+import type { LifeState } from '../../release-state.js'
 import { type Logger, SILENT } from '../../logger.js'
 import type { ReleaseOptions } from '../../release/options.js'
 import { restored } from '../../release/restored.js'

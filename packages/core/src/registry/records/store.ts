@@ -1,3 +1,4 @@
+import type { Shared } from '../../guard/index.js'
 import type { EntityKind } from '../entities/entities.js'
 import type { Row, RowChange } from './rows.js'
 
@@ -112,9 +113,6 @@ export type StoreEvent =
   /** What is stored now cannot be taken. The last good state stays in force. */
   | { readonly kind: 'error'; readonly error: unknown }
 
-/** What the guards of several processes share. No store has it yet. */
-export type Shared = never
-
 /** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {
   /**
@@ -142,6 +140,7 @@ export interface Store {
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void
   /** The newest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>
+  /** What guards of several processes share, so that they judge together; `null` where each judges for itself. */
   readonly shared: Shared | null
   /** Lets go of files, locks and connections, and ends watching. */
   close(): Promise<void>

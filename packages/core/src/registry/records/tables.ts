@@ -1,6 +1,6 @@
 import type { EntityKind } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
-import { NAMES_OF, keyOf, referencesOf, uniqueKeysOf } from '../entities/keys.js'
+import { NAMES_OF, uniqueKeyText, referencesOf, uniqueKeysOf } from '../entities/keys.js'
 import { WHOLE, childrenKey, rowKey, uniqueKey } from './conflict-keys.js'
 import { type Row, type RowChange, isOf } from './rows.js'
 import { type UniqueKey, uniqueViolation } from '../entities/violation.js'
@@ -126,7 +126,7 @@ export class Tables {
   /** The id of the row that has a unique key. */
   owner(kind: EntityKind, key: UniqueKey): string | null {
     this.#saw(uniqueKey(kind, key))
-    return this.#owner(keyOf(kind, key))
+    return this.#owner(uniqueKeyText(kind, key))
   }
 
   ownerOf(text: string): string | null {
@@ -149,7 +149,7 @@ export class Tables {
 
   #hold(row: Row): void {
     const { kind, entity } = row
-    for (const key of uniqueKeysOf(kind, entity)) this.#owners.set(keyOf(kind, key), entity.id)
+    for (const key of uniqueKeysOf(kind, entity)) this.#owners.set(uniqueKeyText(kind, key), entity.id)
     for (const to of referencesOf(kind, entity)) {
       const node = rowKey(to.kind, to.id)
       const known = this.#referrers.get(node)
@@ -164,7 +164,7 @@ export class Tables {
     const row = this.#row(rowKey(kind, id))
     if (row === null) return
     for (const key of uniqueKeysOf(row.kind, row.entity)) {
-      const text = keyOf(kind, key)
+      const text = uniqueKeyText(kind, key)
       if (this.#owner(text) !== id) continue
       if (this.#under === null) this.#owners.delete(text)
       else this.#owners.set(text, null)

@@ -9,18 +9,18 @@ export class TagIndex {
   /** Takes a row's change. */
   apply(kind: EntityKind, id: string, before: Row | null, after: Row | null): void {
     const [old, fresh] = [new Set(before?.entity.tags ?? []), new Set(after?.entity.tags ?? [])]
-    for (const tag of old) if (!fresh.has(tag)) this.#remove(keyOf(kind, tag), id)
-    for (const tag of fresh) if (!old.has(tag)) this.#add(keyOf(kind, tag), id)
+    for (const tag of old) if (!fresh.has(tag)) this.#remove(tagKey(kind, tag), id)
+    for (const tag of fresh) if (!old.has(tag)) this.#add(tagKey(kind, tag), id)
   }
 
   /** The ids with a tag; `null` where nothing has it. */
   find(kind: EntityKind, tag: string): SortedIds | null {
-    return this.#ids.get(keyOf(kind, tag))?.ids ?? null
+    return this.#ids.get(tagKey(kind, tag))?.ids ?? null
   }
 
   /** How many rows have a tag. */
   count(kind: EntityKind, tag: string): number {
-    return this.#ids.get(keyOf(kind, tag))?.count ?? 0
+    return this.#ids.get(tagKey(kind, tag))?.count ?? 0
   }
 
   #add(key: string, id: string): void {
@@ -39,6 +39,6 @@ export class TagIndex {
   }
 }
 
-function keyOf(kind: EntityKind, tag: string): string {
+function tagKey(kind: EntityKind, tag: string): string {
   return `${kind} ${tag}`
 }

@@ -7,6 +7,7 @@ import { referencesOf } from '../entities/keys.js'
 import { checkRelease } from '../records/record-release.js'
 import { type Row, isOf } from '../records/rows.js'
 import type { AuditEntry, StoredState } from '../records/store.js'
+import { RELEASE_STATES } from '../../release-state.js'
 import { Tables } from '../records/tables.js'
 import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
 
@@ -29,22 +30,37 @@ export interface FileState extends StoredState {
 }
 
 /** A state as the text of a file: one entity a line, so that people and diffs can read it. */
-export function writeState({ at: { epoch, version, id }, rows, audit }: FileState): string {
-  const byKind = new Map<EntityKind, string[]>(ENTITY_KINDS.map((kind) => [kind, []]))
-  for (const { kind, entity, revision, release } of rows) {
-    byKind.get(kind)?.push(JSON.stringify({ ...entity, ...(release === null ? {} : { release }), revision }))
+export function writeState(state: FileState): string {
+  return [...linesOf(state)].join('\n')
+}
+
+/** The lines of {@link writeState}, each made when it is asked for. */
+export function* linesOf({ at: { epoch, version, id }, rows, audit }: FileState): Iterable<string> {
+  const byKind = new Map<string, Row[]>(ENTITY_KINDS.map((kind) => [kind, []]))
+  for (const row of rows) byKind.get(row.kind)?.push(row)
+  yield '{'
+  yield `  "format": ${JSON.stringify(FORMAT)},`
+  yield `  "version": ${version},`
+  yield `  "epoch": ${JSON.stringify(epoch)},`
+  yield `  "id": ${JSON.stringify(id)},`
+  for (const [kind, list] of byKind) yield* listLines(kind, list.map(fieldsOf), ',')
+  yield* listLines('audit', audit, '')
+  yield '}'
+  yield ''
+}
+
+function* listLines(name: string, list: readonly object[], end: string): Iterable<string> {
+  if (list.length === 0) {
+    yield `  "${name}": []${end}`
+    return
   }
-  const lists = [...byKind, ['audit', audit.map((entry) => JSON.stringify(entry))] as const]
-  const members = [
-    `  "format": ${JSON.stringify(FORMAT)}`,
-    `  "version": ${version}`,
-    `  "epoch": ${JSON.stringify(epoch)}`,
-    `  "id": ${JSON.stringify(id)}`,
-    ...lists.map(([name, lines]) =>
-      lines.length === 0 ? `  "${name}": []` : `  "${name}": [\n    ${lines.join(',\n    ')}\n  ]`,
-    ),
-  ]
-  return `{\n${members.join(',\n')}\n}\n`
+  yield `  "${name}": [`
+  for (const [index, each] of list.entries()) yield `    ${JSON.stringify(each)}${index === list.length - 1 ? '' : ','}`
+  yield `  ]${end}`
+}
+
+function fieldsOf({ entity, release, revision }: Row): object {
+  return { ...entity, ...(release === null ? {} : { release }), revision }
 }
 
 const integer = z.int(says('expected an integer')).min(0, { error: 'value should be at least 0' })
@@ -91,12 +107,13 @@ const fileSchema = z.strictObject({
 })
 
 const releaseSchema = z.strictObject({
-  state: z.enum(['scheduled', 'running', 'complete', 'paused', 'rolled-back', 'promoted']),
+  state: z.enum(RELEASE_STATES).exclude(['disabled']),
   reason: words.nullable(),
   by: words.nullable(),
   at: finite,
   elapsed: finite,
   // A whole number in files of the first versions.
+  breach: z.literal(true, says('expected true')).optional(),
   run: z.union([words.min(1), integer.transform(String)], says('expected a string')).optional(),
 })
 

@@ -35,8 +35,8 @@ export type Resolution = {
   readonly consumer: KnownConsumer | null
 } & ({ readonly release: Release; readonly place: Place } | { readonly release: null; readonly place: null })
 
-/** A mount, compiled once. */
-export interface Mount {
+/** Finds which release is in force for the requests of one mount. Compiled once. */
+export interface ReleaseLookup {
   /**
    * In O(1) for each request.
    *

@@ -7,13 +7,13 @@ import type { KnownConsumers } from './known-consumers.js'
 import type { LiveRelease } from './live-release.js'
 import type { LiveReleases } from './live-releases.js'
 import { locationOf } from '../entities/location.js'
-import type { Mount, MountScope, Resolution } from './mount.js'
-import { type OfEveryone, type Where, mostSpecific, whereOf } from './scope-index.js'
+import type { MountScope, ReleaseLookup, Resolution } from './release-lookup.js'
+import { type OfEveryone, type ScopeKeys, mostSpecific, scopeKeys } from './scope-index.js'
 import type { Row } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
 
-/** What a mount reads of its registry. */
-export interface MountSource {
+/** What a lookup reads of its registry. */
+export interface LookupSource {
   readonly version: () => number
   readonly tables: Tables
   readonly consumers: KnownConsumers
@@ -24,7 +24,7 @@ export interface MountSource {
 type LocationRow = Row<'services'> | Row<'apis'>
 
 interface Compiled {
-  readonly where: Where
+  readonly keys: ScopeKeys
   readonly row: LocationRow
   readonly A: UrlUpstream
   readonly everyone: OfEveryone<LiveRelease>
@@ -33,15 +33,15 @@ interface Compiled {
 }
 
 /** Looks up per request; what hangs on the mount alone is worked out once for each version of the registry. */
-export class CompiledMount implements Mount {
-  readonly #source: MountSource
+export class CompiledLookup implements ReleaseLookup {
+  readonly #source: LookupSource
   readonly #scope: MountScope
   #compiled: Compiled | null = null
   #version = -1
   #reported = false
 
   /** @throws {CanaryError} ERR_CANARY_OPTION */
-  constructor(source: MountSource, scope: MountScope) {
+  constructor(source: LookupSource, scope: MountScope) {
     checkScope(scope)
     this.#source = source
     this.#scope = scope
@@ -55,7 +55,7 @@ export class CompiledMount implements Mount {
     if (compiled === null) throw this.#unknown()
     const consumer = caller === '' ? null : source.consumers.find(caller)
     const live =
-      consumer === null ? compiled.forStrangers : mostSpecific(consumer.scopes, compiled.where, compiled.everyone)
+      consumer === null ? compiled.forStrangers : mostSpecific(consumer.scopes, compiled.keys, compiled.everyone)
     const { A } = compiled
     if (live === null) return { A, consumer, release: null, place: null }
     const { release, place } = live.at(A)
@@ -70,26 +70,26 @@ export class CompiledMount implements Mount {
       this.#compiled = null
       return
     }
-    const { row, where } = found
+    const { row, keys } = found
     const A = this.#compiled?.row === row ? this.#compiled.A : locationOf(row.entity)
-    const everyone = live.scopes.ofEveryone(where)
-    this.#compiled = { where, row, A, everyone, forStrangers: mostSpecific(null, where, everyone) }
+    const everyone = live.scopes.ofEveryone(keys)
+    this.#compiled = { keys, row, A, everyone, forStrangers: mostSpecific(null, keys, everyone) }
     this.#reported = false
   }
 
-  #locate(): { readonly row: LocationRow; readonly where: Where } | null {
+  #locate(): { readonly row: LocationRow; readonly keys: ScopeKeys } | null {
     const { tables } = this.#source
     const { service, route, api } = this.#scope
     if (api !== undefined) {
       const row = tables.find('apis', api)
-      return row === null ? null : { row, where: whereOf(null, null, row.entity.id) }
+      return row === null ? null : { row, keys: scopeKeys(null, null, row.entity.id) }
     }
     const routeRow = route === undefined ? null : tables.find('routes', route)
     if (route !== undefined && routeRow === null) return null
     const serviceKey = service ?? routeRow?.entity.service?.id
     const row = serviceKey === undefined ? null : tables.find('services', serviceKey)
     if (row === null || !row.entity.enabled) return null
-    return { row, where: whereOf(row.entity.id, routeRow?.entity.id ?? null, null) }
+    return { row, keys: scopeKeys(row.entity.id, routeRow?.entity.id ?? null, null) }
   }
 
   #unknown(): CanaryError {
