@@ -8,7 +8,7 @@ const SETTINGS = { fsync: 'on', max_connections: '300' }
 
 export const postgres: Engine = {
   name: 'postgres',
-  limits: { propagation: 25, writers: 5_000 },
+  limits: { propagation: 25, writers: 5_000, tick: 20 },
   async start() {
     const server = await startPostgres(SETTINGS)
     return {

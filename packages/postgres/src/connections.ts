@@ -98,7 +98,6 @@ export class Connections {
       max: POOL_SIZE,
       fallback_application_name: 'canary-release',
       connectionTimeoutMillis: CONNECT_MS,
-      query_timeout: QUERY_MS,
       ...(this.#statementTimeout ? { statement_timeout: STATEMENT_MS } : {}),
       keepAlive: true,
       stream: () => this.#socket(),
@@ -159,8 +158,11 @@ export class Connections {
   #session(client: PoolClient, ended: (() => void)[]): Session {
     return {
       query: async (text, values = [], timeoutMs = QUERY_MS) => {
-        const query = { text, values: [...values], rowMode: 'array' as const, query_timeout: timeoutMs }
-        const { rows } = await this.#root.runInAsyncScope(() => client.query<unknown[]>(query))
+        const query = { text, values: [...values], rowMode: 'array' as const }
+        const { rows } = await inTime(
+          this.#root.runInAsyncScope(() => client.query<unknown[]>(query)),
+          timeoutMs,
+        )
         return rows
       },
       onNotification: (listener) => {
@@ -189,6 +191,22 @@ async function endPool(pool: Pool): Promise<void> {
 
 function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.name === 'TimeoutError'
+}
+
+/**
+ * Settles as an answer does, or rejects when it is late. Not by `query_timeout` of `pg`, whose timer fires before an
+ * answer is read that has arrived while the event loop was blocked: this one looks once more.
+ */
+async function inTime<Result>(answer: Promise<Result>, ms: number): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => setImmediate(() => reject(new ConnectionLost('no answer in time'))), ms)
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** Settles as the promise does, or rejects when a signal is aborted first. */
