@@ -93,7 +93,8 @@ export class PostgresStore implements Store {
             const lockMs = Math.max(1, left(LOCK_MS + MARGIN_MS) - MARGIN_MS)
             const answer = await this.#commit(session, [...values, lockMs], left(QUERY_MS + extraMs), extraMs)
             const result = await this.#resultOf(session, proposal, answer)
-            this.#learn(proposal, result)
+            // Who asked is answered first, and need not ask what it then hears.
+            setImmediate(() => this.#learn(proposal, result))
             return result
           },
           left(SAVE_MS),
