@@ -36,7 +36,7 @@ const LARGE_ROWS = 500
 const MS_PER_ROW = 0.5
 
 /** How many rows are read at a time: parsing more would hold the event loop. */
-const PAGE_ROWS = 500
+const PAGE_ROWS = 200
 
 /** A pause between two attempts, in milliseconds, by chance between half of it and all. */
 const PAUSE_MS = 50
