@@ -10,9 +10,9 @@ const POLL_MS = 2000
  * The pause after a look, in milliseconds, so that several of many changes at once are read at a time: more where the
  * server is so busy that a look takes long.
  */
-const LEAST_GAP_MS = 10
-const MOST_GAP_MS = 200
-const GAP_PER_LOOK = 4
+const LEAST_GAP_MS = 5
+const MOST_GAP_MS = 100
+const GAP_PER_LOOK = 2
 /** The pause before a new connection, in milliseconds: doubled each time, with up to as much again by chance. */
 const FIRST_PAUSE_MS = 25
 const LAST_PAUSE_MS = 125
