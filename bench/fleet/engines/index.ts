@@ -1,8 +1,9 @@
 import type { Engine } from './engine.js'
+import { postgres } from './postgres.js'
 import { redis } from './redis.js'
 
 /** Each kind of server, by name. */
-export const engines: ReadonlyMap<string, Engine> = new Map([redis].map((engine) => [engine.name, engine]))
+export const engines: ReadonlyMap<string, Engine> = new Map([postgres, redis].map((engine) => [engine.name, engine]))
 
 export function engineOf(name: string | undefined): Engine {
   const engine = engines.get(name ?? '')
