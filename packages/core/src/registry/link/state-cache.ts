@@ -2,7 +2,7 @@ import { inRoot } from '../../request-context.js'
 import { SerialQueue } from '../serial-queue.js'
 import type { StoredState } from '../records/store.js'
 import { readState, writeState } from '../stores/state-file.js'
-import { readWhole, signatureOf, unreadable, writeWhole } from '../stores/whole-file.js'
+import { readWhole, unreadable, writeWhole } from '../stores/whole-file.js'
 
 /** The least time between two writings. */
 const PERIOD_MS = 1_000
@@ -24,9 +24,10 @@ export class StateCache {
 
   /** @throws {CanaryError} ERR_CANARY_STORE where it cannot be read or is damaged */
   async read(): Promise<StoredState | null> {
-    if ((await signatureOf(this.#path)) === null) return null
     try {
-      const { at, rows } = readState(await readWhole(this.#path))
+      const file = await readWhole(this.#path)
+      if (file === null) return null
+      const { at, rows } = readState(file.text)
       return { at, rows }
     } catch (error) {
       throw unreadable(this.#path, error)
@@ -49,7 +50,7 @@ export class StateCache {
     await this.#queue.run(async () => {
       try {
         const { at, rows } = this.#state()
-        await writeWhole(this.#path, writeState({ at, rows, audit: [] }))
+        await writeWhole(this.#path, writeState({ at, rows, audit: [], log: [] }))
         this.#told = false
       } catch (error) {
         // Each change would repeat it.

@@ -23,9 +23,9 @@ export class CommitLog {
     this.#head = { epoch: this.#head.epoch, version: commit.version, id: commit.id }
   }
 
-  /** Something else was stored than what is known: what was before is no more. */
-  restart(at: Position): void {
-    this.#commits = []
+  /** Something else is stored than what is known: what was before is no more, but for the commits that lead up to it. */
+  restart(at: Position, commits: readonly Commit[] = []): void {
+    this.#commits = [...commits]
     this.#head = at
   }
 
