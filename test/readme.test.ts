@@ -232,7 +232,7 @@ describe('README', () => {
   test('has a line for each error code', () => {
     const errors = readFileSync(join(here, '..', 'packages', 'core', 'src', 'errors.ts'), 'utf8')
     const codes = new Set([...errors.matchAll(/ERR_CANARY_[A-Z_]+/g)].map(([code]) => code))
-    expect(codes.size).toBe(15)
+    expect(codes.size).toBe(16)
     for (const code of codes) expect(readme).toContain(`| \`${code}\``)
   })
 

@@ -91,7 +91,7 @@ type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
   readonly store?: Store
   readonly clock?: () => number
   readonly guard?: boolean
-  readonly changeTimeout?: number
+  readonly changeTimeoutMs?: number
 }
 
 export interface OpenAdmin extends AsyncDisposable {
@@ -103,11 +103,11 @@ export interface OpenAdmin extends AsyncDisposable {
 
 /** An Admin API on a port of its own, with a registry in memory, or on another store. */
 export async function openAdmin(given: Options = {}): Promise<OpenAdmin> {
-  const { store = memoryStore(), clock, guard, changeTimeout, ...options } = given
+  const { store = memoryStore(), clock, guard, changeTimeoutMs, ...options } = given
   const logged: string[] = []
   const log = (message: string) => void logged.push(message)
   const logger = { info() {}, warn: log, error: log }
-  const registry = await createRegistry({ store, logger, clock, guard, changeTimeout })
+  const registry = await createRegistry({ store, logger, clock, guard, changeTimeoutMs })
   const { url, close } = await listenAdmin({ registry, port: 0, logger, ...options })
   const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
   const call = await contracted(url, '', token)

@@ -278,7 +278,7 @@ describe("errors have Kong's bodies", () => {
         return answers ? result : new Promise<never>(() => undefined)
       },
     }
-    await using admin = await openAdmin({ store, changeTimeout: 50 })
+    await using admin = await openAdmin({ store, changeTimeoutMs: 50 })
     answers = false
     const { status, body, headers } = await admin.call('POST', '/services', { form: ['name=orders', 'host=a'] })
     const { commit } = z.object({ commit: z.string() }).parse(body)

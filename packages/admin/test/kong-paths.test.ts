@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { CanaryError } from '@canary-release/core'
-import { memoryStore } from '@canary-release/core/registry'
+import { type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
 import { z } from 'zod'
 import { listOf, openAdmin, recordOf } from './client.js'
 
@@ -115,6 +115,59 @@ describe('what Kong answers about itself', () => {
     broken = false
     expect(await admin.call('POST', '/services', { json: { host: 'h' } })).toMatchObject({ status: 201 })
     expect(await reachable()).toBe(true)
+  })
+
+  test('says where it stands where the store was emptied, and takes what is stored once a person accepts it', async () => {
+    const [first, emptied] = [memoryStore(), memoryStore()]
+    let store = first
+    let tell: Parameters<Store['watch']>[1] = () => undefined
+    const swapped: Store = {
+      ...first,
+      load: () => store.load(),
+      save: (...change) => store.save(...change),
+      watch(from, listener) {
+        tell = listener
+        return store.watch(from, listener)
+      },
+    }
+    await using admin = await openAdmin({ store: swapped })
+    const { call } = admin
+    await call('POST', '/services', { json: { name: 'orders', host: 'h' } })
+    const known = admin.registry.storeStatus.position
+    const fresh = await createRegistry({ store: emptied, logger: { info() {}, warn() {}, error() {} } })
+    await fresh.change('new', (draft) => draft.create('services', { name: 'new', url: 'http://new' }))
+    const stored = fresh.storeStatus.position
+    store = emptied
+    tell({ kind: 'rewound', known, stored })
+    await expect.poll(() => admin.registry.storeStatus.rewound).not.toBeNull()
+    expect((await call('GET', '/status')).body).toMatchObject({
+      store: { connected: true, stale: false, rewound: { known, stored }, position: known },
+    })
+    expect(await call('POST', '/services', { json: { host: 'h' } })).toMatchObject({ status: 503 })
+    expect(await call('GET', '/services/orders')).toMatchObject({ status: 200 })
+    expect(await call('POST', '/store/accept', { json: { ...stored, more: 1 } })).toMatchObject({ status: 400 })
+    expect(await call('POST', '/store/accept', { json: known })).toMatchObject({ status: 409 })
+    expect(await call('GET', '/services/orders')).toMatchObject({ status: 200 })
+    expect(await call('POST', '/store/accept', { json: stored })).toMatchObject({ status: 200, body: stored })
+    expect(await call('GET', '/services/orders')).toMatchObject({ status: 404 })
+    expect(await call('GET', '/services/new')).toMatchObject({ status: 200 })
+    expect((await call('GET', '/status')).body).toMatchObject({ store: { rewound: null, position: stored } })
+  })
+
+  test('shows the audit trail in pages, of one plugin or by one person', async () => {
+    await using admin = await withOrders()
+    const { call } = admin
+    for (const name of ['a', 'b', 'c', 'd']) await call('POST', '/consumers', { json: { username: name } })
+    const page = z.object({ data: z.array(z.object({ version: z.number() })), next: z.string().nullable() })
+    const versions: number[] = []
+    for (let path: string | null = '/audit?size=2'; path !== null;) {
+      const { data, next }: z.output<typeof page> = page.parse((await call('GET', path)).body)
+      versions.push(...data.map(({ version }) => version))
+      path = next
+    }
+    expect(versions).toEqual(Array.from({ length: admin.registry.version }, (_, i) => admin.registry.version - i))
+    expect((await call('GET', '/audit?by=nobody')).body).toEqual({ data: [], next: null })
+    expect(await call('GET', '/audit?before=x')).toMatchObject({ status: 400 })
   })
 
   test('holds nothing of what is nothing here, for consumers either', async () => {

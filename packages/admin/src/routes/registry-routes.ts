@@ -65,7 +65,7 @@ export function registryOperations(registry: Registry): Operation[] {
         'Takes what is stored in place of what was known, where `store.rewound` of `/status` says that the store was emptied, put back or failed over. The body is its `stored`.',
       body: 'Position',
       answer: { status: 200, schema: 'Position' },
-      errors: [400],
+      errors: [400, 409],
       async run({ body }) {
         await registry.accept(parsedBody(positionSchema, body))
         return { status: 200, body: registry.storeStatus.position }

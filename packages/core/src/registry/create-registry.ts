@@ -23,7 +23,7 @@ export interface RegistryOptions {
    * How long a change may take, waiting for others and for the store included: milliseconds, 10 … 60 000. Then it is
    * refused with ERR_CANARY_STORE (503). @default 2000
    */
-  readonly changeTimeout?: number | undefined
+  readonly changeTimeoutMs?: number | undefined
   /**
    * A file that keeps the last state that was in force, so that a process can begin while the store is away: with what was
    * known, and without changes. It holds consumers' keys, and is for its owner only (0600). @default none
@@ -51,7 +51,7 @@ const WANTED_CACHE = 'must be the path of a file'
 const optionsSchema = z.strictObject({
   store: z.custom<Store>(isStore, { error: 'must be a store: memoryStore(), fileStore(path) or one of your own' }),
   initial: z.custom<DeclaredRecords>(isDeclarative, { error: 'must be what parseDeclarative made' }).optional(),
-  changeTimeout: z
+  changeTimeoutMs: z
     .int({ error: WANTED_TIMEOUT })
     .min(10, { error: WANTED_TIMEOUT })
     .max(60_000, { error: WANTED_TIMEOUT })
@@ -71,7 +71,7 @@ const optionsSchema = z.strictObject({
  * @throws {ViolationError} where `initial` does not fit
  */
 export async function createRegistry(options: RegistryOptions): Promise<Registry> {
-  const { store, initial, guard, logger, onError, changeTimeout, cache, ...given } = parseOptions(
+  const { store, initial, guard, logger, onError, changeTimeoutMs, cache, ...given } = parseOptions(
     optionsSchema,
     options,
     'registry',
@@ -80,7 +80,7 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
     attempt(() => (onError === undefined ? logger.error(`canary registry: ${errorText(error)}`) : onError(error)))
   const clock = givenNumber('clock', given.clock, Date.now, once(report))
   const defaults = { guard, logger, onError, clock, random: given.random }
-  const registry = new StoredRegistry(store, { defaults, changeTimeout, cache: cache ?? null, report })
+  const registry = new StoredRegistry(store, { defaults, changeTimeoutMs, cache: cache ?? null, report })
   try {
     const present = await registry.open()
     if (present && initial !== undefined) warnOfDifference(registry, initial, logger)

@@ -64,7 +64,7 @@ export interface Registry {
    *
    * @param by who makes it, for the audit trail
    * @throws {ViolationError} {@link CanaryError} ERR_CANARY_CLOSED; ERR_CANARY_STORE where it could not be stored in
-   * time (`changeTimeout`), or the store is known to be away or rewound. Its `outcome` says whether it is certain that
+   * time (`changeTimeoutMs`), or the store is known to be away or rewound. Its `outcome` says whether it is certain that
    * nothing was written
    */
   change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result>
@@ -121,7 +121,8 @@ export interface Registry {
    * is stored: it may be older, or empty.
    *
    * @param stored what is to be taken, as `storeStatus.rewound.stored` said it
-   * @throws {CanaryError} ERR_CANARY_STORE where something else is stored by now, or nothing can be read
+   * @throws {CanaryError} ERR_CANARY_STATE where something else is stored by now, ERR_CANARY_STORE where nothing can be
+   * read
    */
   accept(stored: Position): Promise<void>
   on(name: 'change', listener: (change: RegistryChange) => void): () => void

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import { CanaryError } from '../errors.js'
-import { disown, hookError, isPromise } from '../hook.js'
+import { attempt, disown, hookError, isPromise } from '../hook.js'
 import { type Move, UNTOUCHED } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
 import type { Release } from '../release/release.js'
@@ -52,7 +52,7 @@ const MAX_PAUSE_MS = 100
 export interface StoredRegistryOptions {
   readonly defaults: ReleaseDefaults
   /** Milliseconds for a change, from the call. */
-  readonly changeTimeout: number
+  readonly changeTimeoutMs: number
   readonly cache: string | null
   readonly report: (error: unknown) => void
 }
@@ -81,7 +81,7 @@ export class StoredRegistry implements Registry {
     this.#unsaved = new UnsavedMoves((move) => this.#saveMove(move), report)
     this.#unknown = new UnknownOutcomes(
       (id) => this.#isStored(id),
-      (message) => defaults.logger.warn(`canary registry: ${message}`),
+      (message) => attempt(() => defaults.logger.warn(`canary registry: ${message}`)),
     )
     this.#state = new RegistryState(defaults, (move) => this.#unsaved.add(move))
     this.#cache = cache === null ? null : new StateCache(cache, () => this.#state.snapshot(), report)
@@ -128,7 +128,7 @@ export class StoredRegistry implements Registry {
   }
 
   accept(stored: Position): Promise<void> {
-    return this.#queue.run(() => this.#link.accept(stored, this.#options.changeTimeout))
+    return this.#link.accept(stored)
   }
 
   get<Kind extends EntityKind>(kind: Kind, key: string): Row<Kind> | null {
@@ -316,7 +316,7 @@ export class StoredRegistry implements Registry {
   }
 
   async #within<Result>(work: (deadline: Deadline) => Promise<Result>): Promise<Result> {
-    const deadline = new Deadline(this.#options.changeTimeout)
+    const deadline = new Deadline(this.#options.changeTimeoutMs)
     try {
       return await work(deadline)
     } finally {

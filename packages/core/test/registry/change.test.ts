@@ -309,7 +309,7 @@ describe('a change of the registry', () => {
 
   it('gives up where others are always faster, with nothing changed', async () => {
     const store: Store = { ...memoryStore(), save: async () => ({ kind: 'conflict', missed: null }) }
-    await using registry = await testRegistry({ store, changeTimeout: 100 })
+    await using registry = await testRegistry({ store, changeTimeoutMs: 100 })
     await expect(addOrders(registry)).rejects.toMatchObject({
       code: 'ERR_CANARY_STORE',
       outcome: 'not-written',

@@ -73,6 +73,64 @@ describe('many writers at once', () => {
     }
   })
 
+  it("of several processes are in no one's way where they change other rows", async () => {
+    const inner = memoryStore()
+    const kinds: string[] = []
+    const store: Store = {
+      ...inner,
+      // Nobody hears of the others but by what he missed.
+      watch: () => () => undefined,
+      close: async () => undefined,
+      async save(...change) {
+        const result = await inner.save(...change)
+        kinds.push(result.kind)
+        return result
+      },
+    }
+    const first = await createRegistry({ store, logger: SILENT })
+    await first.change('ops', (draft) => {
+      for (let i = 0; i < 10; i += 1) draft.create('services', { name: `s${i}`, url: 'http://a' })
+    })
+    const registries = await Promise.all(Array.from({ length: 10 }, () => createRegistry({ store, logger: SILENT })))
+    await Promise.all(
+      registries.flatMap((registry, process) =>
+        Array.from({ length: 10 }, (_, i) =>
+          registry.change(`process ${process}`, (draft) => {
+            draft.patch('services', `s${process}`, { host: `h${i}` })
+            draft.create('routes', { name: `r${process}-${i}`, paths: ['/'] }, { kind: 'services', key: `s${process}` })
+          }),
+        ),
+      ),
+    )
+    expect(kinds.slice(1)).toEqual(Array.from({ length: 100 }, () => 'saved'))
+    const stored = await inner.load()
+    expect(stored?.at.version).toBe(101)
+    expect(stored?.rows).toHaveLength(110)
+    await Promise.all([first, ...registries].map((registry) => registry.close()))
+  })
+
+  it('of many processes on one row lose no update, and are done in time', async () => {
+    const inner = memoryStore()
+    const store: Store = { ...inner, close: async () => undefined }
+    const options = { store, logger: SILENT, changeTimeoutMs: 20_000 }
+    const registries = await Promise.all(Array.from({ length: 10 }, () => createRegistry(options)))
+    const [first] = registries
+    await addOrders(first ?? expect.fail())
+    const tags = registries.flatMap((registry, process) =>
+      Array.from({ length: 10 }, async (_, i) => {
+        const tag = `${process}-${i}`
+        await registry.change('ops', (draft) => {
+          const present = draft.get('services', 'orders')?.entity.tags ?? []
+          draft.patch('services', 'orders', { tags: [...present, tag] })
+        })
+        return tag
+      }),
+    )
+    const written = await Promise.all(tags)
+    expect(first?.get('services', 'orders')?.entity.tags?.toSorted()).toEqual(written.toSorted())
+    await Promise.all(registries.map((registry) => registry.close()))
+  })
+
   it('see a change that another process made while they were away', async () => {
     const store = memoryStore()
     await using mine = disposable(await createRegistry({ store, logger: SILENT }), {})

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CanaryError } from '@canary-release/core'
-import { type Registry, createRegistry } from '@canary-release/core/registry'
+import { type Registry, type RegistryOptions, createRegistry } from '@canary-release/core/registry'
 import { type Client, Network } from '../store/network.js'
 import { CANARY, type Clock, SILENT, T0, addOrders, changed, clockAt } from './harness.js'
 
@@ -13,12 +13,16 @@ interface Process {
 }
 
 /** Processes on one store, each with a clock and a line of its own. */
-async function processes(offsets: readonly number[], config: object = CANARY.config) {
+async function processes(
+  offsets: readonly number[],
+  config: object = CANARY.config,
+  guard: RegistryOptions['guard'] = false,
+) {
   const network = new Network()
   const open = async (offset: number): Promise<Process> => {
     const client = network.connect()
     const clock = clockAt(T0 + offset)
-    const options = { logger: SILENT, onError: () => undefined, random: () => 0, changeTimeout: 5_000 }
+    const options = { logger: SILENT, onError: () => undefined, random: () => 0, changeTimeoutMs: 5_000, guard }
     return { client, clock, registry: await createRegistry({ ...options, store: client, clock }) }
   }
   const all = await Promise.all(offsets.map(open))
@@ -215,6 +219,40 @@ describe('moves of several processes', () => {
       true,
     )
     expect(new Set(runs).size).toBe(5)
+  })
+
+  it('begin another run where a pause for a breach is resumed, and go on where the release was', async () => {
+    const guard = { onBreach: 'pause', hardLimit: { failureRate: 0.5, over: 50 } } as const
+    const config = { upstream_host: 'v2', start: T0 - 500, duration: 1_000, hash: 'none' }
+    await using place = await processes([0, 0], config, guard)
+    const { all, id } = place
+    const [mine, other] = all as [Process, Process]
+    const release = other.registry.release(id) ?? expect.fail()
+    const run = other.registry.get('plugins', id)?.release?.run
+    for (let second = 0; second < 20 && release.status().state === 'running'; second += 1) {
+      for (let i = 0; i < 100; i += 1) {
+        const decision = release.decide({})
+        const status = decision.upstream === 'B' ? 500 : 200
+        release.record({ decision, status, durationMs: 5, error: null, aborted: false })
+      }
+      for (const { clock } of all) clock.seconds += 1
+    }
+    expect(release.status()).toMatchObject({ state: 'paused', by: 'guard' })
+    const { bucketsOnB } = release.status()
+    await changed(mine.registry, 3)
+    expect(mine.registry.get('plugins', id)?.release).toMatchObject({ state: 'paused', by: 'guard', breach: true, run })
+    await mine.registry.move(id, 'resume', 'looked at', 'ops')
+    await changed(other.registry, 4)
+    const resumed = other.registry.get('plugins', id)?.release
+    expect(resumed).toMatchObject({ state: 'running', by: 'ops' })
+    expect(resumed?.run).not.toBe(run)
+    expect(resumed?.breach).toBeUndefined()
+    expect(release.status()).toMatchObject({ state: 'running', bucketsOnB })
+    expect(release.guard?.report()).toMatchObject({ verdict: 'blind', b: { n: 0, k: 0 } })
+    // A person's pause begins nothing.
+    await mine.registry.move(id, 'pause', 'lunch', 'ops')
+    await mine.registry.move(id, 'resume', null, 'ops')
+    expect(mine.registry.get('plugins', id)?.release?.run).toBe(resumed?.run)
   })
 
   it(

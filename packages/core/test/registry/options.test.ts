@@ -9,6 +9,12 @@ describe('what JavaScript hands over unchecked', () => {
     [undefined, /^registry must be an object, got nothing/],
     [{}, /^registry\.store must be a store: memoryStore\(\), fileStore\(path\) or one of your own, got nothing/],
     [{ store: fileStore }, /^registry\.store must be a store/],
+    [
+      { store, changeTimeoutMs: 5 },
+      /^registry\.changeTimeoutMs must be a whole number of milliseconds, 10 … 60000, got 5/,
+    ],
+    [{ store, changeTimeoutMs: '2s' }, /^registry\.changeTimeoutMs must be a whole number of milliseconds/],
+    [{ store, cache: '' }, /^registry\.cache must be the path of a file/],
     [{ store: { ...store, watch: true } }, /^registry\.store must be a store/],
     [{ store, initial: '_format_version: "3.0"' }, /^registry\.initial must be what parseDeclarative made/],
     [{ store, guard: 'yes' }, /^registry\.guard must be true, false or the options of a guard, got "yes"/],

@@ -212,7 +212,7 @@ it(
           },
         }
         const links = [late(counting), late(counting), late(counting)]
-        const options = { clock, logger: SILENT, random: () => 0, changeTimeout: 20_000 }
+        const options = { clock, logger: SILENT, random: () => 0, changeTimeoutMs: 20_000 }
         const registries = await Promise.all(links.map(({ store }) => createRegistry({ ...options, store })))
         const changes = new Map<string, Change>()
         for (const [round, batch] of history.entries()) {

@@ -12,9 +12,9 @@ async function pair(options: Partial<RegistryOptions> = {}) {
   const [client, other] = [network.connect(), network.connect()]
   const reported: unknown[] = []
   const clock = clockAt(T0)
-  const common = { clock, logger: SILENT, changeTimeout: 100 }
+  const common = { clock, logger: SILENT, changeTimeoutMs: 100 }
   const mine = await createRegistry({ ...common, onError: (error) => reported.push(error), ...options, store: client })
-  const theirs = await createRegistry({ ...common, store: other, changeTimeout: 5_000 })
+  const theirs = await createRegistry({ ...common, store: other, changeTimeoutMs: 5_000 })
   return {
     network,
     client,
@@ -45,7 +45,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Record<string, unkn
 
 describe('a registry whose store', () => {
   it('refuses connections refuses changes at once, goes on with what it knows, and catches up', async () => {
-    await using place = await pair({ changeTimeout: 60_000 })
+    await using place = await pair({ changeTimeoutMs: 60_000 })
     const { client, mine, theirs } = place
     await addOrders(mine)
     await changed(theirs, 1)
@@ -86,7 +86,7 @@ describe('a registry whose store', () => {
   })
 
   it('hangs in a change hears what others did all the same', async () => {
-    await using place = await pair({ changeTimeout: 5_000 })
+    await using place = await pair({ changeTimeoutMs: 5_000 })
     const { client, mine, theirs } = place
     await addOrders(theirs)
     await changed(mine, 1)
@@ -102,7 +102,7 @@ describe('a registry whose store', () => {
   })
 
   it('breaks off in the middle of a change is asked again, and the change is made once', async () => {
-    await using place = await pair({ changeTimeout: 20_000 })
+    await using place = await pair({ changeTimeoutMs: 20_000 })
     const { client, mine, theirs } = place
     await addOrders(mine)
     client.line = 'cut-off'
@@ -145,7 +145,7 @@ describe('a registry whose store', () => {
       close: () => client.close(),
     }
     const store = Object.assign(never, { save: async () => ({ kind: 'conflict', missed: null }) as const, audit: client.audit.bind(client), shared: null }) // prettier-ignore
-    await using registry = disposable(await createRegistry({ store, logger: SILENT, changeTimeout: 50 }), {})
+    await using registry = disposable(await createRegistry({ store, logger: SILENT, changeTimeoutMs: 50 }), {})
     const failures = await Promise.all([1, 2, 3].map(() => failureOf(addOrders(registry))))
     for (const failure of failures) {
       expect(failure).toMatchObject({
@@ -175,7 +175,7 @@ describe('a registry whose store', () => {
     // Somebody else begins a new history: what was shown to the person is not what is stored.
     const fresh = await createRegistry({ store: emptied, logger: SILENT })
     await fresh.change('new', (draft) => draft.create('services', { name: 'orders', url: 'http://new' }))
-    await expect(mine.accept(known)).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+    await expect(mine.accept(known)).rejects.toMatchObject({ code: 'ERR_CANARY_STATE' })
     expect(hostOf(mine)).toBe('orders-v1')
     const stored = fresh.storeStatus.position
     await mine.accept(stored)
@@ -271,7 +271,7 @@ describe('a cache', () => {
     const client = network.connect()
     client.line = 'refused'
     const errors: unknown[] = []
-    const options = { logger: SILENT, cache, onError: (error: unknown) => errors.push(error), changeTimeout: 100 }
+    const options = { logger: SILENT, cache, onError: (error: unknown) => errors.push(error), changeTimeoutMs: 100 }
     await using registry = disposable(await createRegistry({ ...options, store: client }), {})
     expect(registry.snapshot()).toEqual({ at, rows })
     expect(registry.storeStatus).toMatchObject({ stale: true, connected: false, position: at })

@@ -186,7 +186,7 @@ describe('processes that write one file', { timeout: 240_000 }, () => {
     )
     const registries = await Promise.all(
       [fileStore(place.file), ...hosts].map((store) =>
-        createRegistry({ store, logger: SILENT, changeTimeout: 30_000 }),
+        createRegistry({ store, logger: SILENT, changeTimeoutMs: 30_000 }),
       ),
     )
     await registries[0]?.change('test', (draft) =>

@@ -210,7 +210,7 @@ runStoreSuite('file', { open: place, damage }, () => {
     const mount = registry.mount({ service: 'orders' })
     await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
     await failure
-    const reason = /registry\.json: line 9, column \d+: services\.0: .*port: value should be between 1 and 65535/
+    const reason = /registry\.json: line 8, column \d+: services\.0: .*port: value should be between 1 and 65535/
     expect(failed).toEqual([storeCode(reason)])
     expect(mount.find('').A.port).toBe(3000)
     await expect(registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))).rejects.toThrow(
@@ -270,7 +270,7 @@ runStoreSuite('file', { open: place, damage }, () => {
     [
       'has a revision that is too great',
       (text: string) => text.replace('"revision":1', '"revision":9007199254740991'),
-      /line 9, column \d+: services\.0: .*revision: value should be at most 1000000000000000/,
+      /line 8, column \d+: services\.0: .*revision: value should be at most 1000000000000000/,
     ],
     [
       'has an unknown field',
@@ -280,12 +280,12 @@ runStoreSuite('file', { open: place, damage }, () => {
     [
       'has an unknown field in an entity',
       (text: string) => text.replace('"retries"', '"retrys"'),
-      /line 9, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
+      /line 8, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
     ],
     [
       'hides a prototype',
       (text: string) => text.replace('"retries":5', '"__proto__":5'),
-      /line 9, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
+      /line 8, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
     ],
     [
       'has a plugin on a service that is not there',
@@ -305,7 +305,7 @@ runStoreSuite('file', { open: place, damage }, () => {
     [
       'has the same entity twice',
       (text: string) => text.replace(/("services": \[\n)(.*)\n/, '$1$2,\n$2\n'),
-      /line 10, column 11: services\.1: /,
+      /line 9, column 11: services\.1: /,
     ],
     [
       'has no whole version',

@@ -276,7 +276,7 @@ export function runStoreSuite<Place extends StorePlace>(
       expect((await store.load())?.at).toEqual(stored)
     })
 
-    it('loads anew who stands on what it has forgotten', async () => {
+    it('loads anew who stands on what it has forgotten', { timeout: 120_000 }, async () => {
       await using place = await harness.open()
       const { store } = place
       const old = await saved(store, proposalOf(NOWHERE))
@@ -376,7 +376,7 @@ export function runStoreSuite<Place extends StorePlace>(
       expect(watcher.commits()).toHaveLength(2)
     })
 
-    it('keeps the newest audit entries, and finds those that are asked for', async () => {
+    it('keeps the newest audit entries, and finds those that are asked for', { timeout: 120_000 }, async () => {
       await using place = await harness.open()
       const { store } = place
       const plugin = uuid(7)

@@ -11,7 +11,7 @@ import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
 import { finalFields, locationRow } from './finalize.js'
 import { NAMES_OF, fieldOf } from '../entities/keys.js'
-import { type MadeMove, recordOn, stillStands } from '../records/made-move.js'
+import { type MadeMove, afterStoredMove, recordOn, stillStands } from '../records/made-move.js'
 import { editedPlugin, shareOfPlugin, stillRolledBack } from '../records/plugin-edit.js'
 import { hasMoved, pluginsAt } from '../records/place-of-a.js'
 import { checkRelease, lifeStateOf } from '../records/record-release.js'
@@ -146,12 +146,7 @@ export class DraftedChange implements Draft {
     }
     if (move === 'restart') return this.#restart(row, reason, share, null)
     if (Object.keys(share).length > 0) throw schemaViolation({ '@entity': [`a ${move} cannot change the share`] })
-    return this.#setRelease(
-      row,
-      move,
-      { ...this.#recordOf(row), ...this.#after(row, row.entity, move, reason) },
-      reason,
-    )
+    return this.#setRelease(row, move, this.#after(row, row.entity, move, reason), reason)
   }
 
   /** Takes what was done with a live release, by the guard or by code; false where it does not stand any more. */
@@ -159,14 +154,14 @@ export class DraftedChange implements Draft {
     const row = this.#tables.get('plugins', made.row.entity.id)
     if (row === null || !stillStands(made, row, this.#context.clock())) return false
     const { move, record, share } = made
+    made.runs.push(this.#context.id)
     if (move === 'restart') {
-      made.runs.push(this.#context.id)
       this.#restart(row, record.reason, share, record)
       return true
     }
-    const release = { ...row.release, ...recordOn(row, made, this.#context.clock()) }
-    if (isDeepStrictEqual(release, row.release)) return false
-    this.#setRelease(row, move, release, record.reason)
+    const now = recordOn(row, made, this.#context.clock())
+    if (isDeepStrictEqual({ ...row.release, ...now }, row.release)) return false
+    this.#setRelease(row, move, now, record.reason, made.breach)
     return true
   }
 
@@ -193,8 +188,7 @@ export class DraftedChange implements Draft {
     const refused = checkRelease(entity, this.#context.clock)
     if (refused !== null) throw schemaViolation(refused)
     const record = made ?? this.#after(row, entity, 'restart', reason)
-    const release = { ...record, run: this.#context.id }
-    return this.#setRelease({ ...row, entity }, 'restart', release, reason)
+    return this.#setRelease({ ...row, entity }, 'restart', record, reason)
   }
 
   /** @param entity the plugin as it is after the move */
@@ -207,8 +201,15 @@ export class DraftedChange implements Draft {
     return afterMove(record, move, { state: this.#stateOf(row), nowMs, ramp, elapsedMs, reason, by })
   }
 
-  #setRelease(row: Row<'plugins'>, move: Move, release: StoredRecord, reason: string | null): Row<'plugins'> {
+  #setRelease(
+    row: Row<'plugins'>,
+    move: Move,
+    record: ReleaseRecord,
+    reason: string | null,
+    breach = false,
+  ): Row<'plugins'> {
     this.#done.push(`${move} plugins ${row.entity.id}${reason === null ? '' : `: ${reason}`}`)
+    const release = afterStoredMove(row.release ?? UNTOUCHED, record, move, breach, this.#context.id)
     return this.#put({ ...row, release })
   }
 

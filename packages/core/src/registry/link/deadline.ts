@@ -11,21 +11,28 @@ const LEAST_MS = 1
 export class Deadline {
   readonly ms: number
   readonly #end: number
-  readonly #controller = new AbortController()
   readonly #timer: NodeJS.Timeout
+  readonly #waiting = new Set<() => void>()
+  /** Made when somebody asks for it: most changes wait for others first. */
+  #controller: AbortController | null = null
+  #isOver = false
 
   constructor(ms: number) {
     this.ms = ms
     this.#end = performance.now() + ms
-    this.#timer = setTimeout(() => this.#controller.abort(), ms)
+    this.#timer = setTimeout(() => this.#over(), ms)
   }
 
   /** Whether nothing is to be begun any more: a timer that is due may not have been served yet. */
   get isOver(): boolean {
-    return this.#controller.signal.aborted || this.#end - performance.now() < LEAST_MS
+    return this.#isOver || this.#end - performance.now() < LEAST_MS
   }
 
   get signal(): AbortSignal {
+    if (this.#controller === null) {
+      this.#controller = new AbortController()
+      if (this.#isOver) this.#controller.abort()
+    }
     return this.#controller.signal
   }
 
@@ -35,18 +42,15 @@ export class Deadline {
    * @throws {Late}
    */
   async wait<Result>(work: Promise<Result>): Promise<Result> {
-    const { signal } = this
-    let stop = (): void => undefined
-    const over = new Promise<never>((_, reject) => {
-      stop = () => reject(new Late(`nothing came in ${this.ms / 1000} s`))
-      if (signal.aborted) stop()
-      else signal.addEventListener('abort', stop, { once: true })
-    })
     disown(work)
+    if (this.#isOver) throw this.#late()
+    let give = (): void => undefined
+    const over = new Promise<never>((_, reject) => (give = () => reject(this.#late())))
+    this.#waiting.add(give)
     try {
       return await Promise.race([work, over])
     } finally {
-      signal.removeEventListener('abort', stop)
+      this.#waiting.delete(give)
     }
   }
 
@@ -60,5 +64,15 @@ export class Deadline {
 
   end(): void {
     clearTimeout(this.#timer)
+  }
+
+  #over(): void {
+    this.#isOver = true
+    this.#controller?.abort()
+    for (const give of this.#waiting) give()
+  }
+
+  #late(): Late {
+    return new Late(`nothing came in ${this.ms / 1000} s`)
   }
 }

@@ -1,9 +1,12 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { inRoot } from '../../request-context.js'
 import { SerialQueue } from '../serial-queue.js'
 import type { StoredState } from '../records/store.js'
-import { readState, writeState } from '../stores/state-file.js'
+import { linesOf, readState } from '../stores/state-file.js'
 import { readWhole, unreadable, writeWhole } from '../stores/whole-file.js'
 
+/** How many lines are written before other work has its turn. */
+const SLICE = 500
 /** The least time between two writings. */
 const PERIOD_MS = 1_000
 
@@ -49,8 +52,7 @@ export class StateCache {
     this.#timer = null
     await this.#queue.run(async () => {
       try {
-        const { at, rows } = this.#state()
-        await writeWhole(this.#path, writeState({ at, rows, audit: [], log: [] }))
+        await writeWhole(this.#path, await textOf(this.#state()))
         this.#told = false
       } catch (error) {
         // Each change would repeat it.
@@ -59,4 +61,15 @@ export class StateCache {
       }
     })
   }
+}
+
+/** A whole state as text, made bit by bit: a large one must not hold up requests. */
+async function textOf({ at, rows }: StoredState): Promise<string> {
+  const parts: string[] = []
+  for (const line of linesOf({ at, rows, audit: [], log: [] })) {
+    parts.push(line)
+    // oxlint-disable-next-line no-await-in-loop -- that is the point
+    if (parts.length % SLICE === 0) await turn()
+  }
+  return parts.join('\n')
 }

@@ -33,6 +33,11 @@ export function rewoundError(known: Position, stored: Position): CanaryError {
   return new CanaryError('ERR_CANARY_STORE', message, { outcome: 'not-written' })
 }
 
-export function positionText({ epoch, version, id }: Position): string {
+/** The error of accepting what is not stored. */
+export function notStored(wanted: Position, stored: Position): CanaryError {
+  return new CanaryError('ERR_CANARY_STATE', `stored is ${positionText(stored)}, not ${positionText(wanted)}`)
+}
+
+function positionText({ epoch, version, id }: Position): string {
   return version === 0 ? 'nothing' : `version ${version} (${id}) of ${epoch || 'an unknown history'}`
 }

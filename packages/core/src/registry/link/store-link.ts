@@ -13,7 +13,7 @@ import {
 } from '../records/store.js'
 import { SerialQueue } from '../serial-queue.js'
 import { Deadline, Late } from './deadline.js'
-import { notWritten, outcomeOf, rewoundError, unknownOutcome, unread } from './store-errors.js'
+import { notStored, notWritten, outcomeOf, rewoundError, unknownOutcome, unread } from './store-errors.js'
 import type { StoreStatus } from './store-status.js'
 
 /** What is in force, as far as a store brings it. */
@@ -114,14 +114,15 @@ export class StoreLink {
   /**
    * Takes what is stored in place of what was known.
    *
-   * @throws {CanaryError} ERR_CANARY_STORE where something else is stored, or nothing can be read
+   * @throws {CanaryError} ERR_CANARY_STATE where something else is stored, ERR_CANARY_STORE where nothing can be read
    */
-  async accept(stored: Position, timeoutMs: number): Promise<void> {
-    const state = (await this.#within(timeoutMs, (deadline) => this.#read(deadline))) ?? { at: stored, rows: [] }
+  async accept(stored: Position): Promise<void> {
+    const read = await this.#within(LOAD_MS, (deadline) => this.#read(deadline))
+    const state = read ?? { at: stored.version === 0 ? stored : NOWHERE, rows: [] }
     const { at } = state
     const isSame =
       at.version === stored.version ? at.id === stored.id : at.version > stored.version && stored.version > 0
-    if (at.epoch !== stored.epoch || !isSame) throw rewoundError(stored, at)
+    if (at.epoch !== stored.epoch || !isSame) throw notStored(stored, at)
     this.#rewound = null
     this.#stale = false
     this.#stop()

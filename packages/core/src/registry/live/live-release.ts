@@ -128,7 +128,9 @@ export class LiveRelease {
       if (this.#adopting || change === 'update' || change === 'complete') return
       const row = this.#row
       const base = this.#unsaved === null ? row.release : this.#unsaved.base
-      this.#unsaved = { move: change, record: release.carried(), row, base, share: shareOf(release), runs: [] }
+      const record = release.carried()
+      const breach = change === 'pause' && record.by === 'guard' && release.guard?.report().verdict === 'breach'
+      this.#unsaved = { move: change, record, row, base, share: shareOf(release), breach, runs: [] }
       this.#onMoved(this.#unsaved)
     })
     return release

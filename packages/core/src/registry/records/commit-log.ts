@@ -1,11 +1,13 @@
+import { WHOLE } from './conflict-keys.js'
 import type { Commit, Position, Proposal, SaveResult } from './store.js'
 
-/** How many commits are kept for those who stand on an older version. */
+/** How many commits are kept at least for those who stand on an older version. */
 const KEPT = 1000
 
 /** The newest commits of a history: they say what a change or a watcher missed, and whether a position is of it. */
 export class CommitLog {
   #commits: Commit[] = []
+  readonly #byId = new Map<string, Commit>()
   #head: Position
 
   /** @param at where the history stands */
@@ -19,13 +21,19 @@ export class CommitLog {
 
   append(commit: Commit): void {
     this.#commits.push(commit)
-    if (this.#commits.length >= 2 * KEPT) this.#commits = this.#commits.slice(-KEPT)
+    this.#byId.set(commit.id, commit)
+    // In one go now and then, which is cheaper than one by one.
+    if (this.#commits.length >= 2 * KEPT) {
+      for (const { id } of this.#commits.splice(0, KEPT)) this.#byId.delete(id)
+    }
     this.#head = { epoch: this.#head.epoch, version: commit.version, id: commit.id }
   }
 
   /** Something else is stored than what is known: what was before is no more, but for the commits that lead up to it. */
   restart(at: Position, commits: readonly Commit[] = []): void {
     this.#commits = [...commits]
+    this.#byId.clear()
+    for (const commit of commits) this.#byId.set(commit.id, commit)
     this.#head = at
   }
 
@@ -35,17 +43,16 @@ export class CommitLog {
     const isNowhere = at.epoch === '' && at.version === 0
     if ((at.epoch !== epoch && !isNowhere) || at.version > version) return 'foreign'
     if (at.version === version) return at.id === id ? [] : 'foreign'
-    const kept = this.#commits.slice(-KEPT)
-    const index = kept.length - (version - at.version)
-    const next = kept[index]
+    const index = this.#commits.length - (version - at.version)
+    const next = this.#commits[index]
     if (index < 0 || next === undefined) return 'trimmed'
-    return next.prev === at.id ? kept.slice(index) : 'foreign'
+    return next.prev === at.id ? this.#commits.slice(index) : 'foreign'
   }
 
   /** What becomes of a proposal; `missed` alone where it may be committed now. */
   judge(proposal: Proposal): SaveResult | { readonly kind: 'free'; readonly missed: readonly Commit[] } {
     const { id, base, reads } = proposal
-    const own = this.#commits.find((commit) => commit.id === id)
+    const own = this.#byId.get(id)
     if (own !== undefined) {
       const missed = this.#commits.filter(({ version }) => version > base.version && version < own.version)
       return { kind: 'saved', at: { epoch: this.#head.epoch, version: own.version, id }, missed }
@@ -56,14 +63,11 @@ export class CommitLog {
     const missed = this.after(base)
     if (missed === 'foreign') return { kind: 'rewound', stored: this.#head }
     if (missed === 'trimmed') return { kind: 'conflict', missed: null }
-    return missed.some((commit) => isInTheWay(commit, reads)) ? { kind: 'conflict', missed } : { kind: 'free', missed }
+    if (missed.length === 0) return { kind: 'free', missed }
+    const wanted = new Set(reads)
+    const isInTheWay = ({ writes }: Commit) => wanted.has(WHOLE) || writes.some((key) => wanted.has(key))
+    return { kind: missed.some(isInTheWay) ? 'conflict' : 'free', missed }
   }
-}
-
-/** Whether a commit wrote what a change reads that was made before it. */
-function isInTheWay({ writes }: Commit, reads: readonly string[]): boolean {
-  const written = new Set(writes)
-  return reads.some((key) => key === '*' || written.has(key))
 }
 
 /** A proposal as it is committed after a position. */

@@ -25,7 +25,9 @@ export interface MadeMove {
   readonly base: StoredRecord | null
   /** Of a restart: the share that the release begins again with. */
   readonly share: RestartShare
-  /** Of a restart: the runs that its attempts to be stored began. One of them at most is stored. */
+  /** Whether it is the guard's pause for a breach. */
+  readonly breach: boolean
+  /** The runs that its attempts to be stored began, if it begins one. One of them at most is stored. */
   readonly runs: string[]
 }
 
@@ -34,9 +36,26 @@ export function runOf({ release }: Row<'plugins'>): string | null {
   return release?.run ?? null
 }
 
-/** Whether a release goes on where it is, though what was judged of it is over: only its place is another one. */
+/** Whether a release goes on where it is in another run: only its place is another one, or it was resumed. */
 export function goesOn(before: Row<'plugins'>, after: Row<'plugins'>): boolean {
-  return isDeepStrictEqual(withoutRun(before), withoutRun(after))
+  const [was, is] = [withoutRun(before), withoutRun(after)]
+  const isResumed = was.state === 'paused' && is.state === 'running'
+  if (isResumed && (is.elapsed === was.elapsed || is.elapsed === null)) return true
+  return isDeepStrictEqual(was, is)
+}
+
+/** What is stored of a release after a move. `breach`: it is the guard's pause for one; `commit`: the id of what stores it. */
+export function afterStoredMove(
+  stored: StoredRecord,
+  record: ReleaseRecord,
+  move: Move,
+  breach: boolean,
+  commit: string,
+): StoredRecord {
+  const { state, reason, by, at, elapsed } = record
+  const begins = move === 'restart' || (move === 'resume' && stored.breach === true)
+  const run = begins ? commit : stored.run
+  return { state, reason, by, at, elapsed, ...(run === undefined ? {} : { run }), ...(breach ? { breach } : {}) }
 }
 
 function withoutRun({ release }: Row<'plugins'>): StoredRecord {

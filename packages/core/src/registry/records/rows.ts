@@ -4,11 +4,13 @@ import type { EntityKind, EntityOf } from '../entities/entities.js'
 /** What a person or the guard did with a plugin's release, as it is stored. */
 export interface StoredRecord extends ReleaseRecord {
   /**
-   * Names the run that the release is in: the id of the commit that began it, by creating the plugin, by a restart, or
-   * by another A or B. Runs are compared for equality only. What a process did in another run is over. @default none: the
+   * Names the run that the release is in: the id of the commit that began it, by creating the plugin, by a restart, by
+   * another A or B, or by resuming after a breach. Runs are compared for equality only. What a process did in another run is over. @default none: the
    * run of a plugin that was written by hand
    */
   readonly run?: string | undefined
+  /** Whether the guard paused it for a breach: with a resume, another run begins. @default false */
+  readonly breach?: true | undefined
 }
 
 /** What is written of an entity. It has no revision: that is the version of the commit. */

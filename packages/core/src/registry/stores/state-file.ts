@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { type Body, isBody } from '../entities/body.js'
-import { ENTITY_KINDS, type EntityKind } from '../entities/entities.js'
+import { ENTITY_KINDS } from '../entities/entities.js'
 import { says } from '../entities/fields.js'
 import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
 import { referencesOf } from '../entities/keys.js'
@@ -48,35 +48,60 @@ export interface ReadState extends FileState {
 }
 
 /** A state as the text of a file: one entity a line, so that people and diffs can read it. */
-export function writeState({ at, rows, audit, log }: FileState): string {
-  const byKind = new Map<EntityKind, string[]>(ENTITY_KINDS.map((kind) => [kind, []]))
-  for (const { kind, entity, revision, release } of rows) {
-    byKind.get(kind)?.push(JSON.stringify({ ...entity, ...(release === null ? {} : { release }), revision }))
-  }
-  const commits = logLines(log)
-  const lists = [...byKind, ['audit', audit.map((entry) => JSON.stringify(entry))] as const, ['log', commits] as const]
-  const members = [
-    `  "format": ${JSON.stringify(formatName(FORMAT))}`,
-    `  "min_reader": ${MIN_READER}`,
-    `  "version": ${at.version}`,
-    `  "epoch": ${JSON.stringify(at.epoch)}`,
-    `  "id": ${JSON.stringify(at.id)}`,
-    `  "digest": ${JSON.stringify(digestOf(at, [...byKind.values(), commits]))}`,
-    ...lists.map(([name, lines]) =>
-      lines.length === 0 ? `  "${name}": []` : `  "${name}": [\n    ${lines.join(',\n    ')}\n  ]`,
-    ),
-  ]
-  return `{\n${members.join(',\n')}\n}\n`
+export function writeState(state: FileState): string {
+  return [...linesOf(state)].join('\n')
 }
 
-/** By this, an edit by hand is known; it does not count how the text is laid out. */
-function digestOf({ version, epoch, id }: Position, lists: readonly (readonly string[])[]): string {
-  const hash = createHash('sha256').update(JSON.stringify([version, epoch, id]))
-  for (const lines of lists) {
-    hash.update('\n\n')
-    for (const line of lines) hash.update('\n').update(line)
+/** The lines of {@link writeState}, each made when it is asked for. */
+export function* linesOf({ at, rows, audit, log }: FileState): Iterable<string> {
+  const byKind = new Map<string, Row[]>(ENTITY_KINDS.map((kind) => [kind, []]))
+  for (const row of rows) byKind.get(row.kind)?.push(row)
+  const digest = new Digest(at)
+  yield '{'
+  yield `  "format": ${JSON.stringify(formatName(FORMAT))},`
+  yield `  "min_reader": ${MIN_READER},`
+  yield `  "version": ${at.version},`
+  yield `  "epoch": ${JSON.stringify(at.epoch)},`
+  yield `  "id": ${JSON.stringify(at.id)},`
+  for (const [kind, list] of byKind) yield* listLines(kind, list, (row) => digest.add(JSON.stringify(fieldsOf(row))))
+  yield* listLines('audit', audit, (entry) => JSON.stringify(entry))
+  yield* listLines('log', logLines(log), (line) => digest.add(line))
+  yield `  "digest": ${JSON.stringify(digest.end())}`
+  yield '}'
+  yield ''
+}
+
+function* listLines<Each>(name: string, list: readonly Each[], textOf: (each: Each) => string): Iterable<string> {
+  if (list.length === 0) {
+    yield `  "${name}": [],`
+    return
   }
-  return hash.digest('hex').slice(0, 32)
+  yield `  "${name}": [`
+  for (const [index, each] of list.entries()) yield `    ${textOf(each)}${index === list.length - 1 ? '' : ','}`
+  yield '  ],'
+}
+
+function fieldsOf({ entity, release, revision }: Row): object {
+  return { ...entity, ...(release === null ? {} : { release }), revision }
+}
+
+/** By this, an edit by hand is known. How the text is laid out does not count. */
+class Digest {
+  readonly #hash = createHash('sha256')
+
+  constructor({ version, epoch, id }: Position) {
+    this.add(JSON.stringify([version, epoch, id]))
+  }
+
+  /** @returns the same record */
+  add(record: string): string {
+    this.#hash.update(record).update('\n')
+    return record
+  }
+
+  end(): string {
+    return this.#hash.digest('hex').slice(0, 32)
+  }
 }
 
 const words = z.string(says('expected a string'))
@@ -170,13 +195,16 @@ export function readState(text: string): ReadState {
   }
   for (const { row, path } of found) at(path, fault, () => checkReferences(row, tables))
   const position = { epoch, version, id }
-  const lists = [...ENTITY_KINDS.map((kind) => file[kind]), log].map((list) => list.map((each) => JSON.stringify(each)))
-  const isWhole = digest === digestOf(position, lists)
+  const actual = new Digest(position)
+  for (const records of [...ENTITY_KINDS.map((kind) => file[kind]), log]) {
+    for (const record of records) actual.add(JSON.stringify(record))
+  }
+  const isWhole = digest === actual.end()
   return {
     at: position,
     rows: found.map(({ row }) => row),
     audit,
-    log: isWhole || digest !== undefined ? readLog(log, audit, position) : [],
+    log: digest !== undefined ? readLog(log, audit, position) : [],
     origin: digest === undefined ? 'unsigned' : isWhole ? 'store' : 'edited',
     isNewer,
   }

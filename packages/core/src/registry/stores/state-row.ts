@@ -24,6 +24,7 @@ const releaseSchema = z.strictObject({
   by: words.nullable(),
   at: finite,
   elapsed: finite,
+  breach: z.literal(true, says('expected true')).optional(),
   // A whole number in files of the first versions.
   run: z.union([words.min(1), wholeNumber.transform(String)], says('expected a string')).optional(),
 })
