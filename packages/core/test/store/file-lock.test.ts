@@ -189,7 +189,8 @@ describe('a file that is none', () => {
     await failure
     expect(failed).toEqual([storeCode(/is a FIFO, not a file|is gone/)])
     expect(registry.get('services', 'orders')).not.toBeNull()
-    await expect(addOrders(registry)).rejects.toThrow(/unique|FIFO/)
+    const change = registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))
+    await expect(change).rejects.toThrow(storeCode(/is a FIFO, not a file/))
   })
 })
 
