@@ -8,12 +8,13 @@ const {
   FILE = join(__dirname, 'canaries.json'),
   A = 'http://127.0.0.1:8101',
   B = 'http://127.0.0.1:8102',
+  BAD_RATE = '0',
 } = process.env
 const GATEWAYS = 2
 
 module.exports = {
   apps: [
-    { name: 'versions', script: join(programs, 'versions.js'), env: { A, B } },
+    { name: 'versions', script: join(programs, 'versions.js'), env: { A, B, BAD_RATE } },
     {
       name: 'gateway',
       script: join(programs, 'gateway.js'),
