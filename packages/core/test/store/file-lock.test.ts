@@ -331,6 +331,23 @@ describe('an edit by hand', () => {
   })
 })
 
+describe('a file that looks as it did', () => {
+  it('is read all the same before it is written over: times are coarse, and inodes are used again', async () => {
+    await using place = await directory()
+    const base = await saved(fileStore(place.file), proposalOf(NOWHERE, { host: 'one' }))
+    const store = fileStore(place.file)
+    const long = 1_700_000_000
+    await utimes(place.file, long, long)
+    await store.load()
+    // In place, as long as it was, and of the same time.
+    const text = await readFile(place.file, 'utf8')
+    await writeFile(place.file, text.replace('"host":"one"', '"host":"two"'))
+    await utimes(place.file, long, long)
+    expect(await store.save(proposalOf(base, { host: 'six' }))).toEqual({ kind: 'conflict', missed: null })
+    expect(await store.load()).toMatchObject({ at: { version: 2 }, rows: [{ entity: { host: 'two' } }] })
+  })
+})
+
 describe('formats', () => {
   it('reads a file of format 1, and goes on with it', async () => {
     await using place = await directory()

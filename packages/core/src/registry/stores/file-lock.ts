@@ -101,11 +101,11 @@ export class FileLock {
   async release(): Promise<void> {
     clearInterval(this.#timer)
     try {
-      const isHeld = await this.isHeld()
-      await this.#file.close()
-      if (isHeld) await rm(this.#path, { force: true })
+      if (await this.isHeld()) await rm(this.#path, { force: true })
     } catch {
       // Overdue soon, it is taken by the next one.
+    } finally {
+      await this.#file.close().catch(() => undefined)
     }
   }
 

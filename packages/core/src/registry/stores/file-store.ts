@@ -40,12 +40,16 @@ const RATED_ENTITIES = 2_000
 const AGAIN_MS = 1_000
 const SETTLE_MS = 200
 const ADOPT_MS = 1_000
+/** Times of files are coarse: of several writings within some milliseconds, all may have the same. */
+const COARSE_MS = 100
 
 /** What was last read or written, and what the file looked like then. */
 interface Seen {
   readonly signature: string
   readonly text: string
   readonly state: FileState
+  /** Whether a file that looks like that is this one. One that was just written may look like its successor. */
+  readonly isSettled: boolean
   /** The text was edited by hand: it has neither the state's version nor its audit entry. */
   readonly isEdited: boolean
   readonly isNewer: boolean
@@ -211,7 +215,7 @@ class FileStore implements Store {
     const expected = (await signatureOf(target)) === null ? null : (this.#seen?.signature ?? null)
     const signature = await replaceFenced(lock, target, { text, expected, commit })
     if (signature === null) return false
-    this.#seen = { signature, text, state, isEdited: false, isNewer: false }
+    this.#seen = { signature, text, state, isSettled: false, isEdited: false, isNewer: false }
     return true
   }
 
@@ -219,7 +223,7 @@ class FileStore implements Store {
   async #seenLast(): Promise<Seen | null> {
     const before = this.#seen
     try {
-      return (await this.#look()) ?? before
+      return (await this.#look(true)) ?? before
     } catch (error) {
       throw error instanceof CanaryError ? this.#refusal(error.message, error.cause) : error
     }
@@ -232,18 +236,21 @@ class FileStore implements Store {
   /**
    * The file as it is now; `null` where there is none. What is new is told.
    *
+   * @param certainly reads it also where it looks as it did: nothing may rest on clocks when it is to be written over
    * @throws {CanaryError} ERR_CANARY_STORE that names line and reason
    */
-  async #look(): Promise<Seen | null> {
+  async #look(certainly = false): Promise<Seen | null> {
     const before = this.#seen
-    if (before !== null && (await signatureOf(this.#path)) === before.signature) return before
+    const mayLook = before?.isSettled === true && !certainly
+    if (mayLook && (await signatureOf(this.#path)) === before.signature) return before
     const file = await readWhole(this.#path)
     if (file === null) return null
     const { text, signature } = file
-    if (before?.text === text) return (this.#seen = { ...before, signature })
+    const isSettled = Date.now() - file.modified > COARSE_MS
+    if (before?.text === text) return (this.#seen = { ...before, signature, isSettled })
     const read = this.#read(text)
     const { state, commits, isEdited } = followed(before?.state ?? null, read, { text, at: file.modified / 1000 })
-    this.#seen = { signature, text, state, isEdited, isNewer: read.isNewer }
+    this.#seen = { signature, text, state, isSettled, isEdited, isNewer: read.isNewer }
     this.#warnAbove(state.rows.length)
     if (commits === null) this.#log.restart(state.at, state.log)
     else for (const commit of commits) this.#log.append(commit)
