@@ -10,8 +10,7 @@ const report = process.env['VITEST_JSON_REPORT']
 export default defineConfig({
   resolve: {
     alias: [
-      { find: /^@canary-release\/core\/registry$/, replacement: source('core/src/registry/index.ts') },
-      { find: /^@canary-release\/core\/guard$/, replacement: source('core/src/guard/index.ts') },
+      { find: /^@canary-release\/core\/(registry|guard)\/internal$/, replacement: source('core/src/$1/index.ts') },
       { find: /^@canary-release\/core$/, replacement: source('core/src/entries/index.ts') },
       { find: /^@canary-release\/core\/(.+)$/, replacement: source('core/src/entries/$1.ts') },
       { find: /^@canary-release\/([^/]+)$/, replacement: source('$1/src/index.ts') },

@@ -1,6 +1,13 @@
 // What the guard costs a request, in-process: `node bench/dist/guard-cost.js [--rounds 40]`.
 import { parseArgs } from 'node:util'
-import { createGuard, createDelta, cellOf, addFailures, Judge, resolveGuardOptions } from '@canary-release/core/guard'
+import {
+  createGuard,
+  createDelta,
+  cellOf,
+  addFailures,
+  Judge,
+  resolveGuardOptions,
+} from '@canary-release/core/guard/internal'
 
 const REQUESTS = 100_000
 const STEPS = 1000

@@ -1,7 +1,7 @@
+import type { GuardOptions } from '@canary-release/core/guard'
 import {
   type Cell,
   type Delta,
-  type GuardOptions,
   Judge,
   addFailures,
   addIdentityFailures,
@@ -13,7 +13,7 @@ import {
   latencyBucket,
   packLatency,
   resolveGuardOptions,
-} from '@canary-release/core/guard'
+} from '@canary-release/core/guard/internal'
 import { Alias, Draws } from './draws.js'
 
 /** One simulated release. Time in seconds, which are ticks. */

@@ -11,6 +11,7 @@ import {
   createRegistry,
   memoryStore,
 } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { do_not_optimize } from 'mitata'
 
 const SERVICES = 1_000
@@ -67,7 +68,7 @@ function measure(what: string, callers: readonly string[], find: (caller: string
 }
 
 function measureFinding(registry: Registry, names: readonly string[]): void {
-  const mounts = Array.from({ length: SERVICES }, (_, i) => registry.mount({ service: `service-${i}` }))
+  const mounts = Array.from({ length: SERVICES }, (_, i) => mountOn(registry, { service: `service-${i}` }))
   const [first] = mounts
   if (first === undefined) return
   const atFirst = (caller: string) => first.find(caller)
@@ -105,7 +106,7 @@ function timedStore(): Store & { readonly acknowledged: () => number } {
 
 /** How long after the store's acknowledgement a mount sees a change, in milliseconds. */
 async function measureChanges(registry: Registry, acknowledged: () => number): Promise<void> {
-  const mount = registry.mount({ service: 'service-7' })
+  const mount = mountOn(registry, { service: 'service-7' })
   const [plugin] =
     registry.list('plugins', { of: { kind: 'services', key: 'service-7' } })?.rows.filter(isOfEveryone) ?? []
   if (plugin === undefined) throw new Error('no plugin on service-7')

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { type Server, type ServerResponse, createServer } from 'node:http'
+import { type Server, type ServerResponse, createServer, request as httpRequest } from 'node:http'
 import { type ClientHttp2Session, connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import type { AddressInfo, Server as NetServer } from 'node:net'
 import { type Decision, createRelease } from '@canary-release/core'
@@ -16,6 +16,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import Koa from 'koa'
 import multer from 'multer'
 import passport from 'passport'
+import request from 'supertest'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ask, echoOf } from './conformance/client.js'
@@ -75,9 +76,9 @@ describe('the framework’s own trust', () => {
       const app = express()
       app.set('trust proxy', setting)
       app.use(expressCanary(release))
-      const { headers } = await echoOf(await listen(createServer(app)), { headers: forwardedFor })
+      const { body } = await request(app).get('/').set(forwardedFor).expect(200)
       expect(decisions[0]?.bucket).toBe(bucketOf({ ip }))
-      expect(headers['x-forwarded-for']).toMatch(
+      expect(body.headers['x-forwarded-for']).toMatch(
         ip === '127.0.0.1' ? /^127\.0\.0\.1$/ : /^198\.51\.100\.7, ?127\.0\.0\.1$/,
       )
     }
@@ -93,7 +94,8 @@ describe('the framework’s own trust', () => {
       const { release, decisions } = observed({ hash: 'ip' })
       const app = Fastify({ trustProxy })
       await app.register(fastifyCanary, { release })
-      await echoOf(await listenFastify(app), { headers: { 'x-forwarded-for': value } })
+      const client = request(await listenFastify(app))
+      await client.get('/').set('x-forwarded-for', value).expect(200)
       expect(decisions[0]?.bucket).toBe(bucketOf({ ip }))
     }
   })
@@ -102,7 +104,7 @@ describe('the framework’s own trust', () => {
     const { release, decisions } = observed({ hash: 'ip' })
     const app = new Koa({ proxy: true })
     app.use(koaCanary(release))
-    await echoOf(await listen(createServer(app.callback())), { headers: forwardedFor })
+    await request(app.callback()).get('/').set(forwardedFor).expect(200)
     expect(decisions[0]?.bucket).toBe(bucketOf({ ip: '127.0.0.1' }))
   })
 })
@@ -115,7 +117,7 @@ describe('authentications', () => {
     const app = express()
     app.use(authentication.initialize(), authentication.authenticate('fixed', { session: false }))
     app.use(expressCanary(release))
-    await echoOf(await listen(createServer(app)))
+    await request(app).get('/').expect(200)
     expect(decisions[0]).toMatchObject({ hashedBy: 'consumer', bucket: bucketOf({ consumer: 'alice' }) })
   })
 
@@ -128,10 +130,10 @@ describe('authentications', () => {
       if (hook === 'onRequest') app.addHook(hook, (request) => request.jwtVerify())
       await app.register(fastifyCanary, { prefix: '/orders', release })
       if (hook !== 'onRequest') app.addHook(hook, (request) => request.jwtVerify())
-      const url = await listenFastify(app)
-      expect((await ask(`${url}/orders`)).status).toBe(401)
+      const client = request(await listenFastify(app))
+      await client.get('/orders').expect(401)
       const authorization = `Bearer ${app.jwt.sign({ sub: 'alice' })}`
-      await echoOf(`${url}/orders`, { headers: { authorization } })
+      await client.get('/orders').set({ authorization }).expect(200)
       expect(decisions).toHaveLength(1)
       expect(decisions[0]?.bucket).toBe(bucketOf({ consumer: 'alice' }))
     },
@@ -152,7 +154,7 @@ describe('Express', () => {
     const app = express()
     app.use(session({ secret: 'x', resave: false, saveUninitialized: true }))
     app.use(expressCanary(options()))
-    const { headers } = await ask(`${await listen(createServer(app))}/cookies`)
+    const { headers } = await request(app).get('/cookies').expect(200)
     expect(headers['set-cookie']).toHaveLength(3)
     expect(String(headers['set-cookie'])).toMatch(/connect\.sid=/)
   })
@@ -160,10 +162,8 @@ describe('Express', () => {
   test('compression compresses what is forwarded', async () => {
     const app = express()
     app.use(compression({ threshold: 0 }), expressCanary(options()))
-    const url = await listen(createServer(app))
-    const response = await fetch(`${url}/x`, { headers: { 'accept-encoding': 'gzip' } })
-    expect(response.headers.get('content-encoding')).toBe('gzip')
-    expect(await response.json()).toMatchObject({ url: '/x' })
+    const { body } = await request(app).get('/x').set('accept-encoding', 'gzip').expect('content-encoding', 'gzip')
+    expect(body).toMatchObject({ url: '/x' })
   })
 
   test('a form with files that multer has read cannot be sent again', async () => {
@@ -171,10 +171,7 @@ describe('Express', () => {
     app.use(multer().any(), expressCanary(options()))
     app.use(((error, _request, response, _next) =>
       response.status(500).send(error.code)) as express.ErrorRequestHandler)
-    const body = new FormData()
-    body.set('file', new Blob(['hello']), 'a.txt')
-    const response = await fetch(await listen(createServer(app)), { method: 'POST', body })
-    expect(await response.text()).toBe('ERR_CANARY_BODY')
+    await request(app).post('/').attach('file', Buffer.from('hello'), 'a.txt').expect(500, 'ERR_CANARY_BODY')
   })
 
   test('upgrades on a server that exists already, until they are detached', async () => {
@@ -195,7 +192,8 @@ describe('Koa', () => {
     const router = new Router({ prefix: '/api' })
     router.all('/orders/{*rest}', koaCanary(options()) as never)
     app.use(router.routes())
-    expect((await echoOf(`${await listen(createServer(app.callback()))}/api/orders/7`)).url).toBe('/api/orders/7')
+    const answer = request(app.callback()).get('/api/orders/7')
+    await answer.expect(200, /"url":"\/api\/orders\/7"/)
   })
 
   test('upgrades on a server that exists already', async () => {
@@ -224,29 +222,25 @@ describe('Fastify', () => {
     const app = Fastify()
     await app.register(fastifyCanary, { prefix: '/orders', ...options() })
     app.post('/own', (request) => ({ parsed: request.body }))
-    const url = await listenFastify(app)
-    const response = await fetch(`${url}/own`, {
-      method: 'POST',
-      body: '{"a":1}',
-      headers: { 'content-type': 'application/json' },
-    })
-    expect(await response.json()).toEqual({ parsed: { a: 1 } })
+    const client = request(await listenFastify(app))
+    const answer = client.post('/own').send({ a: 1 })
+    await answer.expect(200, { parsed: { a: 1 } })
   })
 
   test('answers 404 where the plugin that forwards is told to rewrite: no route of its own comes after it', async () => {
     const app = Fastify()
     app.setNotFoundHandler((request, reply) => reply.code(404).send({ nothing: request.url }))
     await app.register(fastifyCanary, { ...options(), mode: 'rewrite' })
-    const response = await fetch(`${await listenFastify(app)}/x`)
-    expect([response.status, await response.json()]).toEqual([404, { nothing: '/x' }])
+    const client = request(await listenFastify(app))
+    await client.get('/x').expect(404, { nothing: '/x' })
   })
 
   test('only decides with canaryDecision, whatever the mode', async () => {
     const app = Fastify()
     await app.register(canaryDecision, options({ percentage: 100 }))
     app.get('/x', (request) => ({ upstream: request.canary?.upstream }))
-    const response = await fetch(`${await listenFastify(app)}/x`)
-    expect(await response.json()).toEqual({ upstream: 'B' })
+    const client = request(await listenFastify(app))
+    await client.get('/x').expect(200, { upstream: 'B' })
   })
 
   test('a wrong option rejects the registration', async () => {
@@ -335,18 +329,14 @@ describe('node:http', () => {
 
   test('answers errors itself, as JSON', async () => {
     const handler = createHandler(options({ upstreams: { A: 'http://127.0.0.1:9', B: 'http://127.0.0.1:9' } }))
-    const { status, text, headers } = await ask(await listen(createServer(handler)))
-    expect([status, headers['content-type'], JSON.parse(text).code]).toEqual([
-      502,
-      'application/json',
-      'ERR_CANARY_UPSTREAM_CONNECT',
-    ])
+    const answer = request(handler).get('/').expect('content-type', 'application/json')
+    await answer.expect(502, /"code":"ERR_CANARY_UPSTREAM_CONNECT"/)
   })
 
   test('answers 404 in rewrite mode where nothing comes after it', async () => {
     const handler = createHandler(options({ mode: 'rewrite' }))
-    const { status, text } = await ask(await listen(createServer(handler)))
-    expect([status, JSON.parse(text).code]).toEqual([404, 'ERR_NOT_FOUND'])
+    const answer = request(handler).get('/')
+    await answer.expect(404, /"code":"ERR_NOT_FOUND"/)
   })
 
   test('cuts the client off where a handler fails after its head', async () => {
@@ -365,16 +355,15 @@ describe('node:http', () => {
 
   test('refuses requests after close()', async () => {
     const handler = createHandler(options())
-    const url = await listen(createServer(handler))
     await handler.close()
-    expect(JSON.parse((await ask(url)).text).code).toBe('ERR_CANARY_CLOSED')
+    const answer = request(handler).get('/')
+    await answer.expect(503, /"code":"ERR_CANARY_CLOSED"/)
     expect(() => handler.release?.update({ percentage: 1 })).toThrow(/closed/)
   })
 })
 
 async function expectTunnel(url: string): Promise<void> {
-  const { request } = await import('node:http')
-  const asked = request(url, { agent: false, headers: { connection: 'Upgrade', upgrade: 'echo' } }).end()
+  const asked = httpRequest(url, { agent: false, headers: { connection: 'Upgrade', upgrade: 'echo' } }).end()
   const [response, socket] = await once(asked, 'upgrade')
   expect(response.headers['x-name']).toMatch(/^[AB]$/)
   socket.write('ping')

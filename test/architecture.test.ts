@@ -27,7 +27,8 @@ function sourcesBelow(folder: string): Source[] {
 
 const core = sourcesBelow('packages/core/src')
 const adapters = ['express', 'koa', 'fastify'].map((name) => ({ name, sources: sourcesBelow(`packages/${name}/src`) }))
-const all = [...core, ...adapters.flatMap(({ sources }) => sources), ...sourcesBelow('packages/admin/src')]
+const others = ['admin', 'postgres', 'redis'].flatMap((name) => sourcesBelow(`packages/${name}/src`))
+const all = [...core, ...adapters.flatMap(({ sources }) => sources), ...others]
 
 const CORE = 'packages/core/src'
 

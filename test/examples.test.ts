@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile, readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import request, { type Response, type Test } from 'supertest'
 import { WebSocket } from 'ws'
 import { afterEach, describe, expect, test } from 'vitest'
 import { start as apiKeys } from '../examples/api-keys.js'
@@ -27,11 +28,19 @@ afterEach(async () => {
   for (const close of opened.splice(0)) await close()
 })
 
-async function ask(start: (port: number) => Promise<{ url: string; close(): Promise<void> }>) {
+/** Starts an example, and returns a client of it. */
+async function open(start: (port: number) => Promise<{ url: string; close(): Promise<void> }>) {
   const { url, close } = await start(0)
   opened.push(close)
-  const text = async (headers: Record<string, string>) => (await fetch(`${url}/orders/1?x=2`, { headers })).text()
-  return { url, always: await text({ 'x-canary': 'always' }), never: await text({ 'x-canary': 'never' }) }
+  return request(url)
+}
+
+/** What an example answers to those who ask for B and for A. */
+async function expectSides(start: Parameters<typeof open>[0], B: string, A: string): Promise<void> {
+  const client = await open(start)
+  const orders = (side: string): Test => client.get('/orders/1?x=2').set('x-canary', side)
+  await orders('always').expect(200, B)
+  await orders('never').expect(200, A)
 }
 
 describe('the examples', () => {
@@ -43,9 +52,7 @@ describe('the examples', () => {
     ['http-proxy', httpProxy, '/1?x=2'],
     ['kong-file', kongFile, '/1?x=2'],
   ])('%s forwards to both versions', async (_name, start, path) => {
-    const { always, never } = await ask(start)
-    expect(always).toBe(`orders version 2 (B): GET ${path}\n`)
-    expect(never).toBe(`orders version 1 (A): GET ${path}\n`)
+    await expectSides(start, `orders version 2 (B): GET ${path}\n`, `orders version 1 (A): GET ${path}\n`)
   })
 
   test.each([
@@ -53,60 +60,55 @@ describe('the examples', () => {
     ['koa-proxies', rewriteKoa, '/orders/1?x=2'],
     ['@fastify/http-proxy', rewriteFastify, '/orders/1?x=2'],
   ])('%s is told where to by a canary in rewrite mode, the base of B included', async (_name, start, path) => {
-    const { always, never } = await ask(start)
-    expect(always).toBe(`orders version 2 (B): GET /v2${path}\n`)
-    expect(never).toBe(`orders version 1 (A): GET ${path}\n`)
+    await expectSides(start, `orders version 2 (B): GET /v2${path}\n`, `orders version 1 (A): GET ${path}\n`)
   })
 
   test('outbound calls carry the decision on', async () => {
-    const { always, never } = await ask(outbound)
-    expect(always).toBe('B asked: orders version 1 (A): GET /stock?canary=B\n')
-    expect(never).toBe('A asked: orders version 1 (A): GET /stock?canary=A\n')
+    const said = (side: string) => `${side} asked: orders version 1 (A): GET /stock?canary=${side}\n`
+    await expectSides(outbound, said('B'), said('A'))
   })
 
   test("http-proxy's own events keep working", async () => {
-    const { url } = await ask(httpProxy)
-    expect((await fetch(`${url}/orders/1`)).headers.get('x-proxied')).toBe('GET')
+    await (await open(httpProxy)).get('/orders/1').expect('x-proxied', 'GET')
   })
 
   test('a visitor without a cookie gets one, and stays on the version of the first answer', async () => {
-    const { url } = await ask(cookie)
+    const client = await open(cookie)
     const visit = async (headers: Record<string, string> = {}) => {
-      const { headers: answer } = await fetch(`${url}/orders/1`, { headers })
-      return { side: answer.get('x-canary-upstream'), setCookie: answer.get('set-cookie') }
+      const { headers: answer } = await client.get('/orders/1').set(headers)
+      return { side: answer['x-canary-upstream'], setCookie: answer['set-cookie'] }
     }
     const visitors = await Promise.all(Array.from({ length: 40 }, () => visit()))
     // n = 40 at 50 %: one side alone has a probability of 2 in 2^40.
     expect(new Set(visitors.map(({ side }) => side))).toEqual(new Set(['A', 'B']))
     for (const { side, setCookie } of visitors) {
       const again = await visit({ cookie: String(setCookie).split(';')[0] ?? '' })
-      expect(again).toEqual({ side, setCookie: null })
+      expect(again).toEqual({ side, setCookie: undefined })
     }
   })
 
   test('a key says who calls, and a name in its place says nothing', async () => {
-    const { url } = await ask(apiKeys)
-    const versionOf = async (key: string) =>
-      (await (await fetch(`${url}/orders/1`, { headers: { apikey: key } })).text()).slice(0, 20)
-    expect(await versionOf('s3cret-1')).toBe('orders version 2 (B)')
-    expect(await versionOf('s3cret-2')).toBe('orders version 1 (A)')
-    expect(await versionOf('alice')).toBe('orders version 1 (A)')
+    const client = await open(apiKeys)
+    const orders = (key: string): Test => client.get('/orders/1').set('apikey', key)
+    await orders('s3cret-1').expect(200, /^orders version 2 \(B\)/)
+    await orders('s3cret-2').expect(200, /^orders version 1 \(A\)/)
+    await orders('alice').expect(200, /^orders version 1 \(A\)/)
   })
 
   test('a visitor is hashed by the session, and as the user after the login', async () => {
-    const { url } = await ask(login)
-    const cookieOf = (response: Response) => response.headers.get('set-cookie')?.split(';')[0] ?? ''
+    const client = await open(login)
+    const cookieOf = ({ headers }: Response) => String(headers['set-cookie'] ?? '').split(';')[0] ?? ''
     const sideOf = async (headers: Record<string, string> = {}) => {
-      const response = await fetch(`${url}/orders/1`, { headers })
-      return { side: response.headers.get('x-canary-upstream'), cookie: cookieOf(response) }
+      const response = await client.get('/orders/1').set(headers)
+      return { side: response.headers['x-canary-upstream'], cookie: cookieOf(response) }
     }
     const visitors = await Promise.all(Array.from({ length: 40 }, () => sideOf()))
     expect(new Set(visitors.map(({ side }) => side))).toEqual(new Set(['A', 'B']))
     for (const { side, cookie } of visitors) expect((await sideOf({ cookie })).side).toBe(side)
 
-    const sides = new Set<string | null>()
+    const sides = new Set<string | undefined>()
     for (const { cookie } of visitors) {
-      const loggedIn = cookieOf(await fetch(`${url}/login`, { method: 'POST', headers: { cookie } }))
+      const loggedIn = cookieOf(await client.post('/login').set({ cookie }))
       expect(loggedIn).not.toBe(cookie)
       sides.add((await sideOf({ cookie: loggedIn })).side)
     }

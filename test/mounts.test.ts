@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CanaryError, apiKeyConsumers, createRelease } from '@canary-release/core'
-import { createHandler } from '@canary-release/core/node'
+import { createHandler, fail } from '@canary-release/core/node'
 import { createRegistry, memoryStore } from '@canary-release/core/registry'
 import { canary as expressCanary } from '@canary-release/express'
 import { canary as fastifyCanary } from '@canary-release/fastify'
@@ -61,11 +61,7 @@ test('a mount that is closed lets go of the release that it was given whole', as
   const listeners = new Set<unknown>()
   vi.spyOn(release, 'on').mockImplementation((_event, listener) => {
     listeners.add(listener)
-    return release
-  })
-  vi.spyOn(release, 'off').mockImplementation((_event, listener) => {
-    listeners.delete(listener)
-    return release
+    return () => listeners.delete(listener)
   })
   const handler = createHandler(release)
   expect(listeners.size).toBe(1)
@@ -93,7 +89,7 @@ test('two releases on one way decide a request once each, and both are told that
   const server = createServer((request, response) => {
     const again = () => first(request, response, () => response.end('ok'))
     first(request, response, () => second(request, response, again))
-    first.fail(request, 'the answer is nonsense')
+    fail(request, 'the answer is nonsense')
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

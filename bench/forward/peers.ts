@@ -24,6 +24,7 @@ type Target = readonly [ours: string, peer: string, most: number]
 const TARGETS: readonly Target[] = [
   ['ours on Express', 'http-proxy-middleware', 1 / 3.5],
   ['ours on Express, app.listen', 'http-proxy-middleware', 1 / 1.2],
+  ['ours on Express', 'ours on Express, app.listen', 1.05],
   ['ours on Koa', 'koa-proxies', 1 / 1.6],
   ['ours on Fastify', '@fastify/http-proxy', 1 / 1.4],
   ['ours on node:http', 'nginx', 2.6],

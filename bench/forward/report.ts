@@ -13,7 +13,7 @@ function median(numbers: readonly number[]): number {
 
 const medianOf = (rounds: readonly Measured[], field: keyof Measured) => median(rounds.map((round) => round[field]))
 
-/** A table in Markdown, and below it what was asked for. */
+/** A table in Markdown, and below it each target with its ratio. */
 export function table(results: Results, payload: string): string {
   const rows = [...results].map(([name, rounds]) => {
     const number = (field: keyof Measured, digits: number) => medianOf(rounds, field).toFixed(digits)
@@ -24,24 +24,37 @@ export function table(results: Results, payload: string): string {
     '|---|---:|---:|---:|---:|---:|',
     ...rows,
     '',
-    ...verdicts(results, payload),
+    ...verdicts(results, payload).map(sentence),
   ].join('\n')
 }
 
+/** Whether every target that was measured is reached. */
+export function isReached(results: Results, payload: string): boolean {
+  return verdicts(results, payload).every(({ ratio, most }) => ratio <= most)
+}
+
+interface Verdict {
+  readonly ours: string
+  readonly peer: string
+  readonly most: number
+  readonly ratio: number
+  readonly throughput: number
+}
+
 /** The ratio of each round, as both ran within the same minute; then the median of these. */
-function verdicts(results: Results, payload: string): string[] {
+function verdicts(results: Results, payload: string): Verdict[] {
   return targetsOf(payload).flatMap(([ours, peer, most]) => {
     const [mine, theirs] = [results.get(ours), results.get(peer)]
     if (mine === undefined || theirs === undefined) return []
-    const ratio = median(mine.map(({ cpuUs }, round) => cpuUs / (theirs[round]?.cpuUs ?? Number.NaN)))
-    const throughput = median(
-      mine.map(({ requestsPerSecond }, round) => requestsPerSecond / (theirs[round]?.requestsPerSecond ?? Number.NaN)),
-    )
-    const reached = ratio <= most ? 'reached' : 'NOT reached'
-    return [
-      `- ${ours} takes ${share(ratio)} of the CPU of ${peer} (at most ${share(most)}: ${reached}), at ${throughput.toFixed(2)} times its requests per second`,
-    ]
+    const ratioOf = (field: 'cpuUs' | 'requestsPerSecond') =>
+      median(mine.map((round, i) => round[field] / (theirs[i]?.[field] ?? Number.NaN)))
+    return [{ ours, peer, most, ratio: ratioOf('cpuUs'), throughput: ratioOf('requestsPerSecond') }]
   })
+}
+
+function sentence({ ours, peer, most, ratio, throughput }: Verdict): string {
+  const reached = ratio <= most ? 'reached' : 'NOT reached'
+  return `- ${ours} takes ${share(ratio)} of the CPU of ${peer} (at most ${share(most)}: ${reached}), at ${throughput.toFixed(2)} times its requests per second`
 }
 
 const share = (ratio: number) => (ratio < 1 ? `1/${(1 / ratio).toFixed(2)}` : ratio.toFixed(2))

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, type Server, type ServerResponse, createServer as createNodeServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Release } from '@canary-release/core'
-import { attachUpgrades, createHandler } from '@canary-release/core/node'
+import { attachUpgrades, createHandler, fail } from '@canary-release/core/node'
 import * as forExpress from '@canary-release/express'
 import { canary as fastifyCanary, canaryDecision, fail as failFastify } from '@canary-release/fastify'
 import * as forKoa from '@canary-release/koa'
@@ -104,12 +104,9 @@ function expressHarness(create: typeof express): FrameworkHarness {
       return listening(forExpress.createServer(app), close, middlewares[0]?.release ?? null)
     },
     handler: (answer) => async (_request: unknown, response: ServerResponse) => response.end(await answer()),
-    failing: (reason) => {
-      const { fail } = forExpress.canary({ name: 'x', upstreams: { A: 'http://a', B: 'http://b' }, percentage: 0 })
-      return (request: IncomingMessage, response: ServerResponse) => {
-        fail(request, reason)
-        response.end('failed softly')
-      }
+    failing: (reason) => (request: IncomingMessage, response: ServerResponse) => {
+      forExpress.fail(request, reason)
+      response.end('failed softly')
     },
   }
 }
@@ -162,12 +159,9 @@ function koaHarness(Application: typeof Koa, through = false): FrameworkHarness 
     handler: (answer) => async (context: { body: unknown }) => {
       context.body = await answer()
     },
-    failing: (reason) => {
-      const { fail } = forKoa.canary({ name: 'x', upstreams: { A: 'http://a', B: 'http://b' }, percentage: 0 })
-      return (context: Koa.Context) => {
-        fail(context, reason)
-        context.body = 'failed softly'
-      }
+    failing: (reason) => (context: Koa.Context) => {
+      forKoa.fail(context, reason)
+      context.body = 'failed softly'
     },
   }
 }
@@ -262,12 +256,9 @@ const nodeHarness: FrameworkHarness = {
     return listening(server, close, handlers[0]?.handle.release ?? null)
   },
   handler: (answer) => async (_request: unknown, response: ServerResponse) => response.end(await answer()),
-  failing: (reason) => {
-    const { fail } = createHandler({ name: 'x', upstreams: { A: 'http://a', B: 'http://b' }, percentage: 0 })
-    return (request: IncomingMessage, response: ServerResponse) => {
-      fail(request, reason)
-      response.end('failed softly')
-    }
+  failing: (reason) => (request: IncomingMessage, response: ServerResponse) => {
+    fail(request, reason)
+    response.end('failed softly')
   },
 }
 

@@ -15,7 +15,9 @@ const release: core.Release = core.createRelease({
 express.canary(release).close satisfies () => Promise<void>
 koa.canary(release).release satisfies core.Release | null
 fastify.canary satisfies (...parameters: never[]) => unknown
-node.createHandler(release).fail satisfies (request: never, reason: string) => void
+node.createHandler(release).close satisfies (graceMs?: number) => Promise<void>
+node.canary satisfies typeof node.createHandler
+express.fail satisfies (request: never, reason: string) => void
 registry.createRegistry({ store: registry.memoryStore() }) satisfies Promise<registry.Registry>
 admin.listenAdmin satisfies (options: admin.ListenOptions) => Promise<admin.AdminServer>
 // @ts-expect-error: no such export

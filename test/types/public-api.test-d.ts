@@ -1,13 +1,31 @@
 // Compiled by test/types.test.ts: every line must compile, but for those after `@ts-expect-error`, which must not.
-import { CanaryError, type Decision, type Release, apiKeyConsumers, createRelease } from '@canary-release/core'
-import { createHandler } from '@canary-release/core/node'
+import {
+  CanaryError,
+  type Decision,
+  type GuardOptions,
+  type HealthOptions,
+  type ProxyOptions,
+  type Release,
+  apiKeyConsumers,
+  createRelease,
+  fail,
+} from '@canary-release/core'
+import { canary as nodeCanary, createHandler, fail as failNode } from '@canary-release/core/node'
 import {
   attachUpgrades as attachExpress,
   canary as expressCanary,
   createServer as createExpressServer,
+  fail as failExpress,
+  type ReleaseOptions,
+  type CanarySource,
 } from '@canary-release/express'
-import { canary as fastifyCanary, canaryDecision } from '@canary-release/fastify'
-import { type CanaryState, canary as koaCanary, createServer as createKoaServer } from '@canary-release/koa'
+import { canary as fastifyCanary, canaryDecision, fail as failFastify } from '@canary-release/fastify'
+import {
+  type CanaryState,
+  canary as koaCanary,
+  createServer as createKoaServer,
+  fail as failKoa,
+} from '@canary-release/koa'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
@@ -70,6 +88,14 @@ decision.upstream satisfies 'A' | 'B'
 // @ts-expect-error: a decision does not change
 decision.upstream = 'A'
 release.on('change', ({ change, status }) => [change satisfies string, status.bucketsOnB satisfies number])
+const off: () => void = release.on('outcome', ({ status }) => status satisfies number | null)
+off()
+// @ts-expect-error: a release is no event emitter
+release.once('change', () => {})
+// @ts-expect-error: what adapters use is not for users
+release.decideBy
+// @ts-expect-error: nor are the compiled options
+release.options
 // @ts-expect-error: no such event
 release.on('changed', () => {})
 const error = new CanaryError('ERR_CANARY_STATE', 'no')
@@ -133,7 +159,33 @@ void fastify.register(fastifyCanary, {
   consumer: (request) => request.headers.from,
 })
 void fastify.register(canaryDecision, { release, hook: 'preHandler' })
+void Fastify({ http2: true }).register(fastifyCanary, { prefix: '/x', release })
+void Fastify().withTypeProvider().register(canaryDecision, { release })
 fastify.get('/', (request) => request.canary?.upstream)
 
 createServer(createHandler(release))
 createSecureHttp2Server(createHandler({ name: 'x', upstreams, percentage: 10 }))
+createServer(nodeCanary(release))
+
+// A request that failed although its status does not say so.
+createServer((request) => [fail(request, 'wrong total'), failNode(request, 'wrong total')])
+app.use((request) => failExpress(request, 'wrong total'))
+koa.use((context) => failKoa(context, 'wrong total'))
+fastify.addHook('onResponse', async (request) => failFastify(request, 'wrong total'))
+// @ts-expect-error: Koa's context has the request
+koa.use((context) => fail(context, 'wrong total'))
+
+// Options may be built apart.
+const proxy: ProxyOptions = { connectTimeoutMs: 1000, dropHeaders: ['x-debug-*'], forwarder: null }
+const health: HealthOptions = { path: '/health', intervalMs: undefined }
+const guard: GuardOptions = {
+  latency: false,
+  hardLimit: { over: 20 },
+  errors: { isFailure: ({ status }) => status === 418 },
+}
+const options: ReleaseOptions = { name: 'x', upstreams, percentage: 1, proxy, health, guard }
+const source: CanarySource = options
+void source
+// @ts-expect-error: a health check needs a path
+const noPath: HealthOptions = {}
+void noPath

@@ -1,3 +1,5 @@
+export type { Logger } from '@canary-release/core'
+export type { Registry } from '@canary-release/core/registry'
 export type { Authenticate } from './authentication.js'
 export { type AdminServer, type ListenOptions, listenAdmin } from './listen.js'
 export { type AdminHandler, adminHandler } from './node-handler.js'

@@ -1,4 +1,5 @@
-import { FILTERS, type EntityKind, type ListQuery, ViolationError, invalidOptions } from '@canary-release/core/registry'
+import { type EntityKind, type ListQuery, ViolationError } from '@canary-release/core/registry'
+import { FILTERS, invalidOptions } from '@canary-release/core/registry/internal'
 import { OFFSET, type QueryParameter, SIZE, sizeOf } from './operation.js'
 
 const TAGS: QueryParameter = {

@@ -4,10 +4,19 @@ import { isLocalName, isLoopback, plainHost } from './loopback.js'
 import { handlerOf } from './node-handler.js'
 import { type AdminOptions, checkObject, compileOptions, optionError } from './options.js'
 
+/** The options of {@link listenAdmin}. */
 export interface ListenOptions extends Omit<AdminOptions, 'basePath'> {
-  /** Where to listen. Anything but loopback needs a token. @default '127.0.0.1' */
+  /**
+   * The host name or address to listen on. Anything but loopback needs a token.
+   *
+   * @default '127.0.0.1'
+   */
   readonly host?: string | undefined
-  /** 0 takes any free one. @default 8001 */
+  /**
+   * The port, 0 … 65 535; 0 takes any free one.
+   *
+   * @default 8001
+   */
   readonly port?: number | undefined
 }
 
@@ -15,9 +24,12 @@ export interface ListenOptions extends Omit<AdminOptions, 'basePath'> {
 export interface AdminServer {
   /** `http://127.0.0.1:8001`. */
   readonly url: string
+  /** Node's server. */
   readonly server: Server
   /** Stops taking connections, and cuts those that are still open after `timeoutMs`. */
   close(): Promise<void>
+  /** {@link AdminServer.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -51,7 +63,8 @@ export async function listenAdmin(options: ListenOptions): Promise<AdminServer> 
   server.timeout = 4 * timeoutMs
   server.listen({ host: name, port })
   await once(server, 'listening')
-  return { url: urlOf(server, name), server, close: () => closed(server, timeoutMs) }
+  const close = () => closed(server, timeoutMs)
+  return { url: urlOf(server, name), server, close, [Symbol.asyncDispose]: close }
 }
 
 function urlOf(server: Server, host: string): string {

@@ -6,31 +6,54 @@ import { createHostCheck } from './host-check.js'
 
 /** The options of the Admin API. */
 export interface AdminOptions {
+  /** Required. What `createRegistry` made. */
   readonly registry: Registry
   /**
-   * What every request must bring, as `Authorization: Bearer …` or `Kong-Admin-Token`: 16 ASCII characters or more. A
-   * peer with 10 wrong ones in a minute gets 429 for more of them. @default none: `listenAdmin` serves only loopback
-   * then, and nothing that a proxy says it passed on; `adminHandler` demands it, or `authenticate`
+   * What every request must bring, as `Authorization: Bearer …` or `Kong-Admin-Token`: 16 ASCII characters or more,
+   * without spaces. A peer with 10 wrong ones in a minute gets 429 for more of them. `adminHandler` demands it, or
+   * `authenticate`.
+   *
+   * @default none: `listenAdmin` then serves only loopback, and nothing that a proxy says it passed on
    */
   readonly token?: string | undefined
-  /** Instead of a token: the application's own authentication. It returns who calls, or `null` for 401. @default none */
+  /**
+   * The application's own authentication, instead of a token. It returns who calls, or `null` for 401.
+   *
+   * @default none
+   */
   readonly authenticate?: Authenticate | undefined
-  /** Host names under which it may be asked for, besides `localhost` and addresses. @default none */
+  /**
+   * Host names under which it may be asked for, besides `localhost` and addresses.
+   *
+   * @default []
+   */
   readonly allowedHosts?: readonly string[] | undefined
   /**
-   * The path that it is mounted at, where the framework does not tell it: Fastify and Koa leave it in the URL, koa-mount
-   * takes it off without a trace. Express tells it. @default ''
+   * The path that it is mounted at, such as `/admin`, if the framework does not tell it: Fastify and Koa leave it in the
+   * URL, koa-mount takes it off without a trace. Express tells it.
+   *
+   * @default ''
    */
   readonly basePath?: string | undefined
   /**
-   * Shows consumers' keys in lists and records, not only to who creates them. Declarative tools (decK and the like)
+   * True shows consumers' keys in lists and records, not only to who creates them. Declarative tools (decK and the like)
    * compare what is there with their file, and make a key anew that they are not shown. Whoever may read the Admin API
-   * can then act as any consumer. @default false
+   * can then act as any consumer.
+   *
+   * @default false
    */
   readonly showKeys?: boolean | undefined
-  /** For a body to arrive, and for the store to answer: milliseconds, 1 … 600 000. @default 10_000 */
+  /**
+   * Time for a body to arrive, and for the store to answer: milliseconds, 1 … 600 000.
+   *
+   * @default 10000
+   */
   readonly timeoutMs?: number | undefined
-  /** @default console */
+  /**
+   * Where messages go: pino, `console` or an object of your own.
+   *
+   * @default console
+   */
   readonly logger?: Logger | undefined
 }
 

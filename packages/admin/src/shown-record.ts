@@ -1,4 +1,5 @@
-import { type Row, isOf, withoutKey } from '@canary-release/core/registry'
+import type { Row } from '@canary-release/core/registry'
+import { isOf, withoutKey } from '@canary-release/core/registry/internal'
 
 /** A record as it is answered: consumers' keys are left out, and the field of legacy apis where it says nothing. */
 export function shown(row: Row): object {

@@ -1,6 +1,7 @@
 import { type Agent, request } from 'node:http'
 import { listenAdmin } from '@canary-release/admin'
 import { type Registry, type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
+import supertest, { type Test } from 'supertest'
 import { z } from 'zod'
 import { createContract } from './contract.js'
 
@@ -72,19 +73,48 @@ function encoded({ json, form, text }: Sent): [type: string | null, body: string
 
 export type Call = (method: string, path: string, sent?: Sent) => Promise<Received>
 
+type Headers = Readonly<Record<string, string>>
+
 /** A client that holds each answer against the server's own document. */
-export async function contracted(
-  url: string,
-  prefix = '',
-  headers: Readonly<Record<string, string>> = {},
-): Promise<Call> {
+export async function contracted(url: string, prefix = '', headers: Headers = {}): Promise<Call> {
+  return callOf(url, await contractAt(url, prefix, headers), prefix, headers)
+}
+
+async function contractAt(url: string, prefix: string, headers: Headers) {
   const { body: document } = await send(url, 'GET', `${prefix}/openapi.json`, { headers })
-  const check = createContract(document)
+  return createContract(document)
+}
+
+type Check = ReturnType<typeof createContract>
+
+function callOf(url: string, check: Check, prefix: string, headers: Headers): Call {
   return async (method, path, sent = {}) => {
     const received = await send(url, method, `${prefix}${path}`, { ...sent, headers: { ...headers, ...sent.headers } })
     check({ method, path, sent: sent.json, ...received })
     return received
   }
+}
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'options'] as const
+
+/** Requests of supertest, one function for each method: `request.get('/services').expect(200)`. */
+export type Requests = Readonly<Record<(typeof METHODS)[number], (path: string) => Test>>
+
+/** The same check for supertest, which is for one request and its answer. Paths that URLs do not have need {@link Call}. */
+function requestsOf(url: string, check: Check, headers: Headers): Requests {
+  const agent = supertest(url)
+  const functions = METHODS.map((method) => [
+    method,
+    (path: string) => {
+      const test = agent[method](path).set(headers)
+      return test.expect(({ status, headers: received, text }) => {
+        const { data } = test.toJSON() as { readonly data?: unknown }
+        const sent = typeof data === 'object' ? data : undefined
+        check({ method: method.toUpperCase(), path, sent, status, headers: received, body: jsonOf(text) })
+      })
+    },
+  ])
+  return Object.fromEntries(functions)
 }
 
 type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
@@ -98,6 +128,7 @@ export interface OpenAdmin extends AsyncDisposable {
   readonly url: string
   readonly registry: Registry
   readonly call: Call
+  readonly request: Requests
   readonly logged: readonly string[]
 }
 
@@ -110,11 +141,12 @@ export async function openAdmin(given: Options = {}): Promise<OpenAdmin> {
   const registry = await createRegistry({ store, logger, clock, guard, changeTimeoutMs })
   const { url, close } = await listenAdmin({ registry, port: 0, logger, ...options })
   const token = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }
-  const call = await contracted(url, '', token)
+  const check = await contractAt(url, '', token)
   return {
     url,
     registry,
-    call,
+    call: callOf(url, check, '', token),
+    request: requestsOf(url, check, token),
     logged,
     async [Symbol.asyncDispose]() {
       await close()
@@ -127,10 +159,10 @@ const record = z.looseObject({ id: z.string() })
 const list = z.looseObject({ data: z.array(record), next: z.string().nullable(), offset: z.string().optional() })
 
 /** A record out of an answer. */
-export function recordOf({ body }: Received): z.output<typeof record> {
+export function recordOf({ body }: Pick<Received, 'body'>): z.output<typeof record> {
   return record.parse(body)
 }
 
-export function listOf({ body }: Received): z.output<typeof list> {
+export function listOf({ body }: Pick<Received, 'body'>): z.output<typeof list> {
   return list.parse(body)
 }

@@ -201,7 +201,7 @@ describe("the commands of Kong's canary page", () => {
     const made = await curl(
       `curl -X POST http://localhost:8001/services/orders/plugins --data "name=canary" --data "config.percentage=10" ${B}`,
     )
-    const { id } = recordOf({ ...made, headers: {} })
+    const { id } = recordOf(made)
     const PLUGIN = { PLUGIN_ID: id }
     const change = 'curl -X PATCH http://localhost:8001/services/orders/plugins/PLUGIN_ID --data "config.percentage=25"'
     expect(await curl(change, PLUGIN)).toMatchObject({

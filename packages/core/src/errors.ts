@@ -1,3 +1,22 @@
+/** The codes of {@link CanaryError}: the documentation lists cause and remedy of each. */
+export type CanaryErrorCode =
+  | 'ERR_CANARY_OPTION'
+  | 'ERR_CANARY_HOOK'
+  | 'ERR_CANARY_STATE'
+  | 'ERR_CANARY_REQUEST'
+  | 'ERR_CANARY_LOOP'
+  | 'ERR_CANARY_BODY'
+  | 'ERR_CANARY_UPSTREAM_CONNECT'
+  | 'ERR_CANARY_UPSTREAM_RESPONSE'
+  | 'ERR_CANARY_UPLOAD'
+  | 'ERR_CANARY_UPSTREAM_TIMEOUT'
+  | 'ERR_CANARY_TIMEOUT'
+  | 'ERR_CANARY_UPSTREAM_BUSY'
+  | 'ERR_CANARY_SERVICE'
+  | 'ERR_CANARY_VIOLATION'
+  | 'ERR_CANARY_STORE'
+  | 'ERR_CANARY_CLOSED'
+
 /** Every code a {@link CanaryError} can carry, with the HTTP status an adapter answers it with. */
 const STATUS_OF = {
   /** A bad option: thrown when a release is built or updated, never while a request runs. */
@@ -32,14 +51,27 @@ const STATUS_OF = {
   ERR_CANARY_STORE: 503,
   /** Used after `close()`. */
   ERR_CANARY_CLOSED: 503,
-} as const
-
-export type CanaryErrorCode = keyof typeof STATUS_OF
+} as const satisfies Record<CanaryErrorCode, number>
 
 /** What is known besides of an error. */
 export interface CanaryErrorDetails {
+  /**
+   * The underlying failure.
+   *
+   * @default none
+   */
   readonly cause?: unknown
+  /**
+   * Of a change: what is known of it.
+   *
+   * @default none
+   */
   readonly outcome?: CanaryError['outcome']
+  /**
+   * Of a change: the id of its commit.
+   *
+   * @default none
+   */
   readonly commit?: string | undefined
 }
 
@@ -51,17 +83,28 @@ export interface CanaryErrorDetails {
  * `status`, `statusCode` and `expose` are what Express, Koa and Fastify read from an error.
  */
 export class CanaryError extends Error {
+  /** The name of the class. */
   override readonly name: string = 'CanaryError'
+  /** What went wrong. */
   readonly code: CanaryErrorCode
+  /** The HTTP status that it is answered with. */
   readonly status: number
+  /** The same as `status`. */
   readonly statusCode: number
+  /** Fixed: a framework answers with a page of its own, not with the message. */
   readonly expose = false
   /**
    * Of a change that ended with ERR_CANARY_STORE: whether it is certain that nothing was written, or the change may have
    * been made all the same. Do not repeat it then before you have looked: the audit trail has {@link commit} if it was.
+   *
+   * @default none, of other errors
    */
   declare readonly outcome?: 'not-written' | 'unknown' | undefined
-  /** Where `outcome` is `unknown`: the id of the commit that was tried. */
+  /**
+   * If `outcome` is `unknown`: the id of the commit that was tried.
+   *
+   * @default none
+   */
   declare readonly commit?: string | undefined
 
   constructor(code: CanaryErrorCode, message: string, details: CanaryErrorDetails = {}) {

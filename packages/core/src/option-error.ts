@@ -3,6 +3,9 @@ import { CanaryError } from './errors.js'
 
 type Path = readonly PropertyKey[]
 
+/** Schemas of options, one for each and no other: a schema and its documented interface cannot drift apart. */
+export type Fields<Options> = { readonly [Name in keyof Options]-?: z.ZodType<unknown, Options[Name]> }
+
 /** The error of one bad option: the option, what was expected, what was given. */
 export function optionError(path: string, expectation: string, given: unknown): CanaryError {
   return new CanaryError('ERR_CANARY_OPTION', `${path} ${expectation}, got ${show(path, given)}`)

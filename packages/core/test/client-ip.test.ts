@@ -1,7 +1,28 @@
+import { IncomingMessage, type IncomingHttpHeaders } from 'node:http'
+import { Socket } from 'node:net'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { clientIp } from '../src/request/client-ip.js'
+import { RequestFacts } from '../src/request/request-facts.js'
 import type { Trust } from '../src/request/trust.js'
+
+/** As a request from `peer` is read where the framework trusts `trust`. */
+function clientIp(peer: string, headers: IncomingHttpHeaders, trust: Trust, realIpHeader: string): string {
+  const socket = new Socket()
+  Object.defineProperty(socket, 'remoteAddress', { value: peer })
+  const request = Object.assign(new IncomingMessage(socket), { headers })
+  const nothing = () => {}
+  const reading = {
+    consumer: null,
+    groups: null,
+    user: nothing,
+    trustConfigured: () => true,
+    trust: () => trust,
+    address: null,
+    realIpHeader,
+    reports: { reportOnce: nothing, warnOnce: nothing },
+  }
+  return new RequestFacts(null, request, reading).ip()
+}
 
 /** Trusts the proxies of a private network. */
 const PRIVATE: Trust = (address) => address.startsWith('10.')

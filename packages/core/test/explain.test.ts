@@ -43,7 +43,8 @@ test('explains the decision that is then made, and changes nothing', () => {
       const explained = releaseWith(options)
       const plain = releaseWith(options)
       const told: unknown[] = []
-      explained.on('decision', (decision) => told.push(decision)).on('change', (change) => told.push(change))
+      explained.on('decision', (decision) => told.push(decision))
+      explained.on('change', (change) => told.push(change))
       for (const request of sequence) {
         const before = [explained.status(), told.length]
         const { decision, rules } = explained.explain(request)

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { createRelease } from '../src/entries/index.js'
+import { Release } from '../src/release/release.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const logger = { info() {}, warn() {}, error() {} }
@@ -211,7 +212,7 @@ test.each(rows(wrongTimes))('says of a ramp: %s', (message, options) => {
 test.each(rows([...wrong.filter(([options]) => !('name' in options)), ...wrongTimes]))(
   'refuses an update and changes nothing, saying: %s',
   (message, options) => {
-    const release = createRelease({ ...('start' in options && !('percentage' in options) ? timed : good), logger })
+    const release = new Release({ ...('start' in options && !('percentage' in options) ? timed : good), logger })
     const decision = release.decide({ consumer: 'alice' })
     const before = release.status()
     const { options: compiled } = release
@@ -241,7 +242,7 @@ test('refuses a release without name, share or upstreams, and what is no object'
 })
 
 test('refuses to be given another name or a state by an update, and what is no object', () => {
-  const release = createRelease({ ...good, logger })
+  const release = new Release({ ...good, logger })
   release.update({ name: 'orders-v2', percentage: 20 })
   expect(() => release.update({ name: 'other' })).toThrow(/^name must stay as it was .*, got "other"$/)
   expect(() => release.update({ state: { state: 'promoted' } })).toThrow(
@@ -267,24 +268,24 @@ test('names a hostile option in a short message', () => {
 })
 
 test('takes an explicit undefined as not said, for every option', () => {
-  const { options } = createRelease(good)
+  const { options } = new Release(good)
   const nothing = Object.fromEntries(
     Object.keys(options)
       .filter((name) => !(name in good) && !['fixedBuckets', 'plan'].includes(name))
       .map((name) => [name, undefined]),
   )
   expect(Object.keys(nothing).length).toBeGreaterThan(20)
-  expect(createRelease({ ...good, ...nothing }).options).toEqual(options)
-  const release = createRelease(good)
+  expect(new Release({ ...good, ...nothing }).options).toEqual(options)
+  const release = new Release(good)
   release.update({ ...nothing, percentage: 10 })
   expect(release.options).toEqual(options)
-  expect(createRelease({ ...good, proxy: { connections: undefined } }).options.proxy).toEqual(options.proxy)
+  expect(new Release({ ...good, proxy: { connections: undefined } }).options.proxy).toEqual(options.proxy)
 })
 
 test('neither keeps nor changes the options it was given', () => {
   const given = { ...good, hash: { allow: ['staff'] }, override: { header: 'X-Canary' } }
   const copy = structuredClone(given)
-  const release = createRelease(given)
+  const release = new Release(given)
   given.hash.allow.push('users')
   expect(release.decide({ groups: ['users'] }).upstream).toBe('A')
   given.hash.allow.pop()
@@ -292,7 +293,7 @@ test('neither keeps nor changes the options it was given', () => {
 })
 
 test('has the defaults of the design', () => {
-  const { options } = createRelease({ ...timed, start: '2026-01-01' })
+  const { options } = new Release({ ...timed, start: '2026-01-01' })
   expect(options).toMatchObject({
     salt: 'orders-v2',
     mode: 'forward',
@@ -328,7 +329,7 @@ test.each([
   [1_700_000_000.5, 1_700_000_000.5],
   [-5, -5],
 ])('takes %j as a start', (start, seconds) => {
-  expect(createRelease({ ...timed, start }).status().start).toBe(seconds)
+  expect(new Release({ ...timed, start }).status().start).toBe(seconds)
 })
 
 test.each([
@@ -339,14 +340,14 @@ test.each([
   ['1.5d', 129_600],
   [0.5, 0.5],
 ])('takes %j as a duration', (duration, seconds) => {
-  expect(createRelease({ ...timed, duration }).status().duration).toBe(seconds)
+  expect(new Release({ ...timed, duration }).status().duration).toBe(seconds)
 })
 
 test('makes B of the parts that replace those of A', () => {
   const originOf = (A: string, B: object) => {
-    const { options } = createRelease({ ...good, upstreams: { A, B } })
-    const { upstreams } = options
-    return upstreams.B.kind === 'url' ? [upstreams.B.origin, upstreams.B.basePath, upstreams.B.fixedPath] : null
+    const { options } = new Release({ ...good, upstreams: { A, B } })
+    const compiled = options.upstreams?.B
+    return compiled?.kind === 'url' ? [compiled.origin, compiled.basePath, compiled.fixedPath] : null
   }
   expect(originOf('http://a:8080/base', { host: 'B.example' })).toEqual(['http://b.example:8080', '/base', null])
   expect(originOf('https://a/base/', { port: 8443 })).toEqual(['https://a:8443', '/base', null])

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Release, type ReleaseOptions, type ReleaseStatus, createRelease } from '../src/entries/index.js'
+import type { ReleaseOptions, ReleaseStatus } from '../src/entries/index.js'
 import { UNTOUCHED } from '../src/release/lifecycle.js'
+import { Release } from '../src/release/release.js'
 
 const DAY = 86_400_000
 const START = 1_700_000_000
@@ -23,7 +24,7 @@ class HeldRamp {
       clock: () => this.now,
       logger: { info() {}, warn: (message) => this.warnings.push(message), error() {} },
     }
-    this.release = createRelease({ ...this.options, ...(state === undefined ? {} : { state }) })
+    this.release = new Release({ ...this.options, ...(state === undefined ? {} : { state }) })
   }
 
   /** Requests that end well. */
@@ -135,7 +136,7 @@ describe('a ramp that is held, of a hash that keeps identities together', () => 
 
   function stickyRamp() {
     let now = START * 1000
-    const release = createRelease({
+    const release = new Release({
       name: 'orders-v2',
       upstreams: { A: 'http://a:1', B: 'http://b:1' },
       start: START,

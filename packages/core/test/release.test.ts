@@ -1,13 +1,14 @@
 import * as fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
-import { type Decision, type Outcome, type ReleaseOptions, createRelease } from '../src/entries/index.js'
+import type { Decision, Outcome, ReleaseOptions } from '../src/entries/index.js'
+import { Release } from '../src/release/release.js'
 
 const upstreams = { A: 'http://a:1', B: 'http://b:1' }
 const logger = { info() {}, warn() {}, error() {} }
 
 function releaseWith(options: Partial<ReleaseOptions> = {}) {
   const share = options.start === undefined ? { percentage: 50 } : {}
-  return createRelease({ name: 'orders-v2', upstreams, logger, ...share, ...options })
+  return new Release({ name: 'orders-v2', upstreams, logger, ...share, ...options })
 }
 
 const outcomeOf = (decision: Decision, rest: Partial<Outcome> = {}): Outcome => ({
@@ -175,9 +176,9 @@ test('reports a listener that rejects, instead of ending the process', async () 
 test('reports to the logger where there is no onError, and survives reporters that fail', async () => {
   const error = vi.fn()
   const logged = releaseWith({ logger: { ...logger, error } })
-  logged.reportOnce('consumer', new Error('no user'))
-  logged.reportOnce('consumer', new Error('no user'))
-  logged.reportOnce('groups', 'nonsense')
+  logged.reports.reportOnce('consumer', new Error('no user'))
+  logged.reports.reportOnce('consumer', new Error('no user'))
+  logged.reports.reportOnce('groups', 'nonsense')
   expect(error.mock.calls).toEqual([
     ['canary release orders-v2: consumer: Error: no user'],
     ['canary release orders-v2: groups: nonsense'],
@@ -188,7 +189,7 @@ test('reports to the logger where there is no onError, and survives reporters th
   const reject = () => Promise.reject(new Error('refused'))
   for (const fail of [refuse, reject]) {
     const release = releaseWith({ onError: fail, logger: { info: fail, warn: fail, error: fail } })
-    release.reportOnce('consumer', 'x')
+    release.reports.reportOnce('consumer', 'x')
     release.pause('lunch', 'ada')
     expect(release.status().state).toBe('paused')
   }
@@ -212,14 +213,19 @@ test('tells no more to a listener that was taken off, and to none after close', 
   const told: string[] = []
   const one = () => told.push('one')
   const two = () => told.push('two')
-  release.on('decision', one).on('decision', two).off('decision', one)
+  const off = [release.on('decision', one), release.on('decision', two), release.on('decision', two)]
+  off[0]?.()
   release.decide({})
-  release.off('decision', two).off('decision', two)
+  expect(told).toEqual(['two', 'two'])
+  // Each takes off its own, however often it is called.
+  off[1]?.()
+  off[1]?.()
   release.decide({})
+  expect(told).toEqual(['two', 'two', 'two'])
   release.on('decision', one)
   release.close()
   release.decide({})
-  expect(told).toEqual(['two'])
+  expect(told).toEqual(['two', 'two', 'two'])
 })
 
 test('lets percentage and start remove each other', () => {

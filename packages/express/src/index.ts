@@ -2,19 +2,29 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type CanarySource,
   type Framework,
+  type MountHandle,
   type Routed,
   type Trust,
   createMount,
+  handlerWith,
   disown,
-  failRequest,
   isPromise,
   nodeFramework,
   thrown,
 } from '@canary-release/core/adapter'
-import type { Decision, Release } from '@canary-release/core'
+import type { Decision } from '@canary-release/core'
 import type { Request, RequestHandler } from 'express'
 
-export type { UpgradeClaims, UpgradeOptions, UpgradeServer } from '@canary-release/core/adapter'
+export type * from '@canary-release/core'
+export { fail } from '@canary-release/core/adapter'
+export type {
+  CanarySource,
+  MountHandle,
+  RegistrySource,
+  UpgradeClaims,
+  UpgradeOptions,
+  UpgradeServer,
+} from '@canary-release/core/adapter'
 export { type ExpressApplication, attachUpgrades, createServer } from './server.js'
 
 declare global {
@@ -37,17 +47,12 @@ interface ExpressRequest extends IncomingMessage {
   auth?: unknown
   body?: unknown
 }
+/** Calls the next middleware, or the error handlers. */
 export type ExpressNext = (error?: unknown) => void
 
 /** Express middleware. */
-export interface CanaryMiddleware {
+export interface CanaryMiddleware extends MountHandle {
   (request: IncomingMessage, response: ServerResponse, next: ExpressNext): void
-  /** `null` on a registry. */
-  readonly release: Release | null
-  /** Counts a request as failed although its status does not say so. */
-  readonly fail: (request: IncomingMessage, reason: string) => void
-  /** Lets running requests end within `graceMs`. @default 10000 */
-  readonly close: (graceMs?: number) => Promise<void>
 }
 
 interface Exchange {
@@ -86,7 +91,7 @@ export function canary(source: CanarySource<Request, RequestHandler>): CanaryMid
 
   function middleware(request: ExpressRequest, response: ServerResponse, next: ExpressNext): void {
     const call = (handler: RequestHandler) => callHandler(handler, request, response, next)
-    let routed: Routed<Exchange, Request, RequestHandler>
+    let routed: Routed<RequestHandler>
     try {
       routed = mount.route({ request, response })
     } catch (error) {
@@ -97,10 +102,10 @@ export function canary(source: CanarySource<Request, RequestHandler>): CanaryMid
     const done = (error: Error | null) => {
       if (error !== null) next(error)
     }
-    return mount.forward(routed, { done, handle: call })
+    return routed.forward({ done, handle: call })
   }
 
-  return Object.assign(middleware, { release: mount.release, close: mount.close, fail: failRequest })
+  return handlerWith(middleware, mount)
 }
 
 /** As Express 5 does it: what a handler throws, or rejects with, is the application's error. */

@@ -9,14 +9,18 @@ import {
   clientOfChain,
   createMount,
   disown,
-  failRequest,
+  fail as failRequest,
   takePayload,
 } from '@canary-release/core/adapter'
-import type { FastifyInstance, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { contentTypeDisguise, restoreContentType } from './content-types.js'
 import { claimBelow, pathsBelow } from './paths-below.js'
 import { type Through, sinkOf, throughOf } from './through.js'
+
+export type * from '@canary-release/core'
+export type { CanarySource, RegistrySource } from '@canary-release/core/adapter'
+export type { Through } from './through.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -25,19 +29,26 @@ declare module 'fastify' {
   }
 }
 
+/** A handler of a Fastify route. */
 export type FastifyHandler = (request: FastifyRequest, reply: FastifyReply) => unknown
 
 /** A release (`{ release }`), the options of one, or `{ registry, service?, route?, api? }`. */
 export type CanaryPluginOptions = {
+  /**
+   * The path below which the plugin takes requests; Fastify's own option.
+   *
+   * @default all that no other route of the application takes
+   */
   readonly prefix?: string | undefined
   /**
-   * Milliseconds that running requests get when the application closes; then they are cut off.
+   * Time that running requests get when the application closes: milliseconds, 0 … 2 147 483 647. Then they are cut off.
    *
    * @default 10000
    */
   readonly graceMs?: number | undefined
 } & ({ readonly release: Release } | Exclude<CanarySource<FastifyRequest, FastifyHandler>, Release>)
 
+/** The options of {@link canary}. */
 export type CanaryForwardOptions = CanaryPluginOptions & {
   /**
    * Sends forwarded responses by `reply.send`, so that `onSend` hooks see them (cookies, sessions, compression); `false`:
@@ -50,7 +61,11 @@ export type CanaryForwardOptions = CanaryPluginOptions & {
 
 /** When {@link canaryDecision} decides: after the authentication of the hook that is named. */
 export type CanaryDecisionOptions = CanaryPluginOptions & {
-  /** @default 'preHandler' */
+  /**
+   * The hook of Fastify in which it decides.
+   *
+   * @default 'preHandler'
+   */
   readonly hook?: 'onRequest' | 'preParsing' | 'preValidation' | 'preHandler' | undefined
 }
 
@@ -113,7 +128,7 @@ function sourceOf(options: CanaryPluginOptions): CanarySource<FastifyRequest, Fa
 /** Longer ones Node's timers do not take. */
 const MAX_TIMER_MS = 2_147_483_647
 
-type FastifyMount = Mount<FastifyReply, FastifyRequest, FastifyHandler>
+type FastifyMount = Mount<FastifyReply, FastifyHandler>
 
 function mountOn(instance: FastifyInstance, options: CanaryPluginOptions): FastifyMount {
   const { graceMs } = options
@@ -190,7 +205,7 @@ function answer(mount: FastifyMount, isThrough: boolean, request: FastifyRequest
   if (routed.action === 'handle') return routed.run(() => routed.handler(request, reply))
   copyHeaders(reply)
   const sink = isThrough ? sinkOf(reply) : undefined
-  mount.forward(routed, {
+  routed.forward({
     sink,
     beforeHead: () => reply.hijack(),
     done: (error) => {
@@ -253,14 +268,26 @@ async function decisionPlugin(instance: FastifyInstance, options: CanaryDecision
  * Fastify plugin that forwards what comes below its prefix, on the routes `/` and `/*`. It decides in their handlers,
  * so that every hook of the application (its authentication) has run. It closes with the application.
  */
-export const canary = fp(forwardPlugin, { fastify: '5.x', name: '@canary-release/fastify', encapsulate: true })
+export const canary: FastifyPluginAsync<CanaryForwardOptions> = fp(forwardPlugin, {
+  fastify: '5.x',
+  name: '@canary-release/fastify',
+  encapsulate: true,
+})
 
 /**
  * Fastify plugin that only decides, and shows `request.canary`: for rewrite mode, and for routes beside it.
  */
-export const canaryDecision = fp(decisionPlugin, { fastify: '5.x', name: '@canary-release/fastify/decision' })
+export const canaryDecision: FastifyPluginAsync<CanaryDecisionOptions> = fp(decisionPlugin, {
+  fastify: '5.x',
+  name: '@canary-release/fastify/decision',
+})
 
-/** Counts a request as failed although its status does not say so. */
+/**
+ * Counts a request as failed although its status does not say so: for an application that knows better. Each release
+ * that decided the request hears of it, and so does its guard; if none did, nothing happens.
+ *
+ * @param reason one short sentence for the guard's report, without data of the caller
+ */
 export function fail(request: FastifyRequest, reason: string): void {
   failRequest(request.raw, reason)
 }

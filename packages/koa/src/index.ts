@@ -1,49 +1,68 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer as createHttpServer } from 'node:http'
-import type { Decision, Release } from '@canary-release/core'
+import type { Decision } from '@canary-release/core'
 import {
   type CanarySource,
   type Framework,
+  type MountHandle,
   type ResponseSink,
   type Routed,
   type UpgradeOptions,
   type UpgradeServer,
   attachUpgrades as attachListener,
   createMount,
-  failRequest,
+  handlerWith,
+  fail as failRequest,
   optionError,
   thrown,
 } from '@canary-release/core/adapter'
 import type { Context, Middleware } from 'koa'
 
-export type { UpgradeClaims, UpgradeOptions, UpgradeServer } from '@canary-release/core/adapter'
+export type * from '@canary-release/core'
+export type {
+  CanarySource,
+  MountHandle,
+  RegistrySource,
+  UpgradeClaims,
+  UpgradeOptions,
+  UpgradeServer,
+} from '@canary-release/core/adapter'
 
 /** What a canary leaves in `ctx.state`: `new Koa<CanaryState>()` knows it. */
 export interface CanaryState {
+  /** What was decided for the request. @default absent until a canary has decided */
   canary?: Decision
 }
 
 /** What is used of a Koa 2 or 3 context. */
-interface KoaContext {
+export interface KoaContext {
+  /** Node's request. */
   readonly req: IncomingMessage
+  /** Node's response. */
   readonly res: ServerResponse
+  /** Path and query. */
   url: string
+  /** The status of the response. */
   status: number
+  /** The body of the response. */
   body: unknown
+  /** False: Koa does not answer. @default true */
   respond?: boolean | undefined
+  /** Koa's request. */
   readonly request: object
-  readonly state: CanaryState & { user?: unknown; auth?: unknown }
+  /** What middlewares leave for each other. */
+  readonly state: CanaryState & {
+    /** Whom an authentication found. @default nobody */
+    user?: unknown
+    /** The same, of other authentications. @default nobody */
+    auth?: unknown
+  }
 }
+/** Calls the next middleware. */
 export type KoaNext = () => Promise<unknown>
 
 /** Koa middleware. */
-export interface CanaryMiddleware {
+export interface CanaryMiddleware extends MountHandle {
   (context: KoaContext, next: KoaNext): Promise<unknown>
-  /** `null` on a registry. */
-  readonly release: Release | null
-  /** Counts a request as failed although its status does not say so. */
-  readonly fail: (context: { readonly req: IncomingMessage }, reason: string) => void
-  /** Lets running requests end within `graceMs`. @default 10000 */
-  readonly close: (graceMs?: number) => Promise<void>
 }
 
 const framework: Framework<KoaContext, Context> = {
@@ -68,6 +87,7 @@ const framework: Framework<KoaContext, Context> = {
   address: null,
 }
 
+/** The options of {@link canary} beside its source. */
 export interface KoaOptions {
   /**
    * Hands forwarded responses to Koa (`ctx.status`, headers, `ctx.body` as a stream): what outer middlewares do after
@@ -106,7 +126,7 @@ export function canary(source: CanarySource<Context, Middleware>, options: KoaOp
 
   function forward(
     context: KoaContext,
-    routed: Routed<KoaContext, Context, Middleware>,
+    routed: Routed<Middleware>,
     call: (handler: Middleware) => Promise<unknown>,
   ): Promise<unknown> {
     context.respond = false
@@ -119,7 +139,7 @@ export function canary(source: CanarySource<Context, Middleware>, options: KoaOp
         giveBack()
         resolve(undefined)
       }
-      mount.forward(routed, {
+      routed.forward({
         sink: through ? sinkOf(context, handOver) : undefined,
         done: (error) => {
           if (error === null) return resolve(undefined)
@@ -134,8 +154,7 @@ export function canary(source: CanarySource<Context, Middleware>, options: KoaOp
     })
   }
 
-  const fail = ({ req }: { readonly req: IncomingMessage }, reason: string) => failRequest(req, reason)
-  return Object.assign(middleware, { release: mount.release, close: mount.close, fail })
+  return handlerWith(middleware, mount)
 }
 
 /** Gives Koa a response whose headers are on `ctx.res` already, where `ctx.set` puts them too. */
@@ -157,8 +176,19 @@ function sinkOf(context: KoaContext, handOver: () => void): ResponseSink {
   }
 }
 
+/**
+ * Counts a request as failed although its status does not say so: for an application that knows better. Each release
+ * that decided the request hears of it, and so does its guard; if none did, nothing happens.
+ *
+ * @param reason one short sentence for the guard's report, without data of the caller
+ */
+export function fail(context: { readonly req: IncomingMessage }, reason: string): void {
+  failRequest(context.req, reason)
+}
+
 /** What is used of a Koa 2 or 3 application. */
 export interface KoaApplication {
+  /** A listener for Node's requests. */
   callback(): (request: IncomingMessage, response: ServerResponse) => unknown
 }
 

@@ -1,4 +1,5 @@
-import { type FieldMessages, schemaViolation } from '@canary-release/core/registry'
+import type { FieldMessages } from '@canary-release/core/registry'
+import { schemaViolation } from '@canary-release/core/registry/internal'
 import type { z } from 'zod'
 
 /**

@@ -1,4 +1,5 @@
-import { type Draft, type Parent, type Registry, type Row, stillRolledBack } from '@canary-release/core/registry'
+import type { Draft, Parent, Registry, Row } from '@canary-release/core/registry'
+import { stillRolledBack } from '@canary-release/core/registry/internal'
 import { type Collection, COLLECTIONS } from './collections.js'
 import { SCHEMA_NAMES } from '../schemas/entity-schemas.js'
 import { listParameters, pageOf, readListQuery } from '../list-query.js'

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { type Registry, invalidOptions } from '@canary-release/core/registry'
+import type { Registry } from '@canary-release/core/registry'
+import { invalidOptions } from '@canary-release/core/registry/internal'
 import { z } from 'zod'
 import { parsedBody } from '../bodies/parsed-body.js'
 import { type Answer, type Operation, SIZE, sizeOf } from '../operation.js'

@@ -1,4 +1,5 @@
-import { type EntityKind, ENTITY_KINDS, validateEntity } from '@canary-release/core/registry'
+import type { EntityKind } from '@canary-release/core/registry'
+import { ENTITY_KINDS, validateEntity } from '@canary-release/core/registry/internal'
 import { canaryConfigFields, kongSchemaOf } from '../schemas/kong-schema.js'
 import type { Operation } from '../operation.js'
 import { notFound } from '../refusal.js'

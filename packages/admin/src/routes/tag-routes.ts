@@ -1,4 +1,5 @@
-import { ENTITY_KINDS, type Registry } from '@canary-release/core/registry'
+import type { Registry } from '@canary-release/core/registry'
+import { ENTITY_KINDS } from '@canary-release/core/registry/internal'
 import { filledPath } from '../path-template.js'
 import { pageOf, readListQuery, slicePage } from '../list-query.js'
 import { type Operation, OFFSET, SIZE } from '../operation.js'

@@ -1,4 +1,4 @@
-import { RELEASE_STATES } from '@canary-release/core/registry'
+import { RELEASE_STATES } from '@canary-release/core/registry/internal'
 import { z } from 'zod'
 
 const count = z.int().min(0)

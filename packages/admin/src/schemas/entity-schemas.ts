@@ -1,4 +1,5 @@
-import { type EntityKind, type HarmlessValues, entitySchemas, kongFieldsOf } from '@canary-release/core/registry'
+import type { EntityKind } from '@canary-release/core/registry'
+import { type HarmlessValues, entitySchemas, kongFieldsOf } from '@canary-release/core/registry/internal'
 import { type JsonSchema, inputSchema, outputSchema } from './json-schema.js'
 
 /** What the schemas of a kind are called in `/openapi.json`. */

@@ -1,4 +1,5 @@
-import { type EntityKind, entitySchemas } from '@canary-release/core/registry'
+import type { EntityKind } from '@canary-release/core/registry'
+import { entitySchemas } from '@canary-release/core/registry/internal'
 import type { z } from 'zod'
 import { type JsonSchema, inputSchema, itemsOf, typesOf } from './json-schema.js'
 

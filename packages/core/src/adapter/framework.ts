@@ -5,7 +5,9 @@ import type { Trust } from '../request/trust.js'
 
 /** The socket's peer and the client behind it, as a framework judges them. */
 export interface FrameworkAddress {
+  /** The client's address. */
   readonly ip: string
+  /** Whether the socket's peer is a trusted proxy. */
   readonly peerTrusted: boolean
 }
 
@@ -14,7 +16,9 @@ export interface FrameworkAddress {
  * Express's request, Koa's context, Fastify's reply.
  */
 export interface Framework<Context, Request> {
+  /** Node's request. */
   readonly raw: (context: Context) => RawRequest
+  /** Node's response. */
   readonly response: (context: Context) => RawResponse
   /** What `consumer` and `groups` functions are given. */
   readonly request: (context: Context) => Request

@@ -1,35 +1,37 @@
 import type { Decision } from '../decision/decision.js'
-import { CanaryError } from '../errors.js'
-import type { ForwardedRelease } from '../proxy/forward-call.js'
-import { createProxy } from '../proxy/proxy.js'
-import { giveBackBody, takeBody } from '../proxy/body/take.js'
-import { type PathRule, checkSegments, joinPath } from '../proxy/request/path.js'
+import type { RawRequest } from '../node-http.js'
 import { optionError, parseOptions } from '../option-error.js'
-import type { AnyHandler } from '../release/options.js'
+import type { Place } from '../place.js'
+import { giveBackBody, takeBody } from '../proxy/body/take.js'
+import { type Proxy, createProxy } from '../proxy/proxy.js'
+import { type PathRule, checkSegments, joinPath } from '../proxy/request/path.js'
+import { mountOn } from '../registry/registry.js'
+import type { AnyHandler, ReleaseOptions } from '../release/options.js'
 import { type ResolvedMountOptions, mountOptionsSchema } from '../release/options-schema.js'
+import type { Release as PublicRelease } from '../release/release-interface.js'
 import { Release } from '../release/release.js'
-import type { UrlUpstream } from '../upstream.js'
-import { RequestFacts, type RequestReading } from '../request/request-facts.js'
-import { type DecisionHeaders, compileDecisionHeaders } from './decision-headers.js'
-import { createForwardedOf } from './forwarded.js'
+import { Reports } from '../release/reports.js'
+import { RequestFacts } from '../request/request-facts.js'
+import type { Upstream, UrlUpstream } from '../upstream.js'
+import { DecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
-import { addDecision, findDecision } from './request-decisions.js'
+import { isRelease, releaseOf } from './given-release.js'
+import { type DecisionEntry, findDecision, addDecision } from './request-decisions.js'
 import { compileReading } from './reading.js'
-import { type ForwardHooks, Routed } from './routed.js'
-import { type CanarySource, type Find, type InForce, findInRegistry, findRelease, isRegistrySource } from './source.js'
+import { type FindPlace, type MountTerms, type Routed, RoutedRequest } from './routed.js'
+import { type CanarySource, type RegistrySource, isRegistrySource } from './source.js'
 import { rememberAnswer } from './upgrades/open-answers.js'
 
 /** A place of an application where a canary stands. */
-export interface Mount<Context, Request, Handler> {
+export interface Mount<Context, Handler> {
   /**
    * Decides a request, once for each release however often it comes by, and says what to do with it.
    *
    * @throws {CanaryError} ERR_CANARY_SERVICE, ERR_CANARY_REQUEST (in rewrite mode)
    */
-  route(context: Context): Routed<Context, Request, Handler>
-  forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void
+  route(context: Context): Routed<Handler>
   /** The release, where the mount has one of its own; `null` on a registry. */
-  readonly release: Release | null
+  readonly release: PublicRelease | null
   /**
    * Lets running requests end within `graceMs` and closes what was opened. A release that was given whole stays open.
    *
@@ -38,11 +40,18 @@ export interface Mount<Context, Request, Handler> {
   close(graceMs?: number): Promise<void>
 }
 
-/** What follows from a mount's options, compiled again where a release in code changes them. */
-interface Compiled<Context> {
-  readonly options: object
-  readonly mount: ResolvedMountOptions
-  readonly reading: RequestReading<Context>
+/** What an application may ask and tell a mount. */
+export interface MountHandle {
+  /** The release that decides; `null` on a registry. */
+  readonly release: PublicRelease | null
+  /**
+   * Lets running requests end within `graceMs`, and closes connections. A release that was given whole stays open.
+   *
+   * @param graceMs milliseconds. Default: 10000
+   */
+  readonly close: (graceMs?: number) => Promise<void>
+  /** `close()`, for `await using`. */
+  readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
 /**
@@ -53,70 +62,59 @@ interface Compiled<Context> {
 export function createMount<Context, Request, Handler extends AnyHandler>(
   source: CanarySource<Request, Handler>,
   framework: Framework<Context, Request>,
-): Mount<Context, Request, Handler> {
+): Mount<Context, Handler> {
   if (typeof source !== 'object' || source === null) {
     throw optionError('canary', 'must get a release, the options of one, or { registry, … }', source)
   }
   const proxy = createProxy()
-  const { find, release, owned, mountOptions } = resolveSource(source)
-  let compiled: Compiled<Context> = compile()
-  const forwardedOf = release === null ? createForwardedOf(compiled.mount, compiled.reading.report) : null
-  const headersOf = new WeakMap<object, DecisionHeaders>()
-  const watch = () => {
-    if (release !== null) proxy.watch(release)
-  }
-  watch()
-  release?.on('change', watch)
+  const { release, owned, options, findFor } = resolveSource(source)
+  let terms = compile()
+  const unwatch = release?.on('change', present)
 
-  function compile(): Compiled<Context> {
-    const mount = mountOptions()
-    return { options: mount, mount, reading: compileReading(framework, mount, release) }
-  }
-
-  function present(): Compiled<Context> {
-    if (release !== null && release.options !== compiled.options) compiled = compile()
-    return compiled
+  function compile(): MountTerms<Context, Request> {
+    const transport = options()
+    const reports = release?.reports ?? new Reports(transport)
+    return {
+      framework,
+      proxy,
+      transport,
+      reports,
+      reading: compileReading(framework, transport, reports),
+      find: findFor(proxy, transport),
+      headers: new DecisionHeaders(transport.exposeHeader),
+    }
   }
 
-  function decisionHeaders({ plan, A }: InForce, { exposeHeader }: ResolvedMountOptions): DecisionHeaders {
-    const key = plan ?? A
-    const known = headersOf.get(key)
-    if (known !== undefined && known.exposeHeader === exposeHeader) return known
-    const made = compileDecisionHeaders(exposeHeader, plan)
-    headersOf.set(key, made)
-    return made
+  /** The terms of now: a release in code has new options after each change. */
+  function present(): MountTerms<Context, Request> {
+    if (release !== null && release.options !== terms.transport) terms = compile()
+    return terms
   }
 
-  function decideBy(context: Context, facts: RequestFacts<Context>, inForce: InForce) {
-    const raw = framework.raw(context)
-    const key = inForce.release ?? proxy
-    const known = findDecision(raw, key)
-    if (known !== undefined) return { remembered: known, first: false }
-    const decision =
-      inForce.release === null || inForce.plan === null
-        ? withoutRelease(inForce)
-        : inForce.release.decideBy(facts, inForce.plan)
+  /** Where no release is in force, the decision is the mount's. */
+  function decide(context: Context, raw: RawRequest, place: Place, facts: RequestFacts<Context>): DecisionEntry {
+    const { release } = place
+    const decision = release === null ? withoutRelease(place.A) : release.decideBy(facts, place.plan)
     framework.decided(context, decision)
-    return { remembered: addDecision(raw, decision, inForce.release, key), first: true }
+    return addDecision(raw, decision, release, release ?? proxy)
   }
 
-  function look(context: Context) {
-    rememberAnswer(framework.raw(context), framework.response(context))
-    const { reading, mount } = present()
-    const facts = new RequestFacts(context, framework.raw(context), reading)
-    const inForce = find(() => facts.caller())
-    facts.known = inForce.consumer
-    return { mount, facts, inForce, ...decideBy(context, facts, inForce) }
-  }
-
-  function route(context: Context): Routed<Context, Request, Handler> {
-    const { mount, facts, inForce, remembered, first } = look(context)
-    const upstream = remembered.decision.upstream === 'B' && inForce.B !== null ? inForce.B : inForce.A
-    const action = upstream.kind === 'handler' ? 'handle' : mount.mode === 'rewrite' ? 'next' : 'forward'
-    if (action === 'next' && first && upstream.kind === 'url') rewrite(context, upstream, mount.proxy.path)
-    if (action === 'forward') takeBody(framework.raw(context), framework.response(context))
-    else handBody(context)
-    return new Routed(action, context, framework, remembered, inForce, decisionHeaders(inForce, mount), facts)
+  function route(context: Context): Routed<Handler> {
+    const terms = present()
+    const raw = framework.raw(context)
+    const response = framework.response(context)
+    rememberAnswer(raw, response)
+    const facts = new RequestFacts(context, raw, terms.reading)
+    const place = terms.find(facts)
+    const known = findDecision(raw, place.release ?? proxy)
+    const entry = known ?? decide(context, raw, place, facts)
+    const routed = new RoutedRequest<Context, Request, Handler>(terms, context, raw, response, facts, place, entry)
+    if (routed.action === 'forward') takeBody(raw, response)
+    else {
+      if (routed.action === 'next' && known === undefined) rewrite(context, routed.upstream, terms.transport.proxy.path)
+      handBody(context, raw)
+    }
+    return routed
   }
 
   /** What comes next forwards it: the path must be as good as one that is forwarded here. */
@@ -127,59 +125,76 @@ export function createMount<Context, Request, Handler extends AnyHandler>(
   }
 
   /** Only Fastify's bodies are taken before the decision. */
-  function handBody(context: Context): void {
-    const body = giveBackBody(framework.raw(context))
+  function handBody(context: Context, raw: RawRequest): void {
+    const body = giveBackBody(raw)
     if (body !== null) framework.giveBody?.(context, body)
-  }
-
-  function forward(routed: Routed<Context, Request, Handler>, hooks: ForwardHooks<Handler>): void {
-    const forwarded: ForwardedRelease | null = release ?? forwardedOf?.(routed.inForce) ?? null
-    if (forwarded === null) return hooks.done(new CanaryError('ERR_CANARY_SERVICE', 'no upstream is known'))
-    if (release === null) proxy.watch(forwarded)
-    routed.forward(proxy, forwarded, hooks)
   }
 
   return {
     route,
-    forward,
     release,
     close: async (graceMs) => {
-      release?.off('change', watch)
+      unwatch?.()
       if (owned) release?.close()
       await proxy.close(graceMs)
     },
   }
 }
 
+/** What an adapter returns: its function, with what an application may ask and tell its mount. */
+export function handlerWith<Handle extends object>(
+  handle: Handle,
+  { release, close }: Pick<Mount<never, never>, 'release' | 'close'>,
+): Handle & MountHandle {
+  return Object.assign(handle, { release, close, [Symbol.asyncDispose]: () => close() })
+}
+
 interface ResolvedSource {
-  readonly find: Find
   readonly release: Release | null
   /** The release was made here, and ends here. */
   readonly owned: boolean
-  readonly mountOptions: () => ResolvedMountOptions
+  readonly options: () => ResolvedMountOptions
+  readonly findFor: (proxy: Proxy, options: ResolvedMountOptions) => FindPlace
 }
 
 function resolveSource<Request, Handler extends AnyHandler>(source: CanarySource<Request, Handler>): ResolvedSource {
-  if (isRegistrySource(source)) {
-    const { registry, service, route, api, ...rest } = source
-    if (service === undefined && route === undefined && api === undefined) {
-      throw optionError('registry', 'must come with a service, route or api that says what is mounted', undefined)
-    }
-    const options = parseOptions(mountOptionsSchema, rest)
-    return {
-      find: findInRegistry(registry.mount({ service, route, api })),
-      release: null,
-      owned: false,
-      mountOptions: () => options,
-    }
-  }
-  const owned = !(source instanceof Release)
-  const release = owned ? new Release(source) : source
-  return { find: findRelease(release), release, owned, mountOptions: () => release.options }
+  return isRegistrySource(source) ? resolveRegistry(source) : resolveRelease(source)
 }
 
-/** Where no release is in force: everything to A. */
-function withoutRelease({ A }: InForce): Decision {
+function resolveRelease(source: PublicRelease | ReleaseOptions): ResolvedSource {
+  const owned = !isRelease(source)
+  const release = owned ? new Release(source) : releaseOf(source)
+  const findFor = (proxy: Proxy, { health }: ResolvedMountOptions): FindPlace => {
+    const { upstreams, plan, upstreamFallback } = release.options
+    if (upstreams === null)
+      throw optionError('canary', 'must not get a release of a registry: mount the registry', undefined)
+    const place = { A: upstreams.A, B: upstreams.B, plan, upstreamFallback, release }
+    // A change of its options begins or ends its health checks.
+    proxy.watch(place, health)
+    return () => place
+  }
+  return { release, owned, options: () => release.options, findFor }
+}
+
+function resolveRegistry<Request>(source: RegistrySource<Request>): ResolvedSource {
+  const { registry, service, route, api, ...rest } = source
+  if (service === undefined && route === undefined && api === undefined) {
+    throw optionError('registry', 'must come with a service, route or api that says what is mounted', undefined)
+  }
+  const options = parseOptions(mountOptionsSchema, rest)
+  const mount = mountOn(registry, { service, route, api })
+  const findFor = (proxy: Proxy, { health }: ResolvedMountOptions): FindPlace => {
+    return (facts) => {
+      const { place, consumer } = mount.find(facts.caller())
+      facts.known = consumer
+      if (health !== null) proxy.watch(place, health)
+      return place
+    }
+  }
+  return { release: null, owned: false, options: () => options, findFor }
+}
+
+function withoutRelease(A: Upstream): Decision {
   return {
     upstream: 'A',
     reason: 'no-release',

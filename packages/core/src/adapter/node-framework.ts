@@ -5,17 +5,25 @@ import type { Framework } from './framework.js'
 
 /** A request of `node:http` or of `node:http2`'s compatibility API, with what middlewares put on it. */
 export type NodeRequest = (IncomingMessage | Http2ServerRequest) & {
-  /** What was decided for it. */
+  /** What was decided for it. @default absent until a canary has decided */
   canary?: Decision
+  /** Whom an authentication found. @default nobody */
   user?: unknown
+  /** The same, of other authentications. @default nobody */
   auth?: unknown
+  /** The bytes or the text of the body, if a parser kept them. @default none */
   rawBody?: unknown
+  /** What a body parser left. @default none */
   body?: unknown
 }
+/** A response of `node:http` or of `node:http2`'s compatibility API. */
 export type NodeResponse = ServerResponse | Http2ServerResponse
 
-interface NodeExchange {
+/** One request of Node's and its response. */
+export interface NodeExchange {
+  /** The request, with what middlewares put on it. */
   readonly request: NodeRequest
+  /** Its response. */
   readonly response: NodeResponse
 }
 

@@ -1,28 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { failRequest } from './request-decisions.js'
-import { createMount } from './mount.js'
+import { type MountHandle, createMount, handlerWith } from './mount.js'
 import { type NodeRequest, type NodeResponse, nodeFramework } from './node-framework.js'
 import type { CanarySource } from './source.js'
 import { type UpgradeServer, attachUpgrades as attachApplication } from './upgrades/attach.js'
 import type { UpgradeOptions } from './upgrades/claims.js'
 import { CanaryError } from '../errors.js'
 import { disown, isPromise, thrown } from '../hook.js'
-import type { Release } from '../release/release.js'
 
 export type { UpgradeServer } from './upgrades/attach.js'
 export type { UpgradeClaims, UpgradeOptions } from './upgrades/claims.js'
 export type { NodeRequest, NodeResponse } from './node-framework.js'
+/** A handler of Node's requests, or a middleware if it is called with `next`. */
 export type NodeHandler = (request: NodeRequest, response: NodeResponse, next?: (error?: unknown) => void) => unknown
 
 /** A listener for `http.createServer` (and a middleware where one calls it with `next`). */
-export interface CanaryHandler extends NodeHandler {
-  /** `null` on a registry. */
-  readonly release: Release | null
-  /** Counts a request as failed although its status does not say so. */
-  readonly fail: (request: NodeRequest, reason: string) => void
-  /** Lets running requests end within `graceMs`. @default 10000 */
-  readonly close: (graceMs?: number) => Promise<void>
-}
+export interface CanaryHandler extends NodeHandler, MountHandle {}
 
 /**
  * A handler for bare `node:http`, `node:https` and `node:http2`. Without `next` it answers errors itself, as JSON with
@@ -48,7 +40,7 @@ export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): C
       const routed = mount.route({ request, response })
       if (routed.action === 'next') return routed.run(() => (next === undefined ? answerNothing(response) : next()))
       if (routed.action === 'handle') return routed.run(() => runHandler(routed.handler))
-      return mount.forward(routed, {
+      return routed.forward({
         done: (error) => {
           if (error !== null) fail(error)
         },
@@ -59,7 +51,7 @@ export function createHandler(source: CanarySource<NodeRequest, NodeHandler>): C
     }
   }
 
-  return Object.assign(handle, { release: mount.release, close: mount.close, fail: failRequest })
+  return handlerWith(handle, mount)
 }
 
 /**

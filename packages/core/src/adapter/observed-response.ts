@@ -3,12 +3,12 @@ import type { Decision } from '../decision/decision.js'
 import { hasLeft } from '../proxy/response/client-connection.js'
 import type { RawRequest, RawResponse } from '../node-http.js'
 import { carriesBody } from '../proxy/body/body.js'
+import type { PlacedRelease } from '../place.js'
 import { captureContext } from '../request-context.js'
-import type { Release } from '../release/release.js'
 
 /** Records how a request ended that the application itself answers: by the response's status, when it is over. */
 export function observeResponse(
-  release: Release,
+  release: PlacedRelease,
   decision: Decision,
   { request, response, startedAt }: { request: RawRequest; response: RawResponse; startedAt: number },
 ): void {

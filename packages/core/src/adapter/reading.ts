@@ -1,24 +1,17 @@
-import { attempt, errorText } from '../hook.js'
 import type { ResolvedMountOptions } from '../release/options-schema.js'
-import type { Release } from '../release/release.js'
 import type { RequestReading } from '../request/request-facts.js'
 import { TRUST_NOBODY, compileTrust } from '../request/trust.js'
 import type { Framework } from './framework.js'
 
-type ReadingOptions = Pick<
-  ResolvedMountOptions,
-  'consumer' | 'groups' | 'trustedIps' | 'realIpHeader' | 'logger' | 'onError'
->
+type ReadingOptions = Pick<ResolvedMountOptions, 'consumer' | 'groups' | 'trustedIps' | 'realIpHeader'>
 
-/** Compiles how a mount's requests are read. Problems are told once: by the release, or by the mount of a registry. */
+/** Compiles how a mount's requests are read. */
 export function compileReading<Context, Request>(
   framework: Framework<Context, Request>,
-  options: ReadingOptions,
-  release: Release | null,
+  { consumer, groups, trustedIps, realIpHeader }: ReadingOptions,
+  reports: RequestReading<Context>['reports'],
 ): RequestReading<Context> {
-  const { consumer, groups, trustedIps, realIpHeader, logger, onError } = options
   const trust = trustedIps === null ? null : compileTrust(trustedIps)
-  const once = release === null ? createOnce() : (kind: string, tell: () => unknown) => release.once(kind, tell)
   return {
     consumer: consumer === null ? null : callWith(consumer, framework.request),
     groups: groups === null ? null : callWith(groups, framework.request),
@@ -27,9 +20,7 @@ export function compileReading<Context, Request>(
     trust: trust === null ? (framework.trust ?? (() => TRUST_NOBODY)) : () => trust,
     address: trust === null ? framework.address : null,
     realIpHeader,
-    report: (kind, error) =>
-      once(kind, () => (onError === null ? logger.error(`canary: ${kind}: ${errorText(error)}`) : onError(error))),
-    warn: (kind, message) => once(kind, () => logger.warn(`canary: ${message}`)),
+    reports,
   }
 }
 
@@ -40,13 +31,4 @@ function callWith<Context, Request>(
   // The adapter's own type for these functions takes what `requestOf` gives; the checked options have lost it.
   const call = given as (request: Request) => unknown
   return (context) => call(requestOf(context))
-}
-
-function createOnce(): (kind: string, tell: () => unknown) => void {
-  const told = new Set<string>()
-  return (kind, tell) => {
-    if (told.has(kind)) return
-    told.add(kind)
-    attempt(tell)
-  }
 }

@@ -1,21 +1,24 @@
 import { performance } from 'node:perf_hooks'
 import type { Decision } from '../decision/decision.js'
-import { ipIdentity } from '../decision/ip-address.js'
 import type { CanaryError } from '../errors.js'
+import type { RawRequest, RawResponse } from '../node-http.js'
+import type { Place } from '../place.js'
 import { bodyError } from '../proxy/body/error.js'
-import type { ForwardedRelease } from '../proxy/forward-call.js'
-import type { RawResponse } from '../node-http.js'
+import { giveBackBody, takenBody } from '../proxy/body/take.js'
+import type { TakenBody } from '../proxy/body/taken.js'
+import type { ForwardCall } from '../proxy/forward-call.js'
 import type { Proxy } from '../proxy/proxy.js'
 import type { ResponseSink } from '../proxy/response/sink.js'
-import { giveBackBody, takenBody } from '../proxy/body/take.js'
-import type { RequestFacts } from '../request/request-facts.js'
+import type { ResolvedMountOptions } from '../release/options-schema.js'
+import type { Reports } from '../release/reports.js'
+import type { RequestFacts, RequestReading } from '../request/request-facts.js'
 import { runWith } from '../request-context.js'
-import { type DecisionHeaders, hasDecisionHeaders, setDecisionHeaders } from './decision-headers.js'
+import type { Upstream, UrlUpstream } from '../upstream.js'
+import type { DecisionHeaders } from './decision-headers.js'
 import type { Framework } from './framework.js'
 import type { DecisionEntry } from './request-decisions.js'
 import { observeResponse } from './observed-response.js'
-import type { InForce } from './source.js'
-import { takeUpgrade } from './upgrades/offered.js'
+import { type UpgradeSocket, takeUpgrade } from './upgrades/offered.js'
 
 /** What an adapter does when a forwarded request comes back to it. */
 export interface ForwardHooks<Handler> {
@@ -23,127 +26,170 @@ export interface ForwardHooks<Handler> {
   readonly done: (error: CanaryError | null) => void
   /** B could not serve, and A is a handler of this application. */
   readonly handle: (handler: Handler) => void
-  /** Called just before the response's head goes out, where nothing of `sink` is called. */
+  /**
+   * Called just before the response's head goes out, if nothing of `sink` is called.
+   *
+   * @default none
+   */
   readonly beforeHead?: (() => void) | undefined
   /** Sends the response, where the framework does that itself; not that of an upgrade. @default none */
   readonly sink?: ResponseSink | undefined
 }
 
 /** One decided request in the hands of its adapter. */
-export class Routed<Context, Request, Handler> {
+export interface Routed<Handler> {
+  /** `handle`: {@link run} the handler; `next`: {@link run} what comes next; `forward`: {@link forward} it. */
+  readonly action: 'next' | 'handle' | 'forward'
+  /** What was decided for it, as of now: a fallback decides anew. */
+  readonly decision: Decision
+  /** The handler that was chosen. */
+  readonly handler: Handler
+  /** Runs what the application answers with, inside the decision, and counts how it ends. */
+  run<Result>(next: () => Result): Result
+  /** Sends the request to its upstream and the response to the client. */
+  forward(hooks: ForwardHooks<Handler>): void
+}
+
+/** Finds where a request goes, and whom the registry knows as its caller. */
+export type FindPlace = (facts: Pick<RequestFacts<never>, 'caller' | 'known'>) => Place
+
+/** What all requests of a mount have in common, compiled from its options. */
+export interface MountTerms<Context, Request> {
+  readonly framework: Framework<Context, Request>
+  readonly proxy: Proxy
+  readonly transport: ResolvedMountOptions
+  readonly reports: Reports
+  readonly reading: RequestReading<Context>
+  readonly find: FindPlace
+  readonly headers: DecisionHeaders
+}
+
+/** A request with its place and its decision: what the adapter was told to do with it, and the call that forwards it. */
+export class RoutedRequest<Context, Request, Handler> implements Routed<Handler>, ForwardCall {
   readonly startedAt = performance.now()
   readonly action: 'next' | 'handle' | 'forward'
+  readonly request: RawRequest
+  readonly response: RawResponse
+  readonly place: Place
+  readonly transport: ResolvedMountOptions
+  readonly reports: Reports
+  readonly client: RequestFacts<Context>
+  /** Set as it is forwarded. */
+  upgrade: UpgradeSocket | null = null
+  taken: TakenBody | null = null
+  sink: ResponseSink | null = null
+  beforeHead: ((response: RawResponse) => void) | null = null
+  #hooks: ForwardHooks<Handler> | null = null
+  readonly #terms: MountTerms<Context, Request>
   readonly #context: Context
-  readonly #framework: Framework<Context, Request>
-  readonly #remembered: DecisionEntry
-  readonly inForce: InForce
-  readonly #headers: DecisionHeaders
-  readonly #facts: RequestFacts<Context>
+  readonly #entry: DecisionEntry
+  readonly #upstream: Upstream
 
   constructor(
-    action: 'next' | 'handle' | 'forward',
+    terms: MountTerms<Context, Request>,
     context: Context,
-    framework: Framework<Context, Request>,
-    remembered: DecisionEntry,
-    inForce: InForce,
-    headers: DecisionHeaders,
+    request: RawRequest,
+    response: RawResponse,
     facts: RequestFacts<Context>,
+    place: Place,
+    entry: DecisionEntry,
   ) {
-    this.action = action
+    const { A, B } = place
+    const upstream = entry.decision.upstream === 'B' && B !== null ? B : A
+    this.action = upstream.kind === 'handler' ? 'handle' : terms.transport.mode === 'rewrite' ? 'next' : 'forward'
+    this.request = request
+    this.response = response
+    this.place = place
+    this.#terms = terms
     this.#context = context
-    this.#framework = framework
-    this.#remembered = remembered
-    this.inForce = inForce
-    this.#headers = headers
-    this.#facts = facts
+    this.client = facts
+    this.transport = terms.transport
+    this.reports = terms.reports
+    this.#entry = entry
+    this.#upstream = upstream
   }
 
   get decision(): Decision {
-    return this.#remembered.decision
+    return this.#entry.decision
   }
 
-  /** The handler that was chosen. */
+  get upstream(): UrlUpstream {
+    if (this.#upstream.kind !== 'url') throw new TypeError('this request is for a handler')
+    return this.#upstream
+  }
+
   get handler(): Handler {
-    const { A, B } = this.inForce
-    const upstream = this.decision.upstream === 'A' ? A : B
-    if (upstream?.kind !== 'handler') throw new TypeError('this request is not for a handler')
-    // The adapter's type of the options says what its handlers are; the checked options have lost it.
-    return upstream.handler as Handler
+    return handlerOf(this.#upstream)
   }
 
-  /** Runs what the application answers with, inside the decision, and counts how it ends. */
   run<Result>(next: () => Result): Result {
-    const { release } = this.inForce
-    const response = this.#framework.response(this.#context)
-    this.#setHeaders(response)
-    return runWith(this.decision, () => {
-      if (release !== null) {
-        const request = this.#framework.raw(this.#context)
-        observeResponse(release, this.decision, { request, response, startedAt: this.startedAt })
-      }
+    const { request, response, startedAt, decision } = this
+    const { release } = this.place
+    this.#setHeaders()
+    return runWith(decision, () => {
+      if (release !== null) observeResponse(release, decision, { request, response, startedAt })
       return next()
     })
   }
 
-  /** Sends the request to its upstream and the response to the client. */
-  forward(proxy: Proxy, release: ForwardedRelease, hooks: ForwardHooks<Handler>): void {
-    const { done, handle } = hooks
-    const context = this.#context
-    const framework = this.#framework
-    const request = framework.raw(context)
-    const upgrade = takeUpgrade(request)
-    const sink = upgrade === null ? hooks.sink : undefined
-    const beforeHead = sink === undefined ? hooks.beforeHead : undefined
-    const { proxy: proxyOptions, ipv6Prefix = 64 } = release.options
-    const hasHeaders = hasDecisionHeaders(this.#headers, this.decision)
-    const taken = takenBody(request)
-    // What is not sent must flow: an error page may wait for the end of the request.
-    const end =
-      taken === null
-        ? done
-        : (error: CanaryError | null) => {
-            taken.destroy()
-            done(error)
-          }
-    proxy.forward({
-      request,
-      response: framework.response(context),
-      path: framework.path(context),
-      rawBody: () => framework.rawBody(context),
-      parsedBody: () => framework.body(context),
-      taken,
-      peerTrusted: this.#facts.peerTrusted(),
-      trustConfigured: this.#facts.trustConfigured(),
-      network: proxyOptions.perNetwork === null ? '' : ipIdentity(this.#facts.ip(), ipv6Prefix),
-      upgrade,
-      release,
-      decision: this.decision,
-      startedAt: this.startedAt,
-      sink,
-      redecided: (decision) => {
-        this.#remembered.decision = decision
-        framework.decided(context, decision)
-      },
-      toHandler: () => {
-        const body = giveBackBody(request)
-        if (body !== null && framework.giveBody === null) return end(bodyError('read'))
-        if (body !== null) framework.giveBody?.(context, body)
-        return handle(this.handler)
-      },
-      beforeHead:
-        hasHeaders || beforeHead !== undefined
-          ? (response) => {
-              this.#setHeaders(response)
-              beforeHead?.()
-            }
-          : null,
-      done: end,
-    })
+  forward(hooks: ForwardHooks<Handler>): void {
+    const { request } = this
+    this.#hooks = hooks
+    this.upgrade = takeUpgrade(request)
+    this.taken = takenBody(request)
+    if (this.upgrade === null && hooks.sink !== undefined) this.sink = hooks.sink
+    const isTold = this.sink === null && hooks.beforeHead !== undefined
+    if (isTold || this.#terms.headers.exposeHeader !== null || this.decision.setCookie !== undefined) {
+      this.beforeHead = () => {
+        this.#setHeaders()
+        if (isTold) hooks.beforeHead?.()
+      }
+    }
+    this.#terms.proxy.forward(this)
   }
 
-  #setHeaders(response: RawResponse): void {
-    if (hasDecisionHeaders(this.#headers, this.decision) && !response.headersSent) {
-      setDecisionHeaders(response, this.#headers, this.decision)
-    }
+  get path(): string {
+    return this.#terms.framework.path(this.#context)
   }
+
+  rawBody(): unknown {
+    return this.#terms.framework.rawBody(this.#context)
+  }
+
+  parsedBody(): unknown {
+    return this.#terms.framework.body(this.#context)
+  }
+
+  fallBack(): void {
+    const { place } = this
+    if (place.release === null) return
+    const decision = place.release.fallback(this.decision, place.plan)
+    this.#entry.decision = decision
+    this.#terms.framework.decided(this.#context, decision)
+  }
+
+  toHandler(): void {
+    const { framework } = this.#terms
+    const body = giveBackBody(this.request)
+    if (body !== null && framework.giveBody === null) return this.done(bodyError('read'))
+    if (body !== null) framework.giveBody?.(this.#context, body)
+    this.#hooks?.handle(handlerOf(this.place.A))
+  }
+
+  done(error: CanaryError | null): void {
+    // What is not sent must flow: an error page may wait for the end of the request.
+    this.taken?.destroy()
+    this.#hooks?.done(error)
+  }
+
+  #setHeaders(): void {
+    const { headers } = this.#terms
+    if (!this.response.headersSent) headers.set(this.response, this.place.plan, this.decision)
+  }
+}
+
+function handlerOf<Handler>(upstream: Upstream): Handler {
+  if (upstream.kind !== 'handler') throw new TypeError('this request is not for a handler')
+  // The adapter's type of the options says what its handlers are; the checked options have lost it.
+  return upstream.handler as Handler
 }

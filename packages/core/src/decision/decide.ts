@@ -3,6 +3,7 @@ import type { Decision, HashedBy, Reason, UpstreamName } from './decision.js'
 import type { Facts } from './facts.js'
 import { ipIdentity } from './ip-address.js'
 import type { HashRule, Plan } from './plan.js'
+import type { Ticket } from './ticket.js'
 
 /** Whether the rules are asked at all, or everything goes to one side. */
 export type Standing = 'open' | 'disabled' | 'rolled-back' | 'promoted'
@@ -30,7 +31,7 @@ export class DrawnDecision implements Decision {
   declare readonly release: string
   declare readonly origin: string | null
   readonly #identity: string | null
-  #ticket: unknown = null
+  #ticket: Ticket | null = null
 
   constructor(
     plan: Plan,
@@ -58,11 +59,11 @@ export class DrawnDecision implements Decision {
   }
 
   /** What the guard gave for this decision; `null` where it does not count. */
-  static ticketOf(decision: Decision): unknown {
+  static ticketOf(decision: Decision): Ticket | null {
     return #ticket in decision ? decision.#ticket : null
   }
 
-  static giveTicket(decision: DrawnDecision, ticket: unknown): void {
+  static giveTicket(decision: DrawnDecision, ticket: Ticket | null): void {
     decision.#ticket = ticket
   }
 }

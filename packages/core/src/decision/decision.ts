@@ -20,7 +20,9 @@ export type HashedBy = 'consumer' | 'ip' | 'header' | 'cookie' | 'none'
 
 /** Where one request goes, and why. */
 export interface Decision {
+  /** The side that the request is for. */
   readonly upstream: UpstreamName
+  /** The first rule that applied. */
   readonly reason: Reason
   /** What was hashed; `null` where no bucket was needed (override, group, rolled back …). */
   readonly hashedBy: HashedBy | null
@@ -28,17 +30,24 @@ export interface Decision {
   readonly bucket: number | null
   /** How many buckets were on B at that moment. */
   readonly bucketsOnB: number
+  /** How many buckets there are; 0 if no release is in force. */
   readonly steps: number
   /** The release's `name`; empty where there is none. */
   readonly release: string
   /** Scheme, host and port of the chosen upstream, such as `http://orders-v2:3000`; `null` for an in-process handler. */
   readonly origin: string | null
-  /** A `Set-Cookie` value to send with the response: only with `hash: { cookie }`, for a request that had none, or none that we signed. */
+  /**
+   * A `Set-Cookie` value to send with the response: only with `hash: { cookie }`, for a request that had none, or none
+   * that we signed.
+   *
+   * @default none
+   */
   readonly setCookie?: string
 }
 
 /** How a decided request ended. */
 export interface Outcome {
+  /** What was decided for it. */
   readonly decision: Decision
   /** The upstream's raw status, before any error page; `null` where it never answered. */
   readonly status: number | null

@@ -6,6 +6,7 @@ import type { Plan } from './plan.js'
 
 /** One rule that was looked at. */
 export interface ExplainedRule {
+  /** Its name. */
   readonly rule:
     | 'state'
     | 'override header'
@@ -16,6 +17,7 @@ export interface ExplainedRule {
     | 'consumer'
     | 'ip'
     | 'none'
+  /** Whether the request goes by it. */
   readonly applies: boolean
   /** What was found, in words. */
   readonly why: string
@@ -23,6 +25,7 @@ export interface ExplainedRule {
 
 /** Why a request goes where it goes, and when that changes. */
 export interface Explanation {
+  /** What was decided. */
   readonly decision: Decision
   /** In the order they were looked at; the last one applies. */
   readonly rules: readonly ExplainedRule[]

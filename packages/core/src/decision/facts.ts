@@ -18,16 +18,41 @@ export interface Facts {
 
 /** A request described by hand, for {@link Release.decide} and {@link Release.explain}. All of it is optional. */
 export interface RequestDescription {
-  /** Who calls, as an authentication established it. */
+  /**
+   * Who calls, as an authentication established it.
+   *
+   * @default nobody
+   */
   readonly consumer?: string | number | undefined
+  /**
+   * The caller's groups.
+   *
+   * @default none
+   */
   readonly groups?: readonly string[] | undefined
-  /** The client's address. */
+  /**
+   * The client's address.
+   *
+   * @default none
+   */
   readonly ip?: string | undefined
-  /** Header names in any case. A text means the same as its UTF-8, read byte for byte as Node does. */
+  /**
+   * Headers, by names in any case. A string means the same as its UTF-8, read byte for byte as Node does.
+   *
+   * @default none
+   */
   readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>> | undefined
-  /** Those that are not here are looked for in the header `cookie`. */
+  /**
+   * Cookies by name. Those that are not here are looked for in the header `cookie`.
+   *
+   * @default none
+   */
   readonly cookies?: Readonly<Record<string, string | undefined>> | undefined
-  /** True where the client speaks TLS. @default false */
+  /**
+   * True if the client speaks TLS.
+   *
+   * @default false
+   */
   readonly secure?: boolean | undefined
 }
 

@@ -8,4 +8,8 @@ export {
   type UpgradeServer,
   attachUpgrades,
   createHandler,
+  createHandler as canary,
 } from '../adapter/node-handler.js'
+export type { MountHandle } from '../adapter/mount.js'
+export type { CanarySource, RegistrySource } from '../adapter/source.js'
+export { fail } from '../adapter/request-decisions.js'

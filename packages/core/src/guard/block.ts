@@ -1,5 +1,15 @@
-import { type Cell, type Delta, type Latencies, type Pair, addPair, createLatencies } from './delta.js'
+import {
+  type Cell,
+  type Delta,
+  type Latencies,
+  type Pair,
+  addPair,
+  createLatencies,
+  restoreLatencies,
+  saveLatencies,
+} from './delta.js'
 import { addHistogram } from './latency.js'
+import type { SavedBlock } from './saved/saved-run.js'
 
 /**
  * Requests that are scored together: a block that is whole, by the share that B really had of it, or those that were
@@ -32,6 +42,15 @@ export function requestsInBlock(bucketsOnB: number, steps: number): number {
  */
 export class Blocks {
   #open: Block | null = null
+
+  /** The open block; `null` before there is one. */
+  save(): SavedBlock | null {
+    return this.#open?.save() ?? null
+  }
+
+  restore(saved: SavedBlock | null): void {
+    this.#open = saved === null ? null : Block.restored(saved)
+  }
 
   /** Takes what a tick saw; gives what is scored in it. */
   take(delta: Delta): Stratum[] {
@@ -102,6 +121,23 @@ class Block {
     this.bucketsOnB = bucketsOnB
     this.steps = steps
     this.#first = first
+  }
+
+  static restored(saved: SavedBlock): Block {
+    const block = new Block(saved, saved.first)
+    addPair(block.#decided, saved.decided)
+    addPair(block.#failed, saved.failed)
+    addPair(block.#ended, saved.ended)
+    block.#latencies = saved.latencies === null ? null : restoreLatencies(saved.latencies)
+    block.#copied = saved.latencies !== null
+    return block
+  }
+
+  save(): SavedBlock {
+    const { bucketsOnB, steps } = this
+    const latencies = this.#latencies === null ? null : saveLatencies(this.#latencies)
+    const [decided, failed, ended] = [{ ...this.#decided }, { ...this.#failed }, { ...this.#ended }]
+    return { bucketsOnB, steps, first: this.#first, decided, failed, ended, latencies }
   }
 
   isOf(cell: Cell): boolean {

@@ -1,4 +1,6 @@
-import type { Decision, Outcome, UpstreamName } from '../decision/decision.js'
+import type { Decision, Outcome } from '../decision/decision.js'
+import type { Ticket } from '../decision/ticket.js'
+import { asyncHookError, disown, isPromise } from '../hook.js'
 import {
   type Cell,
   type Delta,
@@ -21,22 +23,6 @@ const MOST_IDENTITIES = 65_536
 const MOST_OF_B = 128
 /** Below all hashes: stands for requests that have no identity, each by another number. */
 const UNNAMED = -(2 ** 40)
-
-/** One counted request, from its decision to its end. Belongs to the guard; others only carry it. */
-export interface Ticket {
-  readonly run: number
-  /** The tick in which the request was decided. */
-  readonly tick: number
-  readonly arm: UpstreamName
-  readonly bucketsOnB: number
-  /** 0 where the arm was chosen by a group. */
-  readonly steps: number
-  readonly identity: string | null
-  /** Stands for the identity among those of B whose requests are told apart; `null`: it is not among them. */
-  readonly key: number | null
-  ended: boolean
-  failed: boolean
-}
 
 /** What a collector asks about outcomes. */
 export interface CollectorOptions extends Pick<ResolvedGuardOptions, 'unit' | 'latency' | 'sticky'> {
@@ -163,4 +149,24 @@ export class Collector {
 /** A 5xx, a connection error or a timeout. A client that went away is none, unless the 5xx was there before. */
 export function isFailure({ status, error, aborted }: Outcome): boolean {
   return (status !== null && status >= 500) || (error !== null && !aborted)
+}
+
+/** The application's own judgement of outcomes, or {@link isFailure} where it has none, throws or is async. */
+export function compileFailure(
+  own: ((outcome: Outcome) => unknown) | null,
+  onError: (error: unknown) => void,
+): (outcome: Outcome) => boolean {
+  if (own === null) return isFailure
+  return (outcome) => {
+    if (outcome.aborted) return isFailure(outcome)
+    try {
+      const failed = own(outcome)
+      if (!isPromise(failed)) return Boolean(failed)
+      disown(failed)
+      onError(asyncHookError('guard.errors.isFailure'))
+    } catch (error) {
+      onError(error)
+    }
+    return isFailure(outcome)
+  }
 }

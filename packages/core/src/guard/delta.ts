@@ -1,5 +1,5 @@
 import type { UpstreamName } from '../decision/decision.js'
-import { type Histogram, addHistogram, createHistogram } from './latency.js'
+import { type Histogram, addHistogram, addSparse, createHistogram, sparseHistogram } from './latency.js'
 
 /** One number for each arm. */
 export interface Pair {
@@ -85,6 +85,17 @@ export function createLatencies(): Latencies {
   return { A: createHistogram(), B: createHistogram() }
 }
 
+export function saveLatencies({ A, B }: Latencies): { A: number[]; B: number[] } {
+  return { A: sparseHistogram(A), B: sparseHistogram(B) }
+}
+
+export function restoreLatencies(saved: { readonly A: readonly number[]; readonly B: readonly number[] }): Latencies {
+  const latencies = createLatencies()
+  addSparse(latencies.A, saved.A)
+  addSparse(latencies.B, saved.B)
+  return latencies
+}
+
 /** Counts failures of requests that were decided in `tick`. */
 export function addFailures(cell: Pick<Cell, 'failures'>, tick: number, kA: number, kB: number): void {
   const known = cell.failures.get(tick)
@@ -120,7 +131,8 @@ export function addIdentityLatency(cell: Cell, identity: number, packed: number)
 }
 
 /**
- * The sum of what several processes saw.
+ * The sum of what several processes saw, in an order that does not depend on who saw what first: floating-point sums
+ * over it are then equal to the bit however the requests were spread.
  *
  * @throws {RangeError} where they are of different runs or ticks
  */
@@ -141,7 +153,26 @@ export function mergeDeltas(deltas: readonly Delta[]): Delta {
     addPair(merged.chosen.decided, delta.chosen.decided)
     for (const [decided, { A, B }] of delta.chosen.failures) addFailures(merged.chosen, decided, A, B)
   }
-  return merged
+  return inOrder(merged)
+}
+
+function inOrder(delta: Delta): Delta {
+  const cells = byKey(delta.cells)
+  for (const [share, cell] of cells) {
+    cells.set(share, {
+      ...cell,
+      failures: byKey(cell.failures),
+      failedIdentities: byKey(cell.failedIdentities),
+      identityLatencies: byKey(cell.identityLatencies),
+    })
+  }
+  const failuresOfIdentities = byKey(delta.failuresOfIdentities)
+  for (const [tick, failures] of failuresOfIdentities) failuresOfIdentities.set(tick, byKey(failures))
+  return { ...delta, cells, identitiesOfB: byKey(delta.identitiesOfB), failuresOfIdentities }
+}
+
+function byKey<Value>(map: ReadonlyMap<number, Value>): Map<number, Value> {
+  return new Map([...map].sort(([a], [b]) => a - b))
 }
 
 function mergeCell(to: Cell, from: Cell): void {

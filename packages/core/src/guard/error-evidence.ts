@@ -3,6 +3,7 @@ import type { Stratum } from './block.js'
 import type { Delta } from './delta.js'
 import { Evidence, errorLevels } from './evidence.js'
 import { IdentityFilter } from './identity-filter.js'
+import type { SavedErrors } from './saved/saved-run.js'
 
 /** Evidence below which what came before has nothing to do with a regression that may begin now. */
 const FORGOTTEN = Math.log(0.1)
@@ -79,6 +80,29 @@ export class ErrorEvidence {
       this.#add(share, arm === 'A' ? 1 : 0, arm === 'B' ? 1 : 0)
       this.#close()
     }
+  }
+
+  /** Its content may be saved apart from the rest. */
+  get filter(): IdentityFilter {
+    return this.#seen
+  }
+
+  save(): SavedErrors {
+    return {
+      evidence: this.#evidence.save(),
+      failuresOfB: this.#failuresOfB,
+      excess: this.#excess,
+      matched: { ...this.#matched },
+      seen: this.#seen.save(),
+    }
+  }
+
+  restore({ evidence, failuresOfB, excess, matched, seen }: SavedErrors): void {
+    this.#evidence.restore(evidence)
+    this.#failuresOfB = failuresOfB
+    this.#excess = excess
+    Object.assign(this.#matched, matched)
+    this.#seen.restore(seen)
   }
 
   #add(share: number, kA: number, kB: number): void {

@@ -1,3 +1,5 @@
+import type { SavedEvidence } from './saved/saved-run.js'
+
 /**
  * The e-process: a running product whose expectation is at most 1 while B is no worse than tolerated, whenever one
  * looks. By Ville's inequality it ever reaches 1/α with a probability of at most α.
@@ -131,6 +133,24 @@ export class Evidence {
   /** How much `level` contributes at present, in logarithms: to say which one speaks loudest. */
   lnOfLevel(level: number): number {
     return this.#lnOf(this.#starts[level] ?? 0, this.#starts[level + 1] ?? this.#step.length)
+  }
+
+  /** Between two steps only. */
+  save(): SavedEvidence {
+    const restarts = Array.from(this.#restarts, (ln) => (ln === -Infinity ? null : ln))
+    return { blocks: this.#blocks, ln: this.#ln, products: [...this.#products], restarts }
+  }
+
+  /** @throws {RangeError} for what was saved of other levels */
+  restore({ blocks, ln, products, restarts }: SavedEvidence): void {
+    const { length } = this.#products
+    if (products.length !== length || restarts.length !== length) {
+      throw new RangeError(`saved evidence must have ${length} odds ratios, got ${products.length}`)
+    }
+    this.#blocks = blocks
+    this.#ln = ln
+    this.#products.set(products)
+    this.#restarts.set(restarts.map((each) => each ?? -Infinity))
   }
 
   #lnOf(start: number, end: number): number {

@@ -1,6 +1,6 @@
 import type { Decision, Outcome } from '../decision/decision.js'
+import type { Ticket } from '../decision/ticket.js'
 import type { LifeState } from '../release-state.js'
-import type { Ticket } from './collector.js'
 import type { GuardReport } from './report.js'
 
 /** Where the release stands, as its guard needs to know it. */

@@ -1,5 +1,6 @@
 import type { Delta } from './delta.js'
 import type { ArmCount } from './report.js'
+import type { SavedHardLimit } from './saved/saved-run.js'
 
 /** Ticks of B that are remembered: requests that hang fail long after they were decided. */
 const MOST_TICKS = 600
@@ -61,6 +62,29 @@ export class HardLimit {
     }
     for (const [tick, failures] of delta.failuresOfIdentities) this.#identitiesFailed(tick, failures)
     this.#reached = earliest === Infinity ? null : this.#reachedFrom(earliest, known)
+  }
+
+  save(): SavedHardLimit {
+    const ticks = this.#ticks.map(({ tick, n, k, identities }, i) => [
+      tick - (this.#ticks[i - 1]?.tick ?? 0),
+      n,
+      k,
+      ...[...identities].flatMap(([identity, own]) => [identity, own.n, own.k]),
+    ])
+    return { ticks, reached: this.#reached }
+  }
+
+  restore({ ticks, reached }: SavedHardLimit): void {
+    let tick = 0
+    for (const [since = 0, n = 0, k = 0, ...rest] of ticks) {
+      tick += since
+      const identities = new Map<number, ArmCount>()
+      for (let i = 0; i + 2 < rest.length; i += 3) {
+        identities.set(rest[i] ?? 0, { n: rest[i + 1] ?? 0, k: rest[i + 2] ?? 0 })
+      }
+      this.#ticks.push({ tick, n, k, identities })
+    }
+    this.#reached = reached
   }
 
   #decided(tick: number, n: number): void {

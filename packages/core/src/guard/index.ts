@@ -1,4 +1,5 @@
-export { type CollectorOptions, type Ticket, Collector, isFailure } from './collector.js'
+export { type CollectorOptions, Collector, isFailure } from './collector.js'
+export type { Ticket } from '../decision/ticket.js'
 export { type Cell, type Delta, type Latencies, type Pair, createDelta, mergeDeltas } from './delta.js'
 export {
   addFailures,
@@ -9,11 +10,32 @@ export {
   createLatencies,
   packLatency,
 } from './delta.js'
+export { FleetGuard, type FleetRelease } from './fleet/fleet-guard.js'
+export type { FleetHost, FleetMove, FleetView } from './fleet/fleet-host.js'
+export { FleetMember } from './fleet/fleet-member.js'
 export type { Guard, GuardHost, ReleaseView } from './guard.js'
+export { type RunName, type SavedGuard, asUnfinished, openGuard } from './saved/saved-guard.js'
+export type { SavableGuard } from './watcher.js'
 export { hashIdentity } from './identity-filter.js'
 export { type Finding, type JudgeOptions, type LnEvidence, Judge } from './judge.js'
 export { latencyBucket } from './latency.js'
-export { type GuardOptions, type ResolvedGuardOptions, guardOptionsSchema, resolveGuardOptions } from './options.js'
+export type { GuardErrorOptions, GuardHardLimitOptions, GuardLatencyOptions, GuardOptions } from './guard-options.js'
+export { type ResolvedGuardOptions, guardOptionsSchema, resolveGuardOptions } from './options.js'
 export { requestsNeeded } from './plan.js'
 export type { ArmCount, GuardReport, Verdict } from './report.js'
 export { createGuard } from './watcher.js'
+export { MOST_CHARACTERS, type PublishedDelta, checkedDelta } from './fleet/published-delta.js'
+export { SharedClock } from './fleet/shared-clock.js'
+export type {
+  BegunStage,
+  Checkpoint,
+  ClosedTick,
+  FleetReport,
+  JudgedRelease,
+  LogEntry,
+  Membership,
+  Published,
+  RunPage,
+  Shared,
+  StoredVerdict,
+} from './fleet/shared.js'

@@ -6,6 +6,7 @@ import { IdentityFilter } from './identity-filter.js'
 import { LatencyEvidence, type SlowRequests } from './latency-evidence.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { ArmCount } from './report.js'
+import type { SavedJudge } from './saved/saved-run.js'
 
 /** What a judge looks at. */
 export type JudgeOptions = Pick<ResolvedGuardOptions, 'unit' | 'sticky' | 'errors' | 'latency' | 'hardLimit' | 'needed'>
@@ -122,6 +123,50 @@ export class Judge {
       b: { n: decided.B, k: failed.B },
       ticks: this.#since === null ? null : this.#tick - this.#since,
     }
+  }
+
+  /** The memories of identities, whose content may be saved apart from the rest. */
+  get filters(): readonly IdentityFilter[] {
+    const latency = this.#latency === null ? [] : [this.#latency.filter]
+    return [this.#identitiesOfB, this.#errors.filter, ...latency]
+  }
+
+  save(): SavedJudge {
+    return {
+      block: this.#blocks.save(),
+      errors: this.#errors.save(),
+      latency: this.#latency?.save() ?? null,
+      hardLimit: this.#hardLimit?.save() ?? null,
+      identitiesOfB: this.#identitiesOfB.save(),
+      identities: this.#identities,
+      expectedOfB: this.#expectedOfB,
+      first: this.#first === Infinity ? null : this.#first,
+      decided: { ...this.#decided },
+      failed: { ...this.#failed },
+      lately: { decided: { ...this.#lately.decided }, failed: { ...this.#lately.failed } },
+      since: this.#since,
+      tick: this.#tick,
+      lnHighest: this.#lnHighest,
+    }
+  }
+
+  /** Before the first tick only: goes on from what a judge with the same options saved. */
+  restore(saved: SavedJudge): void {
+    this.#blocks.restore(saved.block)
+    this.#errors.restore(saved.errors)
+    if (saved.latency !== null) this.#latency?.restore(saved.latency)
+    if (saved.hardLimit !== null) this.#hardLimit?.restore(saved.hardLimit)
+    this.#identitiesOfB.restore(saved.identitiesOfB)
+    this.#identities = saved.identities
+    this.#expectedOfB = saved.expectedOfB
+    this.#first = saved.first ?? Infinity
+    addPair(this.#decided, saved.decided)
+    addPair(this.#failed, saved.failed)
+    addPair(this.#lately.decided, saved.lately.decided)
+    addPair(this.#lately.failed, saved.lately.failed)
+    this.#since = saved.since
+    this.#tick = saved.tick
+    this.#lnHighest = saved.lnHighest
   }
 
   /** Takes the next tick. Ticks ascend; a delta is spent by it. */

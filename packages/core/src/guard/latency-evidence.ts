@@ -1,18 +1,21 @@
 import type { Stratum } from './block.js'
-import { type Delta, type Latencies, createLatencies, unpackLatency } from './delta.js'
+import { type Delta, type Latencies, createLatencies, restoreLatencies, saveLatencies, unpackLatency } from './delta.js'
 import { Evidence } from './evidence.js'
 import { IdentityFilter } from './identity-filter.js'
 import {
   type Histogram,
   addHistogram,
+  addSparse,
   bucketEndMs,
   countsAbove,
   createHistogram,
   latencyLevels,
   quantileBuckets,
+  sparseHistogram,
   sumOf,
   toleratedBuckets,
 } from './latency.js'
+import type { SavedLatency } from './saved/saved-run.js'
 
 /** Evidence below which what came before has nothing to do with a regression that may begin now. */
 const FORGOTTEN = Math.log(0.1)
@@ -105,6 +108,38 @@ export class LatencyEvidence {
     this.scoreRequests(strata)
   }
 
+  /** Its content may be saved apart from the rest. */
+  get filter(): IdentityFilter {
+    return this.#sampled
+  }
+
+  save(): SavedLatency {
+    return {
+      evidence: this.#evidence.save(),
+      histogramOfA: sparseHistogram(this.#histogramOfA),
+      sinceForgotten: saveLatencies(this.#sinceForgotten),
+      forgotten: this.#forgotten,
+      epoch: this.#epoch,
+      epochEnds: this.#epochEnds,
+      sampled: this.#sampled.save(),
+    }
+  }
+
+  restore(saved: SavedLatency): void {
+    this.#evidence.restore(saved.evidence)
+    addSparse(this.#histogramOfA, saved.histogramOfA)
+    this.#totalOfA = sumOf(this.#histogramOfA)
+    this.#thresholds = quantileBuckets(this.#histogramOfA, this.#totalOfA, this.#quantiles)
+    const { A, B } = restoreLatencies(saved.sinceForgotten)
+    addHistogram(this.#sinceForgotten.A, A)
+    addHistogram(this.#sinceForgotten.B, B)
+    this.#forgotten = saved.forgotten
+    this.#epoch = saved.epoch
+    this.#epochEnds = saved.epochEnds
+    if (saved.epochEnds !== -1) this.#weigh()
+    this.#sampled.restore(saved.sampled)
+  }
+
   #beginEpoch(tick: number): void {
     if (this.#epochEnds !== -1) {
       this.#epoch += 1
@@ -112,6 +147,10 @@ export class LatencyEvidence {
       this.#sampled.clear()
     }
     this.#epochEnds = tick + EPOCH
+    this.#weigh()
+  }
+
+  #weigh(): void {
     this.#lnWeight = -Math.log(this.#epoch) - Math.log(this.#epoch + 1)
   }
 

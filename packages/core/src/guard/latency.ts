@@ -7,6 +7,9 @@ const PER_OCTAVE = 16
 /** Counts by histogram bucket. */
 export type Histogram = number[]
 
+/** Quantiles below this one count as a median. */
+const MEDIAN_BELOW = 0.6
+
 const ZEROS = Array.from({ length: LATENCY_BUCKETS }, () => 0)
 
 export function createHistogram(): Histogram {
@@ -37,9 +40,14 @@ function ratiosAt(quantile: number): readonly number[] {
   return quantile < 0.97 ? [1.5, 2.5, 5, 9] : [2, 5, 15, 50]
 }
 
-/** The levels of the test for latency, one a quantile. */
+/**
+ * The levels of the test for latency, one a quantile. The median weighs half as much as another: it is there for slow
+ * modes that A has below its upper quantiles too, and would otherwise cost the rest up to 9 % more requests.
+ */
 export function latencyLevels(quantiles: readonly number[]): readonly Level[] {
-  return quantiles.map((quantile) => ({ ratios: ratiosAt(quantile), weight: 1 / quantiles.length }))
+  const shares = quantiles.map((quantile) => (quantile < MEDIAN_BELOW ? 0.5 : 1))
+  const sum = shares.reduce((total, share) => total + share, 0)
+  return quantiles.map((quantile, i) => ({ ratios: ratiosAt(quantile), weight: (shares[i] ?? 0) / sum }))
 }
 
 /** How many of A's latencies must be known before its `quantile` says anything. */
@@ -90,6 +98,19 @@ export function addHistogram(to: Histogram, from: Histogram): number {
     sum += count
   }
   return sum
+}
+
+/** The counts that are not 0: bucket, count, bucket, count, … */
+export function sparseHistogram(histogram: Histogram): number[] {
+  return histogram.flatMap((count, bucket) => (count === 0 ? [] : [bucket, count]))
+}
+
+/** Adds counts in their sparse form. Buckets that do not exist are left out. */
+export function addSparse(to: Histogram, sparse: readonly number[]): void {
+  for (let i = 0; i + 1 < sparse.length; i += 2) {
+    const bucket = sparse[i] ?? LATENCY_BUCKETS
+    if (bucket < LATENCY_BUCKETS) to[bucket] = (to[bucket] ?? 0) + (sparse[i + 1] ?? 0)
+  }
 }
 
 export function sumOf(histogram: Histogram): number {

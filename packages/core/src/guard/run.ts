@@ -2,9 +2,11 @@ import { disown, isPromise } from '../hook.js'
 import type { Delta } from './delta.js'
 import type { GuardHost, ReleaseView } from './guard.js'
 import { Hold } from './hold/hold.js'
-import { Judge } from './judge.js'
+import type { IdentityFilter } from './identity-filter.js'
+import { Judge, type LnEvidence } from './judge.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
+import type { SavedActs, SavedRun } from './saved/saved-run.js'
 import { identitiesNeeded } from './plan.js'
 import { Sight, verdictOf } from './verdict.js'
 import { countText, evidenceText, findingText, rateText } from './words.js'
@@ -16,8 +18,10 @@ import { countText, evidenceText, findingText, rateText } from './words.js'
 export class GuardRun {
   readonly #options: ResolvedGuardOptions
   readonly #host: GuardHost
-  readonly #judge: Judge
-  readonly #sight = new Sight()
+  #judge: Judge
+  #sight = new Sight()
+  /** The evidence at which it acts. */
+  #needed: number
   readonly hold: Hold
   #breached = false
   /** What the guard paused the release for. */
@@ -30,6 +34,7 @@ export class GuardRun {
     const { needed, tickMs, latency, sticky } = options
     this.#options = options
     this.#host = host
+    this.#needed = needed
     this.#judge = new Judge(options)
     // Where latency is watched too, half of α is left for errors.
     this.hold = new Hold(1 / (latency === false ? needed : 2 * needed), tickMs, sticky, tick)
@@ -38,6 +43,76 @@ export class GuardRun {
   /** True after a person resumed a release that was paused for a breach: what was judged is not judged again. */
   isOver({ state }: ReleaseView): boolean {
     return this.#paused === 'breach' && (state === 'running' || state === 'complete')
+  }
+
+  get ln(): LnEvidence {
+    return this.#judge.ln
+  }
+
+  get needed(): number {
+    return this.#needed
+  }
+
+  get breach(): Judge['breach'] {
+    return this.#judge.breach
+  }
+
+  /** The memories of identities, whose content may be saved apart from the rest. */
+  get filters(): readonly IdentityFilter[] {
+    return this.#judge.filters
+  }
+
+  get acts(): SavedActs {
+    return {
+      breached: this.#breached,
+      paused: this.#paused,
+      overruled: this.#overruled,
+      reason: this.#reason,
+    }
+  }
+
+  /** Begins without evidence, of which `needed` is needed from now on. What was done stays done. */
+  beginStage(needed: number): void {
+    this.#needed = needed
+    this.#judge = new Judge({ ...this.#options, needed })
+    this.#sight = new Sight()
+  }
+
+  /** Between two ticks: with {@link restore} it goes on to the bit as it would have. */
+  save(): SavedRun {
+    return { judge: this.#judge.save(), sight: this.#sight.save(), acts: this.acts }
+  }
+
+  /** Before {@link restore}: the bits of `filters`, empty where there are none. */
+  restoreFilters(bits: readonly Uint8Array[]): void {
+    for (const [i, each] of bits.entries()) if (each.length > 0) this.filters[i]?.restoreBits(each)
+  }
+
+  /** Before the first tick only. Of a hold it restores no traffic. */
+  restore({ judge, sight, acts }: SavedRun): void {
+    this.#judge.restore(judge)
+    this.#sight.restore(sight)
+    this.restoreActs(acts)
+    this.hold.goOn(this.#judge.a, this.#judge.b)
+  }
+
+  /** What was done stays done, without the evidence for it. */
+  restoreActs({ breached, paused, overruled, reason }: SavedActs): void {
+    this.#breached = breached
+    this.#paused = paused
+    this.#overruled = overruled
+    this.#reason = reason
+  }
+
+  /** The release was paused in the guard's name by a process that ended before it could say so. */
+  adoptPause(): void {
+    this.#paused ??= 'evidence'
+  }
+
+  /** Another process found the breach. */
+  concluded(reason: string): void {
+    this.#breached = true
+    this.#reason = reason
   }
 
   /** Takes what a tick saw; `open` is the one that begins. */
@@ -58,7 +133,8 @@ export class GuardRun {
 
   report(tick: number, { state, bucketsOnB, steps }: ReleaseView): Omit<GuardReport, 'hold' | 'lastFailure'> {
     const { errors, latency, combined } = this.#judge.ln
-    const { needed, judges, unit } = this.#options
+    const { judges, unit } = this.#options
+    const needed = this.#needed
     const unseen = this.#judge.full || this.#sight.blindAt(tick, bucketsOnB / steps)
     const few = unseen ? null : this.#tooFew(bucketsOnB / steps)
     const verdict = verdictOf({
@@ -85,7 +161,8 @@ export class GuardRun {
 
   /** Why silence of so few identities means nothing; `null` where it does, or where they are not what counts. */
   #tooFew(share: number): string | null {
-    const { unit, errors, latency, needed } = this.#options
+    const { unit, errors, latency } = this.#options
+    const needed = this.#needed
     if (unit !== 'identity') return null
     const wanted = identitiesNeeded(share, errors, latency === false ? needed : 2 * needed)
     const { identities } = this.#judge
@@ -94,7 +171,8 @@ export class GuardRun {
   }
 
   #breach(kind: 'evidence' | 'hard-limit', state: ReleaseView['state'], report: () => GuardReport): void {
-    const { onBreach, needed } = this.#options
+    const { onBreach } = this.#options
+    const needed = this.#needed
     const evidence = `; evidence ${evidenceText(this.#judge.ln.combined)} against the ${evidenceText(Math.log(needed))} needed`
     const words = `${this.#finding()}${kind === 'evidence' ? evidence : ''}`
     this.#breached = true
@@ -119,7 +197,8 @@ export class GuardRun {
 
   /** A pause on evidence is lifted by the guard or by a person; what a person lifted, the guard leaves alone. */
   #pauseOrResume({ state, ramping }: ReleaseView): void {
-    const { pauseEvidence, needed } = this.#options
+    const { pauseEvidence } = this.#options
+    const needed = this.#needed
     const { combined } = this.#judge.ln
     const high = combined >= Math.log(pauseEvidence)
     if (this.#paused === 'evidence' && state !== 'paused') {

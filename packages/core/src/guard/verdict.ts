@@ -1,5 +1,6 @@
 import type { Delta } from './delta.js'
 import type { Verdict } from './report.js'
+import type { SavedSight } from './saved/saved-run.js'
 
 /** Ticks without an outcome after which an arm counts as unseen. */
 const SILENCE = 60
@@ -14,6 +15,16 @@ export class Sight {
       if (ended.A > 0) this.#lastOfA = delta.tick
       if (ended.B > 0) this.#lastOfB = delta.tick
     }
+  }
+
+  save(): SavedSight {
+    const finite = (tick: number) => (Number.isFinite(tick) ? tick : null)
+    return { lastOfA: finite(this.#lastOfA), lastOfB: finite(this.#lastOfB) }
+  }
+
+  restore({ lastOfA, lastOfB }: SavedSight): void {
+    this.#lastOfA = lastOfA ?? -Infinity
+    this.#lastOfB = lastOfB ?? -Infinity
   }
 
   blindAt(tick: number, share: number): boolean {

@@ -1,17 +1,18 @@
 import type { Decision, Outcome } from '../decision/decision.js'
-import { asyncHookError, disown, isPromise } from '../hook.js'
-import { Collector, type Ticket, isFailure } from './collector.js'
+import type { Ticket } from '../decision/ticket.js'
+import { Collector, compileFailure } from './collector.js'
 import type { Guard, GuardHost, ReleaseView } from './guard.js'
 import type { ResolvedGuardOptions } from './options.js'
 import type { GuardReport } from './report.js'
 import { GuardRun } from './run.js'
+import { type RunName, type SavedGuard, sealGuard } from './saved/saved-guard.js'
 
 /** Ticks between two lines of the log that say that the ramp is held. */
 const REPEAT = 300
 
 const CHOSEN = 'callers of B are chosen by their groups, not drawn: there is nothing to compare it with'
 
-class Watcher implements Guard {
+class Watcher implements SavableGuard {
   readonly #options: ResolvedGuardOptions
   readonly #host: GuardHost
   readonly #collector: Collector
@@ -24,15 +25,17 @@ class Watcher implements Guard {
   #heldSaid = -Infinity
   #timer: NodeJS.Timeout | null = null
 
-  constructor(options: ResolvedGuardOptions, host: GuardHost) {
+  constructor(options: ResolvedGuardOptions, host: GuardHost, saved: SavedGuard | null) {
     this.#options = options
     this.#host = host
     this.#tickedAt = host.now()
     this.#timerSaw = this.#tickedAt
     this.#tick = Math.floor(this.#tickedAt / options.tickMs)
     this.#run = this.#newRun()
-    const { unit, latency, sticky } = options
-    this.#collector = new Collector({ unit, latency, sticky, isFailure: this.#isFailure }, this.#runs, this.#tick)
+    if (saved !== null) this.#goOn(saved)
+    const { unit, latency, sticky, errors } = options
+    const isFailure = compileFailure(errors.isFailure, (error) => host.onError(error))
+    this.#collector = new Collector({ unit, latency, sticky, isFailure }, this.#runs, this.#tick)
   }
 
   admit(decision: Decision, identity: string | null): Ticket | null {
@@ -105,6 +108,11 @@ class Watcher implements Guard {
     return held ? this.#run.hold.words(view.bucketsOnB, view.steps) : null
   }
 
+  save(name: RunName, whole: boolean): Promise<string> {
+    if (whole) this.tick()
+    return sealGuard(name, this.#run, this.#tick, whole)
+  }
+
   start(): void {
     this.#timer ??= setInterval(() => this.#onTimer(), this.#options.tickMs).unref()
   }
@@ -112,6 +120,14 @@ class Watcher implements Guard {
   close(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null
+  }
+
+  #goOn({ tick, saved, filters, whole }: SavedGuard): void {
+    // A clock may have been set back meanwhile.
+    this.#tick = Math.max(this.#tick, tick)
+    if (!whole) return this.#run.restoreActs(saved.acts)
+    this.#run.restoreFilters(filters)
+    this.#run.restore(saved)
   }
 
   #onTimer(): void {
@@ -129,21 +145,6 @@ class Watcher implements Guard {
     this.#host.log(words)
   }
 
-  readonly #isFailure = (outcome: Outcome): boolean => {
-    const own = this.#options.errors.isFailure
-    if (own === null || outcome.aborted) return isFailure(outcome)
-    try {
-      const failed: unknown = own(outcome)
-      if (!isPromise(failed)) return Boolean(failed)
-      disown(failed)
-      this.#host.onError(asyncHookError('guard.errors.isFailure'))
-      return isFailure(outcome)
-    } catch (error) {
-      this.#host.onError(error)
-      return isFailure(outcome)
-    }
-  }
-
   #newRun(): GuardRun {
     this.#runs += 1
     return new GuardRun(this.#options, this.#host, this.#tick)
@@ -154,7 +155,24 @@ function shareOf({ bucketsOnB, steps }: ReleaseView): number {
   return bucketsOnB / steps
 }
 
-/** Makes the guard of a release. It counts at once, and looks by itself once it is started. */
-export function createGuard(options: ResolvedGuardOptions, host: GuardHost): Guard {
-  return new Watcher(options, host)
+/** A guard of one process, whose run may outlive it. */
+export interface SavableGuard extends Guard {
+  /**
+   * The run as text, for the guard of the process that comes next. `whole`: this one ends, and counts nothing after.
+   * Otherwise only what was done is taken from it, and evidence begins anew.
+   */
+  save(name: RunName, whole: boolean): Promise<string>
+}
+
+/**
+ * Makes the guard of a release. It counts at once, and looks by itself once it is started.
+ *
+ * @param saved the run that it goes on with, from {@link openGuard}; by default it begins one
+ */
+export function createGuard(
+  options: ResolvedGuardOptions,
+  host: GuardHost,
+  saved: SavedGuard | null = null,
+): SavableGuard {
+  return new Watcher(options, host, saved)
 }

@@ -1,20 +1,17 @@
 import type { AsyncResource } from 'node:async_hooks'
-import type { Decision } from '../decision/decision.js'
 import { CanaryError } from '../errors.js'
 import type { UrlUpstream } from '../upstream.js'
 import type { RequestBody } from './body/body.js'
 import type { TakenBody } from './body/taken.js'
 import type { ForwardCall } from './forward-call.js'
 import type { Attempt } from './forwarder.js'
-import { requestHeaders } from './request/headers.js'
+import { mayLackHeaders, requestHeaders } from './request/headers.js'
 import { joinPath } from './request/path.js'
-import { mayLackHeaders } from './request/truncated-headers.js'
 import { upgradeHeaders } from './upgrade/request.js'
 
 /** What an attempt has beside its call. */
 export interface AttemptPlan {
   readonly upstream: UrlUpstream
-  readonly decision: Decision
   readonly mount: { readonly id: string }
   readonly context: AsyncResource
   readonly endsAt: number | null
@@ -28,15 +25,16 @@ export interface AttemptPlan {
  * @throws {CanaryError} ERR_CANARY_REQUEST, ERR_CANARY_BODY, ERR_CANARY_LOOP
  */
 export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & { headers: string[] } {
-  const { request, peerTrusted, upgrade, release, taken = null, trustConfigured = false } = call
-  const { upstream, decision, mount } = plan
-  const settings = release.options.proxy
+  const { request, client, upgrade, taken, decision } = call
+  const { upstream, mount } = plan
+  const { proxy: settings, realIpHeader } = call.transport
   if (request.method === 'CONNECT') throw new CanaryError('ERR_CANARY_REQUEST', 'CONNECT is not forwarded')
   if (mayLackHeaders(request)) {
     throw new CanaryError('ERR_CANARY_REQUEST', 'the request has more headers than Node tells of')
   }
   const path = joinPath(call.path, upstream, settings.path)
   const body = plan.body()
+  const peerTrusted = client.peerTrusted()
   const clean = requestHeaders(request, {
     mount: mount.id,
     via: settings.via,
@@ -44,8 +42,8 @@ export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & 
     preserveHost: settings.preserveHost,
     peerTrusted,
     decisionHeader: settings.decisionHeader,
-    realIpHeader: release.options.realIpHeader ?? null,
-    dropIdentity: settings.dropHeaders.identity || (trustConfigured && !peerTrusted),
+    realIpHeader,
+    dropIdentity: settings.dropHeaders.identity || (!peerTrusted && client.trustConfigured()),
     drops: settings.dropHeaders.drops,
     decision,
     bodyUntouched: body.untouched && (taken?.headers ?? null) === null,
@@ -65,9 +63,9 @@ export function compileAttempt(call: ForwardCall, plan: AttemptPlan): Attempt & 
     endsAt: plan.endsAt,
     decision,
     beforeHead: call.beforeHead,
-    sink: call.sink ?? null,
+    sink: call.sink,
     mount,
-    reports: release,
+    reports: call.reports,
     context: plan.context,
     waitedMs: 0,
   }

@@ -23,13 +23,17 @@ export interface TransportSettings {
   readonly queue: number
   /** Milliseconds from the decision to the end of the response, if limited: see {@link Attempt.endsAt}. */
   readonly requestTimeoutMs: number | null
+  /** Changes the headers of a response just before its head goes out. */
   readonly onResponseHeaders: ResponseHeadersHook | null
 }
 
 /** What one attempt at one upstream needs, checked and compiled. */
 export interface Attempt {
+  /** The client's request. */
   readonly request: RawRequest
+  /** What is answered to the client. */
   readonly response: RawResponse
+  /** Where the attempt goes. */
   readonly upstream: UrlUpstream
   /** The path and query to send, already joined with the upstream's base and checked. */
   readonly path: string
@@ -39,13 +43,17 @@ export interface Attempt {
   readonly body: Buffer | null
   /** What the body is read from where `body` is `null`: the request itself, or what was taken from it. */
   readonly stream: Readable
+  /** Whether the request has a body. */
   readonly hasBody: boolean
+  /** The client's socket and what it sent behind the request's head, if the client asks for an upgrade; else `null`. */
   readonly upgrade: { readonly socket: Duplex; readonly head: Buffer } | null
+  /** Limits and hooks. */
   readonly settings: TransportSettings
   /** When the response must have ended, in milliseconds of `performance.now()`; `null` where that is not limited. */
   readonly endsAt: number | null
   /** The decision in force for this attempt. */
   readonly decision: Decision
+  /** Called when all headers of the response are set, just before its head goes out: it may set more. */
   readonly beforeHead: ((response: RawResponse) => void) | null
   /**
    * Sends the response where it is not `null`, once its headers are set. A forwarder that does not know it writes the
@@ -55,7 +63,10 @@ export interface Attempt {
   /** Whose request it is, as {@link Forwarder.close} is told. */
   readonly mount: object
   /** Where a failure is told that no request can answer for. */
-  readonly reports: { reportOnce(kind: string, error: unknown): void }
+  readonly reports: {
+    /** Reports a problem the first time that a kind of it comes up. */
+    reportOnce(kind: string, error: unknown): void
+  }
   /**
    * The request's async context. A hook, `beforeHead` and all that writes to the response run in it, from wherever they
    * are called: a forwarder shares connections between requests, and their callbacks see the stores of another.
@@ -67,8 +78,11 @@ export interface Attempt {
 
 /** How an attempt ended. `phase` says how far it came: only before `head` may another upstream be asked. */
 export interface AttemptResult {
+  /** How far the attempt came. */
   readonly phase: 'connect' | 'head' | 'body' | 'done'
+  /** The upstream's status; `null` if there was none. */
   readonly status: number | null
+  /** What failed; `null` if nothing did. */
   readonly error: CanaryError | null
   /** The client left. */
   readonly aborted: boolean

@@ -1,5 +1,5 @@
 import type { AsyncResource } from 'node:async_hooks'
-import type { Decision } from '../decision/decision.js'
+import { ipIdentity } from '../decision/ip-address.js'
 import { CanaryError } from '../errors.js'
 import { hookError } from '../hook.js'
 import { captureContext, runWith } from '../request-context.js'
@@ -30,7 +30,8 @@ export class Forwarding {
   /** What ends its place among those of its network, and among the tunnels of the upstream that is asked. */
   #leaveNetwork: (() => void) | null = null
   #leaveTunnels: (() => void) | null = null
-  #decision: Decision
+  /** Where it is sent at present. */
+  #upstream: UrlUpstream
   #body: RequestBody | null = null
   #health: Health | null = null
   #circuit: CircuitState = 'closed'
@@ -54,51 +55,50 @@ export class Forwarding {
     this.#hooks = hooks
     this.#underWay = underWay
     this.#now = now
-    this.#decision = call.decision
+    this.#upstream = call.upstream
     this.#time = new UpstreamTime(call.startedAt)
   }
 
   start(): void {
-    const { release, network = '' } = this.#call
-    const { perNetwork } = release.options.proxy
-    if (perNetwork !== null && network !== '') {
-      this.#leaveNetwork = this.#underWay.networks.enter(network, perNetwork)
-      if (this.#leaveNetwork === null) return this.#call.done(busyError('the client has too many requests at a time'))
+    const { place, transport } = this.#call
+    const { perNetwork } = transport.proxy
+    if (perNetwork !== null && !this.#enterNetwork(perNetwork)) {
+      return this.#call.done(busyError('the client has too many requests at a time'))
     }
-    if (this.#decision.upstream === 'A') return this.#attempt()
-    this.#health = healthOf(release, this.#now)
+    if (this.#upstream.name === 'A') return this.#attempt()
+    this.#health = healthOf(place, this.#now)
     this.#circuit = this.#health.admit()
     if (this.#circuit !== 'open') return this.#attempt()
-    const error = upstreamError('circuit-open', { upstream: { name: 'B' }, settings: release.options.proxy })
-    if (!release.options.upstreamFallback || !this.#fallBack(null)) {
-      this.#ended({ phase: 'connect', status: null, error, aborted: false })
-    }
+    if (place.upstreamFallback) return this.#fallBack(null)
+    const error = upstreamError('circuit-open', { upstream: { name: 'B' }, settings: transport.proxy })
+    this.#ended({ phase: 'connect', status: null, error, aborted: false })
+  }
+
+  #enterNetwork(most: number): boolean {
+    const { client, transport } = this.#call
+    const ip = client.ip()
+    if (ip === '') return true
+    this.#leaveNetwork = this.#underWay.networks.enter(ipIdentity(ip, transport.ipv6Prefix), most)
+    return this.#leaveNetwork !== null
   }
 
   #attempt(): void {
-    const { upgrade, release } = this.#call
-    const asked = release.options.upstreams[this.#decision.upstream]
-    if (upgrade !== null && asked.kind === 'url') {
-      this.#leaveTunnels = this.#underWay.tunnels.enter(asked.poolKey, release.options.proxy.tunnels)
-      if (this.#leaveTunnels === null) return this.#refuseTunnel(asked)
+    const call = this.#call
+    const { proxy } = call.transport
+    const upstream = this.#upstream
+    if (call.upgrade !== null) {
+      this.#leaveTunnels = this.#underWay.tunnels.enter(upstream.poolKey, proxy.tunnels)
+      if (this.#leaveTunnels === null) return this.#refuseTunnel(upstream)
     }
     const context = captureContext()
     this.#context = context
     const turn = this.#turn
     try {
-      const upstream = this.#call.release.options.upstreams[this.#decision.upstream]
-      if (upstream.kind !== 'url') throw new TypeError(`upstream ${this.#decision.upstream} is no URL`)
-      const attempt = compileAttempt(this.#call, {
-        upstream,
-        decision: this.#decision,
-        mount: this.#mount,
-        context,
-        endsAt: this.#endsAt(),
-        body: this.#bodyOnce,
-      })
-      const hook = this.#call.release.options.proxy.onRequestHeaders
+      const endsAt = this.#endsAt()
+      const attempt = compileAttempt(call, { upstream, mount: this.#mount, context, endsAt, body: this.#bodyOnce })
+      const hook = proxy.onRequestHeaders
       if (hook === null) return this.#send(attempt)
-      const hooked = hookedRequestHeaders(hook, attempt.headers, attempt.request, this.#decision)
+      const hooked = hookedRequestHeaders(hook, attempt.headers, attempt.request, attempt.decision)
       if (Array.isArray(hooked)) {
         attempt.headers = hooked
         return this.#send(attempt)
@@ -116,7 +116,7 @@ export class Forwarding {
   /** That an upstream has all the tunnels it may have says nothing about it: nothing is recorded. */
   #refuseTunnel({ name }: UrlUpstream): void {
     this.#reportHealth(null)
-    if (name === 'B' && this.#call.release.options.upstreamFallback && this.#fallBack(null)) return
+    if (name === 'B' && this.#call.place.upstreamFallback) return this.#fallBack(null)
     this.#leaveNetwork?.()
     this.#call.done(busyError(`upstream ${name} has too many tunnels at a time`))
   }
@@ -141,14 +141,14 @@ export class Forwarding {
   /** What is sent of the body, the same for each attempt. */
   readonly #bodyOnce = (): RequestBody => {
     if (this.#body !== null) return this.#body
-    const { request, taken = null, parsedBody, rawBody } = this.#call
-    const body = requestBody(request, taken !== null, parsedBody, rawBody)
+    const { request, taken } = this.#call
+    const body = requestBody(request, taken !== null, this.#call)
     if (body.present && body.again === null) this.#time.uploads(taken ?? request)
     return (this.#body = body)
   }
 
   #endsAt(): number | null {
-    const { requestTimeoutMs } = this.#call.release.options.proxy
+    const { requestTimeoutMs } = this.#call.transport.proxy
     return requestTimeoutMs === null ? null : this.#call.startedAt + requestTimeoutMs
   }
 
@@ -169,7 +169,8 @@ export class Forwarding {
     this.#reportHealth(connectedBy(result))
     this.#leave(this.#leaveTunnels, result)
     this.#leaveTunnels = null
-    if (!this.#mayFallBack(result) || !this.#fallBack(result.error)) this.#ended(result)
+    if (this.#mayFallBack(result)) this.#fallBack(result.error)
+    else this.#ended(result)
   }
 
   #reportHealth(connected: boolean | null): void {
@@ -186,26 +187,27 @@ export class Forwarding {
   }
 
   #mayFallBack({ phase, error }: AttemptResult): boolean {
-    const { request, release } = this.#call
-    if (!isUpstreamError(error) || this.#decision.upstream !== 'B' || !release.options.upstreamFallback) return false
+    const { request, place } = this.#call
+    if (!isUpstreamError(error) || !place.upstreamFallback || this.#upstream.name === 'A') return false
     if (performance.now() >= (this.#endsAt() ?? Infinity) - EARLY_MS) return false
     if (phase === 'connect') return true
     return phase === 'head' && SAFE.has(request.method ?? '') && this.#body?.present === false
   }
 
-  /** A serves what B was chosen for; `error` is what B did, where it was asked at all. False where A cannot. */
-  #fallBack(error: CanaryError | null): boolean {
-    const { release, redecided, toHandler } = this.#call
-    const isHandler = release.options.upstreams.A.kind === 'handler'
-    if (isHandler && toHandler === undefined) return false
+  /** A serves what B was chosen for; `error` is what B did, where it was asked at all. */
+  #fallBack(error: CanaryError | null): void {
+    const call = this.#call
+    const { A } = call.place
     if (error !== null) this.#record({ status: null, error, aborted: false })
     // From here on it is A that is asked.
     this.#health = null
-    this.#decision = release.fallback(this.#decision)
-    redecided(this.#decision)
-    if (isHandler) this.#leaveNetwork?.()
-    runWith(this.#decision, () => (isHandler ? toHandler?.(this.#decision) : this.#attempt()))
-    return true
+    call.fallBack()
+    if (A.kind === 'handler') {
+      this.#leaveNetwork?.()
+      return runWith(call.decision, () => call.toHandler())
+    }
+    this.#upstream = A
+    runWith(call.decision, () => this.#attempt())
   }
 
   #ended(result: AttemptResult): void {
@@ -216,7 +218,7 @@ export class Forwarding {
   }
 
   #record({ status, error, aborted }: Pick<AttemptResult, 'status' | 'error' | 'aborted'>): void {
-    const decision = this.#decision
+    const { decision, place } = this.#call
     const excused = error !== null && isExcused(error)
     // A's stays A's: what A is not asked must not make B look worse.
     const failed = isUpstreamError(error) && !(excused && decision.upstream === 'B')
@@ -225,7 +227,7 @@ export class Forwarding {
     const { durationMs, latencyMs: ofUpstream } = this.#time.times
     // Who waited for clients alone says nothing of how quick the upstream is.
     const latencyMs = excused && !this.#time.hasHead ? null : ofUpstream
-    this.#call.release.record({ decision, status, durationMs, latencyMs, error: failed ? error : null, aborted })
+    place.release?.record({ decision, status, durationMs, latencyMs, error: failed ? error : null, aborted })
   }
 }
 

@@ -3,10 +3,12 @@ import { CanaryError } from '../errors.js'
 import { AwaitedHooks } from './awaited-hooks.js'
 import { UnderWay } from './connections/under-way.js'
 import type { Forwarder } from './forwarder.js'
-import type { ForwardCall, ForwardedRelease } from './forward-call.js'
+import type { ForwardCall, Transport } from './forward-call.js'
 import { Forwarding } from './forwarding.js'
 import { WatchedPlaces } from './health/watched-places.js'
+import type { ResolvedHealthOptions } from './options.js'
 import { supervised } from './supervised-forwarder.js'
+import type { Place } from '../place.js'
 import { runWith } from '../request-context.js'
 import { createUndiciForwarder } from './undici/forwarder.js'
 
@@ -17,10 +19,10 @@ export interface Proxy {
   /** Forwards one request and calls its `done` exactly once; it never throws. */
   forward(call: ForwardCall): void
   /**
-   * Starts, changes or stops the active health checks of a release's B at this place, as its present options say; cheap
-   * to repeat. They end by themselves when nobody else has the release any more.
+   * Starts, changes or stops the active health checks of a place's B; cheap to repeat. They end by themselves when nobody
+   * else has the place any more.
    */
-  watch(release: ForwardedRelease): void
+  watch(place: Place, health: ResolvedHealthOptions): void
   /** Lets running requests end within `graceMs`, then destroys what is left. @default 10000 */
   close(graceMs?: number): Promise<void>
 }
@@ -34,8 +36,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   let own: Forwarder | null = null
   let closed: Promise<void> | null = null
 
-  function forwarderOf({ options }: ForwardedRelease): Forwarder {
-    const given = options.proxy.forwarder
+  function forwarderOf({ proxy: { forwarder: given } }: Transport): Forwarder {
     if (given === null) return (own ??= createUndiciForwarder())
     let forwarder = forwarders.get(given)
     if (forwarder === undefined) {
@@ -47,7 +48,7 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
 
   function forward(call: ForwardCall): void {
     runWith(call.decision, () => {
-      if (closed === null) new Forwarding(call, forwarderOf(call.release), proxy, hooks, underWay, now).start()
+      if (closed === null) new Forwarding(call, forwarderOf(call.transport), proxy, hooks, underWay, now).start()
       else call.done(new CanaryError('ERR_CANARY_CLOSED', 'the canary is closed'))
     })
   }
@@ -66,8 +67,8 @@ export function createProxy(now: () => number = () => performance.now()): Proxy 
   const proxy: Proxy = {
     id: randomBytes(4).toString('hex'),
     forward,
-    watch: (release) => {
-      if (closed === null) checks.watch(release)
+    watch: (place, health) => {
+      if (closed === null) checks.watch(place, health)
     },
     close: (graceMs = 10_000) => (closed ??= closeAll(graceMs)),
   }

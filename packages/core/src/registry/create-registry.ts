@@ -3,7 +3,7 @@ import { parseOptions } from '../option-error.js'
 import { attempt, errorText } from '../hook.js'
 import type { Logger } from '../logger.js'
 import { givenNumber } from '../release/given-number.js'
-import type { ReleaseOptions } from '../release/options.js'
+import type { GuardOptions } from '../guard/index.js'
 import { functionSchema } from '../schema.js'
 import { guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
 import type { DeclaredRecords } from './change/declared.js'
@@ -12,11 +12,15 @@ import type { Registry } from './registry.js'
 import { StoredRegistry } from './stored-registry.js'
 import type { Store } from './records/store.js'
 
+/** The options of {@link createRegistry}. */
 export interface RegistryOptions {
+  /** Required. Where records are kept: `memoryStore()`, `fileStore(path)` or a store of your own. */
   readonly store: Store
   /**
-   * What the registry begins with where the store holds nothing yet. Later the store's records count: where they differ
-   * from these, a warning says how. @default empty
+   * What the registry begins with if the store holds nothing yet: what `parseDeclarative` made. Later the store's records
+   * count; if they differ from these, a warning says how.
+   *
+   * @default no records
    */
   readonly initial?: DeclaredRecords | undefined
   /**
@@ -29,15 +33,35 @@ export interface RegistryOptions {
    * known, and without changes. It holds consumers' keys, and is for its owner only (0600). @default none
    */
   readonly cache?: string | undefined
-  /** Guards every release. @default false */
-  readonly guard?: ReleaseOptions['guard']
-  /** @default console */
+  /**
+   * Guards every release: `true`, or the guard's options.
+   *
+   * @default false
+   */
+  readonly guard?: boolean | GuardOptions | undefined
+  /**
+   * Where messages go: pino, `console` or an object of your own.
+   *
+   * @default console
+   */
   readonly logger?: Logger | undefined
-  /** Told of problems that no caller waits for: a store that stopped, a file that cannot be taken. @default the logger */
+  /**
+   * Called with problems that no caller waits for: a store that stopped, a file that cannot be taken.
+   *
+   * @default the logger's `error`
+   */
   readonly onError?: ((error: unknown) => void) | undefined
-  /** Milliseconds since the epoch. @default Date.now */
+  /**
+   * The time, in milliseconds since the epoch.
+   *
+   * @default Date.now
+   */
   readonly clock?: (() => number) | undefined
-  /** 0 ≤ n < 1. @default Math.random */
+  /**
+   * A random number n, 0 ≤ n < 1.
+   *
+   * @default Math.random
+   */
   readonly random?: (() => number) | undefined
 }
 

@@ -9,8 +9,17 @@ export { validateEntity } from './change/validation.js'
 export * from './entities/entities.js'
 export { FILTERS } from './entities/filters.js'
 export { type HarmlessValues, kongFieldsOf } from './entities/kong-fields.js'
-export { type CanaryConfig, canaryConfigSchema } from './entities/plugin-schema.js'
-export type { KnownConsumer, MountScope, Place, ReleaseLookup, Resolution } from './live/release-lookup.js'
+export { canaryConfigSchema } from './entities/plugin-schema.js'
+export type { CanaryConfig } from './entities/records.js'
+export type {
+  Found,
+  KnownConsumer,
+  LocatedPlace,
+  LocatedPlainPlace,
+  LocatedReleasePlace,
+  ReleaseLookup,
+  MountScope,
+} from './live/release-lookup.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
@@ -18,7 +27,7 @@ export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
 export type { StoreStatus } from './link/store-status.js'
 export { RELEASE_STATES } from '../release-state.js'
-export type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+export { type ListQuery, type Page, type Registry, type RegistryChange, mountOn } from './registry.js'
 export { type Row, type RowChange, type RowContent, type StoredRecord, isOf, rowOf } from './records/rows.js'
 export {
   AUDIT_LIMIT,
@@ -30,7 +39,6 @@ export {
   type Position,
   type Proposal,
   type SaveResult,
-  type Shared,
   type Store,
   type StoreEvent,
   type StoredState,

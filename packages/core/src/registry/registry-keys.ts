@@ -6,9 +6,17 @@ import type { Registry } from './registry.js'
 
 /** Where the key of a request stands. */
 export interface RegistryKeyOptions {
-  /** Request header. @default 'apikey' */
+  /**
+   * Name of the request header.
+   *
+   * @default 'apikey'
+   */
   readonly header?: string | undefined
-  /** Query parameter, looked at where the header is missing. @default none */
+  /**
+   * Name of the query parameter, looked at if the header is missing.
+   *
+   * @default none
+   */
   readonly query?: string | undefined
 }
 

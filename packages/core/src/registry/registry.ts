@@ -1,7 +1,8 @@
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
+import { optionError } from '../option-error.js'
 import type { Move } from '../release/lifecycle.js'
-import type { Release } from '../release/release.js'
+import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
 import type { Draft, Parent } from './change/draft.js'
 import type { SyncReport } from './change/sync-report.js'
@@ -12,21 +13,43 @@ import type { Row } from './records/rows.js'
 import type { AuditEntry, AuditQuery, Position, StoredState } from './records/store.js'
 import type { StoreStatus } from './link/store-status.js'
 
+/** Which records a list has, and how many. */
 export interface ListQuery {
-  /** 1 … 1000. @default 100 */
+  /**
+   * Records on a page, 1 … 1000.
+   *
+   * @default 100
+   */
   readonly size?: number | undefined
-  /** `next` of the page before. */
+  /**
+   * `next` of the page before.
+   *
+   * @default the first page
+   */
   readonly offset?: string | null | undefined
-  /** Only those that belong to this one: routes and plugins of a service, credentials of a consumer … */
+  /**
+   * Only those that belong to this one: routes and plugins of a service, credentials of a consumer …
+   *
+   * @default all
+   */
   readonly of?: Parent | undefined
-  /** Only those with all of these tags, or with any of them. */
+  /**
+   * Only those with all of these tags, or with any of them.
+   *
+   * @default all
+   */
   readonly tags?: { readonly all: readonly string[] } | { readonly any: readonly string[] } | undefined
-  /** Only those whose fields are these, as texts: `{ name: 'orders' }`, `{ service_id: '…' }`. `FILTERS` names them. */
+  /**
+   * Only those whose fields are these, as strings: `{ name: 'orders' }`, `{ service_id: '…' }`.
+   *
+   * @default all
+   */
   readonly where?: Readonly<Record<string, string>> | undefined
 }
 
 /** A page of a list, in the order of ids. */
 export interface Page<Kind extends EntityKind> {
+  /** The records of this page. */
   readonly rows: readonly Row<Kind>[]
   /** The `offset` of the next page; `null` after the last one. */
   readonly next: string | null
@@ -34,6 +57,7 @@ export interface Page<Kind extends EntityKind> {
 
 /** What the registry tells listeners after each change that is in force. */
 export interface RegistryChange {
+  /** The version that the change made. */
   readonly version: number
   /** Who made it; `null` where the store brought it. */
   readonly by: string | null
@@ -91,12 +115,6 @@ export interface Registry {
   ): Promise<Row<'plugins'> | null>
   /** A change that finalizes one plugin; `null` where there is no such plugin. See {@link Draft.finalize}. */
   finalize(plugin: string, by: string): Promise<Row<'services'> | Row<'apis'> | null>
-  /**
-   * What a mount asks for each of its requests.
-   *
-   * @throws {CanaryError} ERR_CANARY_OPTION where the scope names nothing
-   */
-  mount(scope: MountScope): ReleaseLookup
   /** The consumer with this id, username, custom_id or key (looked for in that order); `null` where there is none. */
   findConsumer(text: string): KnownConsumer | null
   /** The consumer with this key, and by nothing else that it is known by; `null` where there is none. */
@@ -125,7 +143,40 @@ export interface Registry {
    * read
    */
   accept(stored: Position): Promise<void>
+  /**
+   * Calls `listener` after each change that is in force. A listener that throws is reported and disturbs nobody else.
+   *
+   * @returns a function that removes the listener; calling it again does nothing
+   */
   on(name: 'change', listener: (change: RegistryChange) => void): () => void
   /** Ends watching, closes releases and store. What mounts find stays as it was. */
   close(): Promise<void>
+  /** {@link Registry.close}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A registry as adapters use it. */
+export interface MountableRegistry extends Registry {
+  /**
+   * What a mount asks for each of its requests.
+   *
+   * @throws {CanaryError} ERR_CANARY_OPTION if the scope names nothing
+   */
+  mount(scope: MountScope): ReleaseLookup
+}
+
+/**
+ * Compiles a mount on a registry, of this copy of the package or another.
+ *
+ * @throws {CanaryError} ERR_CANARY_OPTION if the scope names nothing, or the registry is not one
+ */
+export function mountOn(registry: Registry, scope: MountScope): ReleaseLookup {
+  if (!isMountable(registry)) throw optionError('registry', 'must be what createRegistry made', registry)
+  return registry.mount(scope)
+}
+
+function isMountable(registry: unknown): registry is MountableRegistry {
+  return (
+    typeof registry === 'object' && registry !== null && 'mount' in registry && typeof registry.mount === 'function'
+  )
 }

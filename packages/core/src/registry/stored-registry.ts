@@ -5,7 +5,7 @@ import { CanaryError } from '../errors.js'
 import { attempt, disown, hookError, isPromise } from '../hook.js'
 import { type Move, UNTOUCHED } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
-import type { Release } from '../release/release.js'
+import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
 import { auditEntry } from './records/audit.js'
 import { CompiledLookup } from './live/compiled-lookup.js'
@@ -21,7 +21,7 @@ import { UnsavedMoves } from './live/unsaved-moves.js'
 import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
-import type { ListQuery, Page, Registry, RegistryChange } from './registry.js'
+import type { ListQuery, MountableRegistry, Page, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
 import { SerialQueue } from './serial-queue.js'
 import { Deadline } from './link/deadline.js'
@@ -58,7 +58,7 @@ export interface StoredRegistryOptions {
 }
 
 /** A registry on a store: one change at a time, stored before it is in force. */
-export class StoredRegistry implements Registry {
+export class StoredRegistry implements MountableRegistry {
   readonly #store: Store
   readonly #options: StoredRegistryOptions
   readonly #state: RegistryState
@@ -203,8 +203,7 @@ export class StoredRegistry implements Registry {
   }
 
   on(name: 'change', listener: (change: RegistryChange) => void): () => void {
-    this.#listeners.add(name, listener)
-    return () => this.#listeners.remove(name, listener)
+    return this.#listeners.add(name, listener)
   }
 
   async close(): Promise<void> {
@@ -223,6 +222,10 @@ export class StoredRegistry implements Registry {
     } catch (error) {
       this.#options.report(error)
     }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   async #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {

@@ -1,13 +1,12 @@
 import type { Upstream } from '../upstream.js'
 import { durationMsOf } from './duration.js'
 import type { Difference, Share } from './edit.js'
-import type { ReleaseOptions } from './options.js'
-import type { ReleaseSettings } from './settings.js'
+import type { GivenOptions, ReleaseSettings } from './settings.js'
 import { isParts } from './upstream-options.js'
 
 /** Options as they were given, and compiled. */
 export interface Said {
-  readonly input: ReleaseOptions
+  readonly input: GivenOptions
   readonly settings: ReleaseSettings
 }
 
@@ -28,13 +27,15 @@ export function shareOfSettings({ percentage, start, duration, steps, enabled }:
 
 /** Parts are compared as they were said: where A moves, B was not said to be another one. */
 function isSameB(before: Said, after: Said): boolean {
-  const [was, is] = [before.input.upstreams.B, after.input.upstreams.B]
-  if (isParts(was) && isParts(is)) return was.host === is.host && was.port === is.port && was.uri === is.uri
-  return locationOf(before.settings.upstreams.B) === locationOf(after.settings.upstreams.B)
+  const [was, is] = [before.input.upstreams?.B, after.input.upstreams?.B]
+  if (was !== undefined && is !== undefined && isParts(was) && isParts(is))
+    return was.host === is.host && was.port === is.port && was.uri === is.uri
+  return locationOf(before.settings.upstreams?.B) === locationOf(after.settings.upstreams?.B)
 }
 
 /** A handler is where it is. */
-function locationOf(upstream: Upstream): unknown {
+function locationOf(upstream: Upstream | undefined): unknown {
+  if (upstream === undefined) return null
   if (upstream.kind === 'handler') return upstream.handler
   const { origin, basePath, fixedPath, socketPath } = upstream
   return JSON.stringify([origin, basePath, fixedPath, socketPath])

@@ -1,6 +1,7 @@
 import { CanaryError } from '../errors.js'
 import type { LifeState, ReleaseState } from '../release-state.js'
 
+/** What a person, the guard or code does with a release. */
 export type Move = 'pause' | 'resume' | 'rollback' | 'promote' | 'restart'
 
 /**
@@ -8,6 +9,7 @@ export type Move = 'pause' | 'resume' | 'rollback' | 'promote' | 'restart'
  * It is what survives a restart of the process. Times and lengths in seconds.
  */
 export interface ReleaseRecord {
+  /** What the release was doing when the record was written. */
   readonly state: ReleaseState
   /** Why the last move was made. */
   readonly reason: string | null

@@ -11,12 +11,15 @@ export class Listeners<Events extends object> {
     this.#report = report
   }
 
-  add<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
-    this.#byName[name] = [...(this.#byName[name] ?? []), listener]
+  /** Returns a function that removes this listener, and no other that was added with the same function. */
+  add<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): () => void {
+    const added: Listener<Events[Name]> = (event) => listener(event)
+    this.#byName[name] = [...(this.#byName[name] ?? []), added]
+    return () => this.#remove(name, added)
   }
 
-  remove<Name extends keyof Events>(name: Name, listener: Listener<Events[Name]>): void {
-    const rest = (this.#byName[name] ?? []).filter((known) => known !== listener)
+  #remove<Name extends keyof Events>(name: Name, added: Listener<Events[Name]>): void {
+    const rest = (this.#byName[name] ?? []).filter((known) => known !== added)
     this.#byName[name] = rest.length === 0 ? undefined : rest
   }
 

@@ -198,4 +198,7 @@ export const releaseOptionsSchema = z.strictObject({
   random: functionSchema<() => number>().default(() => Math.random),
 })
 
+/** Of a release that has its upstreams at its places alone. */
+export const placedOptionsSchema = releaseOptionsSchema.omit({ upstreams: true })
+
 export type CheckedOptions = Readonly<z.output<typeof releaseOptionsSchema>>

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { DrawnDecision } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { type Hash, isChosen, isSticky } from '../decision/plan.js'
-import { type Guard, type GuardHost, type Ticket, createGuard, resolveGuardOptions } from '../guard/index.js'
+import { type Guard, type GuardHost, createGuard, resolveGuardOptions } from '../guard/index.js'
 import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
 import type { Reports } from './reports.js'
@@ -39,14 +39,14 @@ export class ReleaseGuard {
   }
 
   /** Another guard where its options changed, a new run where the release begins again or what was judged is no more. */
-  replace(before: ReleaseSettings, after: ReleaseSettings, begins: boolean): void {
+  replace(before: ReleaseSettings, after: ReleaseSettings, isNewRun: boolean): void {
     if (
       !isDeepStrictEqual(before.guard, after.guard) ||
       !isDeepStrictEqual(unsigned(before.hash), unsigned(after.hash))
     ) {
       this.#guard?.close()
       this.#use(this.#started(after))
-    } else if (begins || !isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
+    } else if (isNewRun || !isDeepStrictEqual(before.upstreams, after.upstreams)) this.#guard?.reset()
   }
 
   admit(decision: DrawnDecision): void {
@@ -55,16 +55,16 @@ export class ReleaseGuard {
   }
 
   observe(outcome: Outcome): void {
-    this.#guard?.observe(ticketOf(outcome.decision), outcome)
+    this.#guard?.observe(DrawnDecision.ticketOf(outcome.decision), outcome)
   }
 
   fail(decision: Decision, reason: string): void {
-    this.#guard?.fail(ticketOf(decision), reason)
+    this.#guard?.fail(DrawnDecision.ticketOf(decision), reason)
   }
 
   /** Without effect where B was tried: that counts as B's. */
   withdraw(decision: Decision): void {
-    this.#guard?.withdraw(ticketOf(decision))
+    this.#guard?.withdraw(DrawnDecision.ticketOf(decision))
   }
 
   close(): void {
@@ -83,7 +83,7 @@ export class ReleaseGuard {
       resume: (reason) => move('resume', reason),
       rollback: (reason) => move('rollback', reason),
       log: (message) => reports.warn(message),
-      onError: (error) => reports.errorOnce('guard', error),
+      onError: (error) => reports.reportOnce('guard', error),
     }
   }
 
@@ -106,10 +106,4 @@ export class ReleaseGuard {
 /** Other secrets make nobody another. */
 function unsigned(hash: Hash): Hash {
   return typeof hash === 'object' && 'cookie' in hash ? { cookie: hash.cookie } : hash
-}
-
-/** What the guard gave for a decision; `null` where it does not count. */
-function ticketOf(decision: Decision): Ticket | null {
-  // Nobody but a release's guard gives tickets, and no other release asks for them.
-  return DrawnDecision.ticketOf(decision) as Ticket | null
 }

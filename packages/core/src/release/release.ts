@@ -11,43 +11,46 @@ import { differenceOf, shareOfSettings } from './difference.js'
 import { edited } from './edit.js'
 import { type Move, type ReleaseRecord, afterMove, moveBetween } from './lifecycle.js'
 import { Listeners } from './listeners.js'
+import type { PlacedRelease } from '../place.js'
 import { runWith } from '../request-context.js'
-import type { ReleaseOptions } from './options.js'
+import type { PlacedOptions, ReleaseOptions } from './options.js'
 import type { ReleaseChange, ReleaseEvents } from './release-events.js'
 import { ReleaseGuard } from './release-guard.js'
+import { type Release as PublicRelease, RELEASE, RELEASE_SHAPE } from './release-interface.js'
 import { Reports } from './reports.js'
 import { type RestartShare, checkRestartShare } from './restart.js'
 import { restored } from './restored.js'
-import { type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
-import { Counts, type ReleaseStatus } from './status.js'
+import { type GivenOptions, type ReleaseSettings, checkPartial, compileSettings, mergeOptions } from './settings.js'
+import { Counts, type Inspect, type ReleaseStatus, inspectRelease } from './status.js'
 import { Timeline } from './timeline.js'
 
-type AnyOptions = ReleaseOptions
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
-/**
- * One live canary. What it decides, and each change of it, is in force from the next request on.
- *
- * A release in code lives with its process: after a restart it is what its options say. Give `state: status` of an
- * earlier one to carry its moves on.
- */
-export class Release {
-  #input: AnyOptions
+/** A release, with what adapters and registries call besides. Users see its interface. */
+export class Release implements PublicRelease, PlacedRelease {
+  #input: GivenOptions
+  readonly #isPlaced: boolean
   readonly #timeline: Timeline
   readonly #rotation: Rotation
   readonly #counts = new Counts()
-  readonly #reports = new Reports()
-  readonly #listeners = new Listeners<ReleaseEvents>((error) => this.#reports.errorOnce('listener', error))
-  readonly #report = (kind: string, error: unknown) => this.#reports.errorOnce(kind, error)
+  /** What its mounts tell too, so that each kind of problem is told once. */
+  readonly reports = new Reports()
+  readonly #listeners = new Listeners<ReleaseEvents>((error) => this.reports.reportOnce('listener', error))
+  readonly #report = (kind: string, error: unknown) => this.reports.reportOnce(kind, error)
   readonly #guard: ReleaseGuard
   #closed = false
   /** One object for all requests: nothing is made anew for each. */
   readonly #draw: { -readonly [Key in keyof Draw]: Draw[Key] }
   readonly #completed = () => this.#changed('complete')
 
-  /** @throws {CanaryError} ERR_CANARY_OPTION */
-  constructor(options: AnyOptions) {
-    const settings = compileSettings(options, this.#report)
-    this.#reports.tellTo(settings)
+  /**
+   * @param isPlaced whether it is a registry's, and has its upstreams at its places
+   * @throws {CanaryError} ERR_CANARY_OPTION
+   */
+  constructor(options: GivenOptions, isPlaced = false) {
+    this.#isPlaced = isPlaced
+    const settings = this.#compile(options)
+    this.reports.tellTo(settings)
     this.#input = options
     this.#timeline = new Timeline(settings, restored(settings, settings.clock()))
     this.#rotation = new Rotation(settings.steps, settings.random())
@@ -59,7 +62,7 @@ export class Release {
     }
     this.#guard = new ReleaseGuard({
       timeline: this.#timeline,
-      reports: this.#reports,
+      reports: this.reports,
       move: (move, reason) => this.#move(move, reason, 'guard'),
     })
     this.#guard.begin(settings)
@@ -74,7 +77,6 @@ export class Release {
     return this.#timeline.settings
   }
 
-  /** Decides one request. Never throws: what cannot be read of it counts as missing. */
   decide(request: RequestDescription = {}): Decision {
     return this.decideBy(new DescribedFacts(request))
   }
@@ -83,7 +85,7 @@ export class Release {
    * Decides by facts that are read only as far as a rule needs them. A registry's release may stand at several places:
    * `plan` is this release's with the origins of one of them.
    */
-  decideBy(facts: Facts, plan: Plan = this.options.plan): Decision {
+  decideBy(facts: Facts, plan: Plan = this.#timeline.settings.plan): Decision {
     const draw = this.#draw
     draw.bucketsOnB = this.#timeline.advance(this.#guard.mayReach, this.#completed)
     draw.standing = this.#timeline.standing
@@ -94,7 +96,6 @@ export class Release {
     return decision
   }
 
-  /** Says which rules were looked at for a request, what was decided and when it goes over to B. Changes nothing. */
   explain(request: RequestDescription = {}): Explanation {
     return this.explainBy(new DescribedFacts(request))
   }
@@ -107,28 +108,18 @@ export class Release {
     return explain(plan, draw, facts, (bucket) => timeline.crossing(bucket))
   }
 
-  /**
-   * Changes options: checked first, then applied whole. `percentage` and `start` remove each other.
-   *
-   * A release that was rolled back, promoted or is complete begins again by another `start` or location of B, and by
-   * another `percentage` unless the guard rolled it back; the same value changes nothing. Of a release that runs or is
-   * paused, another `percentage` or `start` is its share from now on. No other option ever lowers the share of a ramp:
-   * of another `duration`, what remains is the fraction that remained.
-   *
-   * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
-   */
-  update(partial: Partial<AnyOptions>): void {
+  update(partial: Partial<ReleaseOptions>): void {
     this.#refuseClosed()
     checkPartial(partial, this.name)
     const input = mergeOptions(this.#input, partial)
-    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const settings = this.#compile({ ...input, state: undefined })
     const before = this.options
     const differs = differenceOf({ input: this.#input, settings: before }, { input, settings })
     const [was, is] = [shareOfSettings(before), shareOfSettings(settings)]
     const { record, begins, stays } = edited(this.#standsAt(), was, is, differs, before.clock())
     this.#input = input
     this.#replace(settings, record, begins || differs.percentage || differs.start, begins)
-    if (stays) this.#reports.warn('still rolled back by the guard: begin again by restart()')
+    if (stays) this.reports.warn('still rolled back by the guard: begin again by restart()')
     this.#changed('update')
   }
 
@@ -137,17 +128,19 @@ export class Release {
    * `hash: 'none'` and listeners stay.
    *
    * @param begins whether this is the record of a release that begins again: with a new run of its guard
+   * @param moved whether its places are others, so that what its guard has judged is no more
    * @throws {CanaryError} ERR_CANARY_OPTION, and nothing has changed; ERR_CANARY_CLOSED
    */
-  adopt(options: AnyOptions, begins = false): void {
+  adopt(options: PlacedOptions, begins = false, moved = false): void {
     this.#refuseClosed()
-    const settings = compileSettings(options, this.#report)
+    const settings = this.#compile(options)
     const record = restored(settings, settings.clock())
     const move = begins ? beginningOf(record) : moveBetween(this.#timeline.record, record)
     const { percentage, start } = this.options
     this.#input = options
-    this.#replace(settings, record, begins || percentage !== settings.percentage || start !== settings.start, begins)
-    if (move !== 'update') this.#reports.moved(move, record)
+    const isOtherShare = percentage !== settings.percentage || start !== settings.start
+    this.#replace(settings, record, begins || isOtherShare, begins || moved)
+    if (move !== 'update') this.reports.moved(move, record)
     this.#changed(move)
   }
 
@@ -157,72 +150,42 @@ export class Release {
     return this.#timeline.carried()
   }
 
-  /** All requests to A. Legal in every state. */
   rollback(reason?: string, by = 'code'): void {
     this.#move('rollback', reason, by)
   }
 
-  /**
-   * All requests to B.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE after a rollback
-   */
   promote(reason?: string, by = 'code'): void {
     this.#move('promote', reason, by)
   }
 
-  /**
-   * Freezes the share.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE unless scheduled or running
-   */
   pause(reason?: string, by = 'code'): void {
     this.#move('pause', reason, by)
   }
 
-  /**
-   * Goes on from where the pause began.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE unless paused
-   */
   resume(by = 'code'): void {
     this.#move('resume', undefined, by)
   }
 
-  /**
-   * Begins again: a ramp from bucket 0, a fixed percentage at once. The guard begins a new run, without the evidence of
-   * before; counts go on. `share` says another percentage, or start and duration: a start to come is waited for.
-   *
-   * @throws {CanaryError} ERR_CANARY_STATE while scheduled; ERR_CANARY_OPTION, and nothing has changed
-   */
   restart(reason?: string, by = 'code', share: RestartShare = {}): void {
     this.#refuseClosed()
     checkRestartShare(share)
     const input = mergeOptions(this.#input, share)
-    const settings = compileSettings({ ...input, state: undefined }, this.#report)
+    const settings = this.#compile({ ...input, state: undefined })
     const record = this.#after('restart', settings, reason, by)
     this.#input = input
     this.#replace(settings, record, true, true)
     this.#moved('restart')
   }
 
-  /** What the release is and does at this instant, as JSON. Given as the option `state` it carries moves on. */
   status(): ReleaseStatus {
     this.#timeline.wait(this.#guard.mayReach)
     return this.#timeline.status(this.#counts.snapshot())
   }
 
-  on<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): this {
-    this.#listeners.add(name, listener)
-    return this
+  on<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): () => void {
+    return this.#listeners.add(name, listener)
   }
 
-  off<Name extends keyof ReleaseEvents>(name: Name, listener: (event: ReleaseEvents[Name]) => void): this {
-    this.#listeners.remove(name, listener)
-    return this
-  }
-
-  /** Counts how a decided request ended. Adapters call it; an application that forwards by itself may too. */
   record(outcome: Outcome): void {
     const failed = !outcome.aborted && (outcome.error !== null || (outcome.status !== null && outcome.status >= 500))
     if (failed) this.#counts.failed(outcome.decision)
@@ -230,13 +193,11 @@ export class Release {
     if (this.#listeners.has('outcome')) this.#listeners.emit('outcome', outcome)
   }
 
-  /** Counts a decided request as failed although its status does not say so: the application knows better. */
   fail(decision: Decision, reason: string): void {
     this.#counts.failed(decision)
     this.#guard.fail(decision, reason)
   }
 
-  /** What watches the release; `null` where the option `guard` is off. */
   get guard(): { report(): GuardReport } | null {
     return this.#guard.guard
   }
@@ -248,21 +209,31 @@ export class Release {
     return fallenBack(decision, plan)
   }
 
-  /** Tells `onError`, or the logger where there is none, of a problem that each request would repeat: once for each kind. */
-  reportOnce(kind: string, error: unknown): void {
-    this.#reports.errorOnce(kind, error)
-  }
-
-  /** Calls `tell` the first time that a kind of problem comes up: each request would repeat it. */
-  once(kind: string, tell: () => unknown): void {
-    this.#reports.once(kind, tell)
-  }
-
-  /** Ends what the release runs by itself. It still decides; changing it is refused. */
   close(): void {
     this.#closed = true
     this.#guard.close()
     this.#listeners.clear()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  get [RELEASE](): number {
+    return RELEASE_SHAPE
+  }
+
+  get [Symbol.toStringTag](): 'Release' {
+    return 'Release'
+  }
+
+  /** What `console.log` prints. */
+  [INSPECT](depth: number, options: object, inspect: Inspect): string {
+    return inspectRelease(this.status(), depth, options, inspect)
+  }
+
+  #compile(input: GivenOptions): ReleaseSettings {
+    return compileSettings(input, this.#report, this.#isPlaced)
   }
 
   #move(move: Exclude<Move, 'restart'>, reason: string | undefined, by: string): void {
@@ -279,7 +250,7 @@ export class Release {
   }
 
   #moved(move: Move): void {
-    this.#reports.moved(move, this.#timeline.record)
+    this.reports.moved(move, this.#timeline.record)
     this.#changed(move)
   }
 
@@ -289,14 +260,14 @@ export class Release {
     return { record: timeline.carried(), state: timeline.state() }
   }
 
-  /** `anew`: the share may fall; `begins`: the guard begins a new run. */
-  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, begins: boolean): void {
+  /** `anew`: the share may fall; `isNewRun`: of the guard. */
+  #replace(settings: ReleaseSettings, record: ReleaseRecord, anew: boolean, isNewRun: boolean): void {
     const before = this.options
-    this.#reports.tellTo(settings)
+    this.reports.tellTo(settings)
     this.#timeline.wait(this.#guard.mayReach)
     this.#rotation.rescale(settings.steps)
     this.#timeline.replace(settings, record, anew)
-    this.#guard.replace(before, settings, begins)
+    this.#guard.replace(before, settings, isNewRun)
   }
 
   #tell(decision: Decision): void {
@@ -317,7 +288,7 @@ export class Release {
  *
  * @throws {CanaryError} ERR_CANARY_OPTION that says the option, what was expected and what was given
  */
-export function createRelease<Request = never>(options: ReleaseOptions<Request>): Release {
+export function createRelease<Request = never>(options: ReleaseOptions<Request>): PublicRelease {
   return new Release(options)
 }
 

@@ -1,8 +1,26 @@
 import { optionError } from '../option-error.js'
-import type { ReleaseOptions } from './options.js'
 
 /** What a restart may change: the share that the release begins again with. */
-export interface RestartShare extends Pick<ReleaseOptions, 'percentage' | 'start' | 'duration'> {}
+export interface RestartShare {
+  /**
+   * B's share in percent, 0 … 100. It replaces a ramp.
+   *
+   * @default the present one
+   */
+  readonly percentage?: number | undefined
+  /**
+   * When the ramp begins: a Date, an ISO date or epoch seconds. It replaces a percentage.
+   *
+   * @default the present one
+   */
+  readonly start?: Date | string | number | undefined
+  /**
+   * Length of the ramp: seconds, or text such as `'90m'`.
+   *
+   * @default the present one
+   */
+  readonly duration?: number | string | undefined
+}
 
 const NAMES: readonly string[] = ['percentage', 'start', 'duration'] satisfies (keyof RestartShare)[]
 

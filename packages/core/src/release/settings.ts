@@ -4,15 +4,25 @@ import { signedIds } from '../request/signed-ids.js'
 import { compileTrust } from '../request/trust.js'
 import { optionError, parseOptions } from '../option-error.js'
 import { givenNumber } from './given-number.js'
-import type { ReleaseOptions } from './options.js'
-import { type CheckedOptions, releaseOptionsSchema } from './options-schema.js'
+import type { PlacedOptions, ReleaseOptions } from './options.js'
+import { type CheckedOptions, placedOptionsSchema, releaseOptionsSchema } from './options-schema.js'
 import type { Upstream } from '../upstream.js'
 import { compileUpstream, compileUpstreamB } from './upstream-options.js'
+
+/** Both sides of a release in code. */
+export interface Upstreams {
+  readonly A: Upstream
+  readonly B: Upstream
+}
+
+/** Options as they are given, to a release in code or to one of a registry. */
+export type GivenOptions = PlacedOptions & { readonly upstreams?: ReleaseOptions['upstreams'] }
 
 /** A release's options, checked whole and compiled: what runs. A new, frozen object after each change. */
 export interface ReleaseSettings extends Omit<CheckedOptions, 'upstreams' | 'duration' | 'salt'> {
   readonly salt: string
-  readonly upstreams: { readonly A: Upstream; readonly B: Upstream }
+  /** `null` for a release of a registry: its places say where they are. */
+  readonly upstreams: Upstreams | null
   /** Seconds. */
   readonly duration: number
   /** bucketsOnB of a fixed percentage; `null` for a timed release. */
@@ -20,35 +30,48 @@ export interface ReleaseSettings extends Omit<CheckedOptions, 'upstreams' | 'dur
   readonly plan: Plan
 }
 
+type GivenChecked = Omit<CheckedOptions, 'upstreams'> & { readonly upstreams?: CheckedOptions['upstreams'] }
+
 const DEFAULT_DURATION_S = 3600
 
 /**
  * Checks and compiles a release's options. `report` hears of functions among them that fail later.
  *
+ * @param isPlaced whether it is a registry's, and has its upstreams at its places
  * @throws {CanaryError} ERR_CANARY_OPTION that names the option, what was expected and what was given
  */
 export function compileSettings(
-  input: ReleaseOptions,
+  input: GivenOptions,
   report: (kind: string, error: unknown) => void,
+  isPlaced: boolean,
 ): ReleaseSettings {
-  const options = parseOptions(releaseOptionsSchema, input)
+  const options: GivenChecked = isPlaced
+    ? parseOptions(placedOptionsSchema, input)
+    : parseOptions(releaseOptionsSchema, input)
   checkTime(options)
-  const A = compileUpstream('A', options.upstreams.A)
-  const B = compileUpstreamB(options.upstreams.B, A)
+  const upstreams = options.upstreams === undefined ? null : compileUpstreams(options.upstreams)
   // Compiled where requests are read; here only so that a bad entry is refused at once.
   if (options.trustedIps !== null) compileTrust(options.trustedIps)
   const salt = options.salt ?? options.name
-  const origin = (upstream: Upstream) => (upstream.kind === 'url' ? upstream.origin : null)
   return Object.freeze({
     ...options,
     salt,
     clock: givenNumber('clock', options.clock, Date.now, report),
     random: givenNumber('random', options.random, Math.random, report),
-    upstreams: Object.freeze({ A, B }),
+    upstreams,
     duration: options.duration ?? DEFAULT_DURATION_S,
     fixedBuckets: options.percentage === null ? null : bucketsOf(options.percentage, options.steps),
-    plan: compilePlan({ ...options, salt, seal: sealOf(options.hash) }, origin(A), origin(B)),
+    plan: compilePlan({ ...options, salt, seal: sealOf(options.hash) }, originOf(upstreams?.A), originOf(upstreams?.B)),
   })
+}
+
+function compileUpstreams(given: CheckedOptions['upstreams']): Upstreams {
+  const A = compileUpstream('A', given.A)
+  return Object.freeze({ A, B: compileUpstreamB(given.B, A) })
+}
+
+function originOf(upstream: Upstream | undefined): string | null {
+  return upstream?.kind === 'url' ? upstream.origin : null
 }
 
 function sealOf(hash: Hash): IdSeal | null {
@@ -56,7 +79,7 @@ function sealOf(hash: Hash): IdSeal | null {
   return isSigned ? signedIds(hash.cookie, hash.secrets) : null
 }
 
-function checkTime({ percentage, start, duration }: CheckedOptions): void {
+function checkTime({ percentage, start, duration }: Pick<CheckedOptions, 'percentage' | 'start' | 'duration'>): void {
   if (percentage !== null && start !== null) {
     throw optionError('start', 'must not be given beside percentage: a release has a fixed share or a ramp', start)
   }
@@ -101,7 +124,7 @@ const MAY_BE_NULL: ReadonlySet<string> = new Set(['percentage', 'start', 'durati
  * An earlier input with a partial one over it. What is `undefined` counts as not said, and so does `null` for a time;
  * `percentage` and `start` remove each other.
  */
-export function mergeOptions<Options extends ReleaseOptions>(input: Options, partial: Partial<Options>): Options {
+export function mergeOptions<Options extends PlacedOptions>(input: Options, partial: Partial<Options>): Options {
   const said = Object.fromEntries(
     Object.entries(partial).filter(
       ([name, value]) => value !== undefined && !(value === null && MAY_BE_NULL.has(name)),

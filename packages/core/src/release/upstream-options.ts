@@ -3,25 +3,52 @@ import { isIpv4, parseIpv6 } from '../decision/ip-address.js'
 import { optionError } from '../option-error.js'
 import { DEFAULT_PORT, type TlsOptions, type Upstream, type UrlUpstream } from '../upstream.js'
 
-/** An upstream by its URL. The URL's path is a base that the request's path is appended to. */
+/** An upstream by its URL. */
 export interface UpstreamLocation {
-  /** `http:` or `https:`; no credentials, query or fragment. */
+  /**
+   * Required. `http:` or `https:`, without credentials, query or fragment. Its path is a base that the request's path is
+   * appended to.
+   */
   readonly url: string | URL
-  /** Connects to a Unix socket instead of the URL's host. */
+  /**
+   * Path of a Unix socket to connect to instead of the URL's host.
+   *
+   * @default none
+   */
   readonly socketPath?: string | undefined
+  /**
+   * How to speak TLS with the upstream.
+   *
+   * @default Node's own settings
+   */
   readonly tls?: TlsOptions | undefined
 }
 
 /** B as the parts in which it differs from A; at least one. */
 export interface UpstreamParts {
+  /**
+   * A host name or address.
+   *
+   * @default A's
+   */
   readonly host?: string | undefined
-  /** 1 … 65535 */
+  /**
+   * A port, 1 … 65 535.
+   *
+   * @default A's
+   */
   readonly port?: number | undefined
-  /** Replaces the whole path; the query is kept. */
+  /**
+   * Replaces the whole path; the query is kept.
+   *
+   * @default A's path and the request's
+   */
   readonly uri?: string | undefined
 }
 
+/** Where A is: a URL, or a handler of the framework in this process. */
 export type UpstreamOption<Handler = unknown> = string | URL | UpstreamLocation | Handler
+/** Where B is: as A, or the parts in which it differs. */
 export type UpstreamBOption<Handler = unknown> = UpstreamOption<Handler> | UpstreamParts
 
 /** An option as the schema let it through. */

@@ -5,19 +5,37 @@ import type { ConsumerValue } from './consumer.js'
 
 /** Where a key is looked for, and whose it is. */
 export interface ApiKeyOptions {
-  /** Request header. @default none */
+  /**
+   * Name of the request header. At least one of `header` and `query` must be given.
+   *
+   * @default none
+   */
   readonly header?: string | undefined
-  /** Query parameter. @default none */
+  /**
+   * Name of the query parameter, looked at if the header is missing.
+   *
+   * @default none
+   */
   readonly query?: string | undefined
-  /** Consumers by their key: compared in constant time; or a function that finds the consumer of a key. */
+  /** Required. Consumers by their key, compared in constant time; or a function that finds the consumer of a key. */
   readonly keys: Readonly<Record<string, string>> | ((key: string) => ConsumerValue)
 }
 
 /** What the requests of Express, Koa, Fastify and Node have in common. */
 export interface KeyedRequest {
+  /** Names in lower case. */
   readonly headers: IncomingHttpHeaders
+  /**
+   * Path and query.
+   *
+   * @default no query
+   */
   readonly url?: string | undefined
-  /** Express strips a mount's prefix from `url`, the query stays. */
+  /**
+   * Express strips a mount's prefix from `url`, the query stays.
+   *
+   * @default `url`
+   */
   readonly originalUrl?: string | undefined
 }
 

@@ -1,26 +1,22 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { canonicalIp } from '../decision/ip-address.js'
 import { addressOfEntry } from './address-entry.js'
 import { forwardedValues } from './forwarded-header.js'
 import { headerText } from './header-text.js'
 import type { Trust } from './trust.js'
 
 /**
- * The client's address. Only the socket's peer is believed; where that is a trusted proxy, the header it names the
- * client in is read, from the right to the first address that is not trusted. An entry that is no address ends the
- * walk at the last good one.
+ * The client's address behind a trusted proxy: the header it names the client in is read, from the right to the first
+ * address that is not trusted. An entry that is no address ends the walk at the last good one.
  *
- * @param peer the socket's remote address; `''` on a Unix socket
+ * @param proxy its address
  * @param headerName in lower case
  */
-export function clientIp(peer: string, headers: IncomingHttpHeaders, trust: Trust, headerName: string): string {
-  const socket = canonicalIp(peer) ?? peer
-  if (socket === '' || !trust(socket, 0)) return socket
+export function clientBehind(proxy: string, headers: IncomingHttpHeaders, trust: Trust, headerName: string): string {
   const header = headerText(headers, headerName)
-  if (header === '') return socket
-  if (headerName === 'x-forwarded-for') return walkList(socket, header, trust)
-  if (headerName === 'forwarded') return walk(socket, forwardedValues(header, 'for')?.toReversed() ?? [], trust)
-  return addressOfEntry(header) ?? socket
+  if (header === '') return proxy
+  if (headerName === 'x-forwarded-for') return walkList(proxy, header, trust)
+  if (headerName === 'forwarded') return walk(proxy, forwardedValues(header, 'for')?.toReversed() ?? [], trust)
+  return addressOfEntry(header) ?? proxy
 }
 
 /** From the right, entry by entry: a header of 64 KB costs no more than the hops that are trusted. */

@@ -1,9 +1,10 @@
 import { readCookie } from '../decision/cookies.js'
 import type { Facts } from '../decision/facts.js'
+import { canonicalIp } from '../decision/ip-address.js'
 import { meantText } from '../decision/wire-text.js'
 import { disown, isPromise } from '../hook.js'
 import type { RawRequest } from '../node-http.js'
-import { clientIp } from './client-ip.js'
+import { clientBehind } from './client-ip.js'
 import { CONSUMER_NAMES, consumerOfUser, consumerText, groupList, groupsOfUser, isSomebody } from './consumer.js'
 import { saysHttps } from './forwarded-proto.js'
 import { headerText } from './header-text.js'
@@ -20,9 +21,11 @@ export interface RequestReading<Context> {
   readonly trust: (context: Context) => Trust
   readonly address: ((context: Context) => { readonly ip: string; readonly peerTrusted: boolean }) | null
   readonly realIpHeader: string
-  /** Tells of a problem that each request would repeat; the receiver keeps the first of each kind. */
-  readonly report: (kind: string, error: unknown) => void
-  readonly warn: (kind: string, message: string) => void
+  /** Told of problems that each request would repeat: the first of each kind is passed on. */
+  readonly reports: {
+    reportOnce(kind: string, error: unknown): void
+    warnOnce(kind: string, message: string): void
+  }
 }
 
 /** The facts of one request, each read when it is asked for. */
@@ -31,6 +34,10 @@ export class RequestFacts<Context> implements Facts {
   readonly #raw: RawRequest
   readonly #reading: RequestReading<Context>
   #consumer: string | null = null
+  /** Asked for once, as the peer is judged once. */
+  #trust: Trust | null = null
+  #peerTrusted: boolean | null = null
+  #address: { readonly ip: string; readonly peerTrusted: boolean } | null = null
   /** What a registry knows of the caller, which goes before what the request says. */
   known: { readonly id: string; readonly groups: readonly string[] } | null = null
 
@@ -54,19 +61,19 @@ export class RequestFacts<Context> implements Facts {
   }
 
   #readConsumer(): string {
-    const { consumer, report } = this.#reading
+    const { consumer, reports } = this.#reading
     try {
       if (consumer === null) return this.#readUser()
       const value = consumer(this.#context)
       const text = consumerText(value)
       if (text !== null) return text
       if (isPromise(value)) disown(value)
-      report(
+      reports.reportOnce(
         'consumer returned no text',
         new TypeError(`consumer must return a text, a number or nothing, got ${kindOf(value)}`),
       )
     } catch (error) {
-      report('consumer threw', error)
+      reports.reportOnce('consumer threw', error)
     }
     return ''
   }
@@ -76,7 +83,7 @@ export class RequestFacts<Context> implements Facts {
     const user = this.#reading.user(this.#context)
     const text = consumerOfUser(user)
     if (text === '' && isSomebody(user)) {
-      this.#reading.warn(
+      this.#reading.reports.warnOnce(
         'user without a name',
         `the authenticated user has no ${CONSUMER_NAMES.join(', ')}, so it counts as nobody: say who calls by the option consumer`,
       )
@@ -85,7 +92,7 @@ export class RequestFacts<Context> implements Facts {
   }
 
   #ownGroups(): readonly string[] {
-    const { groups, report } = this.#reading
+    const { groups, reports } = this.#reading
     try {
       if (groups === null) return groupsOfUser(this.#reading.user(this.#context))
       const value = groups(this.#context)
@@ -93,30 +100,39 @@ export class RequestFacts<Context> implements Facts {
       const list = groupList(value)
       if (list !== null) return list
       if (isPromise(value)) disown(value)
-      report('groups returned no list', new TypeError(`groups must return a list of texts, got ${kindOf(value)}`))
+      reports.reportOnce(
+        'groups returned no list',
+        new TypeError(`groups must return a list of texts, got ${kindOf(value)}`),
+      )
     } catch (error) {
-      report('groups threw', error)
+      reports.reportOnce('groups threw', error)
     }
     return []
   }
 
   ip(): string {
-    const { address, trust, realIpHeader } = this.#reading
-    if (address !== null) {
-      const { ip, peerTrusted } = address(this.#context)
-      if (!peerTrusted) this.#warnOfUntrusted('x-forwarded-for')
-      return ip
+    const trusted = this.peerTrusted()
+    const { realIpHeader } = this.#reading
+    if (this.#address !== null) {
+      if (!trusted) this.#warnOfUntrusted('x-forwarded-for')
+      return this.#address.ip
     }
-    const peer = this.#raw.socket?.remoteAddress ?? ''
-    const trusts = trust(this.#context)
-    if (peer !== '' && !trusts(peer, 0)) this.#warnOfUntrusted(realIpHeader)
-    return clientIp(peer, this.#raw.headers, trusts, realIpHeader)
+    const peer = this.#peer()
+    if (trusted && this.#trust !== null) return clientBehind(peer, this.#raw.headers, this.#trust, realIpHeader)
+    if (peer !== '') this.#warnOfUntrusted(realIpHeader)
+    return peer
+  }
+
+  /** The socket's peer in its one spelling; `''` on a Unix socket. */
+  #peer(): string {
+    const address = this.#raw.socket?.remoteAddress ?? ''
+    return canonicalIp(address) ?? address
   }
 
   #warnOfUntrusted(header: string): void {
     if (headerText(this.#raw.headers, header) === '') return
     const peer = this.#raw.socket?.remoteAddress ?? 'an unknown peer'
-    this.#reading.warn(
+    this.#reading.reports.warnOnce(
       'untrusted forwarding header',
       `${header} came from ${peer}, which is no trusted proxy: it is not believed, and all clients behind that peer share one bucket`,
     )
@@ -124,10 +140,19 @@ export class RequestFacts<Context> implements Facts {
 
   /** Whether the socket's peer may say who the client is. */
   peerTrusted(): boolean {
+    return (this.#peerTrusted ??= this.#judgePeer())
+  }
+
+  #judgePeer(): boolean {
     const { address, trust } = this.#reading
-    if (address !== null) return address(this.#context).peerTrusted
-    const peer = this.#raw.socket?.remoteAddress ?? ''
-    return peer !== '' && trust(this.#context)(peer, 0)
+    if (address !== null) {
+      this.#address = address(this.#context)
+      return this.#address.peerTrusted
+    }
+    const peer = this.#peer()
+    if (peer === '') return false
+    this.#trust = trust(this.#context)
+    return this.#trust(peer, 0)
   }
 
   /** Whether it was said which peers may do that. */

@@ -1,8 +1,9 @@
 import type { Decision, UpstreamName } from '../../src/decision/decision.js'
 import {
-  type Guard,
   type GuardOptions,
   type ReleaseView,
+  type SavableGuard,
+  type SavedGuard,
   createGuard,
   resolveGuardOptions,
 } from '../../src/guard/index.js'
@@ -14,18 +15,20 @@ export class WatchedRelease {
   readonly moves: string[] = []
   readonly lines: string[] = []
   readonly errors: unknown[] = []
-  readonly guard: Guard
+  readonly guard: SavableGuard
 
-  constructor(options: GuardOptions = {}, sticky = false) {
-    this.guard = createGuard(resolveGuardOptions(options, sticky), {
+  constructor(options: GuardOptions = {}, sticky = false, saved: SavedGuard | null = null, now?: number) {
+    if (now !== undefined) this.now = now
+    const host = {
       now: () => this.now,
       view: () => this.view,
-      pause: (reason) => this.#move('paused', reason),
-      resume: (reason) => this.#move('running', reason),
-      rollback: (reason) => this.#move('rolled-back', reason, 0),
-      log: (message) => this.lines.push(message),
-      onError: (error) => this.errors.push(error),
-    })
+      pause: (reason: string) => this.#move('paused', reason),
+      resume: (reason: string) => this.#move('running', reason),
+      rollback: (reason: string) => this.#move('rolled-back', reason, 0),
+      log: (message: string) => void this.lines.push(message),
+      onError: (error: unknown) => void this.errors.push(error),
+    }
+    this.guard = createGuard(resolveGuardOptions(options, sticky), host, saved)
   }
 
   #move(state: ReleaseView['state'], reason: string, bucketsOnB = this.view.bucketsOnB): void {

@@ -14,9 +14,10 @@ describe('the options of a guard', () => {
       onBreach: 'rollback',
       hold: false,
       unit: 'request',
-      latency: { tolerate: 1.19, quantiles: [0.75, 0.9, 0.99], floorMs: 5 },
+      latency: { tolerate: 1.19, quantiles: [0.5, 0.75, 0.9, 0.99], floorMs: 5 },
       tickMs: 1000,
       judges: 1,
+      version: null,
       hardLimit: { failureRate: 0.5, over: 50 },
       needed: 100,
     })

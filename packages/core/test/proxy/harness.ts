@@ -2,16 +2,19 @@ import { once } from 'node:events'
 import http, { type RequestListener, type ServerResponse } from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import type { Decision, Outcome } from '../../src/decision/decision.js'
+import { compilePlan } from '../../src/decision/plan.js'
 import type { CanaryError } from '../../src/errors.js'
-import type { ForwardCall, ForwardedRelease } from '../../src/proxy/forward-call.js'
+import type { ClientFacts, ForwardCall, Transport } from '../../src/proxy/forward-call.js'
+import type { PlacedRelease, ReleasePlace } from '../../src/place.js'
 import {
   type HealthOptions,
   type ProxyOptions,
+  type ResolvedHealthOptions,
   healthOptionsSchema,
   proxyOptionsSchema,
 } from '../../src/proxy/options.js'
 import { type Proxy, createProxy } from '../../src/proxy/proxy.js'
-import type { UrlUpstream } from '../../src/upstream.js'
+import type { Upstream, UrlUpstream } from '../../src/upstream.js'
 
 export function urlUpstream(name: 'A' | 'B', port: number, changes: Partial<UrlUpstream> = {}): UrlUpstream {
   const host = `127.0.0.1:${port}`
@@ -45,15 +48,18 @@ function decisionFor(upstream: 'A' | 'B'): Decision {
   }
 }
 
-/** A release as forwarding sees it, which remembers what it was told. */
-export interface TestRelease extends ForwardedRelease {
+/** A release at a place as forwarding sees it, which remembers what it was told. */
+export interface TestRelease {
+  place: ReleasePlace
+  readonly transport: Transport
+  readonly health: ResolvedHealthOptions
   readonly outcomes: Outcome[]
   readonly reports: unknown[]
   readonly decision: Decision
 }
 
 export interface ReleaseSettings {
-  readonly A?: UrlUpstream | { kind: 'handler' }
+  readonly A?: Upstream
   readonly B: UrlUpstream
   readonly decide?: 'A' | 'B'
   readonly fallback?: boolean
@@ -61,23 +67,72 @@ export interface ReleaseSettings {
   readonly proxy?: ProxyOptions
 }
 
+/** No rules are read here: each test says what was decided. */
+const PLAN = compilePlan({ name: 'test', salt: '', steps: 1000, hash: 'ip', override: {}, ipv6Prefix: 64 }, null, null)
+
 export function testRelease(settings: ReleaseSettings): TestRelease {
+  const { B } = settings
   const outcomes: Outcome[] = []
   const reports: unknown[] = []
-  return {
+  const decision = decisionFor(settings.decide ?? 'B')
+  const release = {
     name: 'test',
+    decideBy: () => decision,
+    record: (outcome: Outcome) => outcomes.push(outcome),
+    fallback: (before: Decision): Decision => ({ ...before, upstream: 'A', reason: 'fallback' }),
+    fail: () => {},
+  }
+  return {
+    place: placeAt(settings.A ?? { ...B, name: 'A' }, B, release, settings.fallback),
+    transport: {
+      proxy: proxyOptionsSchema.parse(settings.proxy ?? {}),
+      realIpHeader: 'x-forwarded-for',
+      ipv6Prefix: 64,
+    },
+    health: settings.health === undefined ? null : healthOptionsSchema.parse(settings.health),
     outcomes,
     reports,
-    decision: decisionFor(settings.decide ?? 'B'),
-    options: {
-      upstreams: { A: settings.A ?? settings.B, B: settings.B },
-      upstreamFallback: settings.fallback ?? false,
-      health: settings.health === undefined ? null : healthOptionsSchema.parse(settings.health),
-      proxy: proxyOptionsSchema.parse(settings.proxy ?? {}),
+    decision,
+  }
+}
+
+export function placeAt(A: Upstream, B: UrlUpstream, release: PlacedRelease, upstreamFallback = false): ReleasePlace {
+  return { A, B, plan: PLAN, upstreamFallback, release }
+}
+
+export function clientFacts({ trusted = false, ip = '' }: { trusted?: boolean; ip?: string }): ClientFacts {
+  return { peerTrusted: () => trusted, trustConfigured: () => false, ip: () => ip }
+}
+
+/** The least call there can be; `ended` is told of its end. */
+export function callOf(
+  { place, transport, decision, reports }: TestRelease,
+  exchange: Pick<ForwardCall, 'request' | 'response' | 'upgrade'>,
+  ended: (error: CanaryError | null) => void,
+): { -readonly [Key in keyof ForwardCall]: ForwardCall[Key] } {
+  const { request } = exchange
+  const upstream = place[decision.upstream]
+  if (upstream.kind !== 'url') throw new TypeError('there is nothing to forward')
+  return {
+    ...exchange,
+    place,
+    transport,
+    decision,
+    upstream,
+    startedAt: performance.now(),
+    path: request.url ?? '',
+    rawBody: () => undefined,
+    parsedBody: () => ('body' in request ? request.body : undefined),
+    taken: null,
+    client: clientFacts({}),
+    beforeHead: null,
+    sink: null,
+    reports: { reportOnce: (_kind, error) => reports.push(error) },
+    fallBack() {
+      this.decision = place.release.fallback(this.decision, place.plan)
     },
-    record: (outcome) => outcomes.push(outcome),
-    fallback: (decision) => ({ ...decision, upstream: 'A', reason: 'fallback' }),
-    reportOnce: (_kind, error) => reports.push(error),
+    toHandler: () => {},
+    done: ended,
   }
 }
 
@@ -138,7 +193,7 @@ export interface Gateway extends Listening {
 }
 
 export interface GatewaySettings {
-  readonly call?: (call: ForwardCall) => ForwardCall
+  readonly call?: (call: ForwardCall) => Partial<ForwardCall>
   readonly before?: (request: http.IncomingMessage, response: ServerResponse) => void | Promise<void>
   readonly now?: () => number
   readonly maxHeadersCount?: number
@@ -156,29 +211,20 @@ export async function gateway(release: TestRelease, settings: GatewaySettings = 
     upgrade: ForwardCall['upgrade'],
   ): Promise<void> => {
     await settings.before?.(request, response)
-    const call: ForwardCall = {
-      request,
-      response,
-      path: request.url ?? '',
-      rawBody: () => undefined,
-      parsedBody: () => ('body' in request ? request.body : undefined),
-      peerTrusted: false,
-      upgrade,
-      release,
-      decision: release.decision,
-      startedAt: performance.now(),
-      redecided: (decision) => decisions.push(decision),
-      beforeHead: null,
-      done: (error) => {
-        if (error !== null && !response.headersSent) {
-          response.statusCode = error.status
-          response.end(`${error.code}: ${error.message}`)
-        }
-        results.push(error)
-        waiting.shift()?.(error)
-      },
+    const call = callOf(release, { request, response, upgrade }, (error) => {
+      if (error !== null && !response.headersSent) {
+        response.statusCode = error.status
+        response.end(`${error.code}: ${error.message}`)
+      }
+      results.push(error)
+      waiting.shift()?.(error)
+    })
+    const { fallBack } = call
+    call.fallBack = () => {
+      fallBack.call(call)
+      decisions.push(call.decision)
     }
-    proxy.forward(settings.call?.(call) ?? call)
+    proxy.forward(Object.assign(call, settings.call?.(call)))
   }
   const server = http.createServer((request, response) => void forward(request, response, null))
   if (settings.maxHeadersCount !== undefined) server.maxHeadersCount = settings.maxHeadersCount

@@ -1,6 +1,6 @@
 import net from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
+import { ask, clientFacts, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
 /** What the upstream got for a request written byte for byte. */
 async function sentUpstream(lines: string[], settings: Parameters<typeof gateway>[1] & { proxy?: object } = {}) {
@@ -100,7 +100,7 @@ describe('headers of the request', () => {
   })
 
   test('are appended to what a trusted peer says', async () => {
-    const { values } = await sentUpstream(FORGED, { call: (call) => ({ ...call, peerTrusted: true }) })
+    const { values } = await sentUpstream(FORGED, { call: () => ({ client: clientFacts({ trusted: true }) }) })
     expect(values('x-forwarded-for')).toEqual(['203.0.113.9, 127.0.0.1'])
     expect(values('x-forwarded-proto')).toEqual(['https, http'])
     expect(values('x-forwarded-host')).toEqual(['evil.example, shop.example:8443'])
@@ -110,7 +110,7 @@ describe('headers of the request', () => {
 
   test('keep what a trusted peer says of the host where its own is empty', async () => {
     const lines = ['GET / HTTP/1.1', 'Host:', 'X-Forwarded-Host: shop.example']
-    const trusted = await sentUpstream(lines, { call: (call) => ({ ...call, peerTrusted: true }) })
+    const trusted = await sentUpstream(lines, { call: () => ({ client: clientFacts({ trusted: true }) }) })
     expect(trusted.values('x-forwarded-host')).toEqual(['shop.example'])
     expect((await sentUpstream(lines)).values('x-forwarded-host')).toEqual([])
   })

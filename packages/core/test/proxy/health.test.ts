@@ -5,7 +5,16 @@ import { describe, expect, test } from 'vitest'
 import { healthAt, healthOf } from '../../src/proxy/health/health.js'
 import { httpProxyForwarder } from '../../src/proxy/http-proxy/forwarder.js'
 import { createProxy } from '../../src/proxy/proxy.js'
-import { ask, gateway, httpUpstream, httpUpstreamOn, rawUpstream, testRelease, urlUpstream } from './harness.js'
+import {
+  ask,
+  gateway,
+  httpUpstream,
+  httpUpstreamOn,
+  placeAt,
+  rawUpstream,
+  testRelease,
+  urlUpstream,
+} from './harness.js'
 
 /** A port where nobody listens. */
 async function closedPort(): Promise<number> {
@@ -69,12 +78,12 @@ describe('the fallback', () => {
   })
 
   test('hands over to A as a handler of the framework', async () => {
-    const release = testRelease({ A: { kind: 'handler' }, B: urlUpstream('B', await closedPort()), fallback: true })
+    const A = { kind: 'handler', name: 'A', handler: null } as const
+    const release = testRelease({ A, B: urlUpstream('B', await closedPort()), fallback: true })
     await using front = await gateway(release, {
       call: (call) => ({
-        ...call,
-        toHandler: (decision) => {
-          if ('end' in call.response) call.response.end(`in process: ${decision.reason}`)
+        toHandler: () => {
+          if ('end' in call.response) call.response.end(`in process: ${call.decision.reason}`)
         },
       }),
     })
@@ -203,9 +212,9 @@ describe('the circuit breaker of B', () => {
 
   test('is known for each B of a release that stands at two places', async () => {
     await using b = await echo('B')
-    const identity = {}
-    const down = { ...testRelease({ B: urlUpstream('B', await closedPort()) }), identity }
-    const up = { ...testRelease({ B: urlUpstream('B', b.port) }), identity }
+    const down = testRelease({ B: urlUpstream('B', await closedPort()) })
+    const { A, release } = down.place
+    const up = { ...down, place: placeAt(A, urlUpstream('B', b.port), release) }
     await using downFront = await gateway(down)
     await using upFront = await gateway(up)
     for (let i = 0; i < 5; i += 1) {
@@ -215,7 +224,7 @@ describe('the circuit breaker of B', () => {
     expect((await ask(downFront.port)).body).toMatch('is out of service')
     expect((await ask(upFront.port)).body).toBe('B:')
     // And for each place by its present B.
-    Object.assign(down.options.upstreams, { B: urlUpstream('B', b.port) })
+    down.place = up.place
     expect((await ask(downFront.port)).body).toBe('B:')
   })
 
@@ -223,12 +232,12 @@ describe('the circuit breaker of B', () => {
     const release = {}
     let now = 0
     const at = (pool: string) => healthAt(release, pool, () => now)
-    const [fresh, open, long] = [at('fresh'), at('open'), at('open long ago')]
+    const [fresh, out, long] = [at('fresh'), at('out'), at('out long ago')]
     for (let i = 0; i < 5; i += 1) long.report('closed', false)
     now = 3_600_000
-    for (let i = 0; i < 5; i += 1) open.report('closed', false)
+    for (let i = 0; i < 5; i += 1) out.report('closed', false)
     for (let i = 0; i < 500; i += 1) at(`other ${i}`)
-    expect([at('fresh') === fresh, at('open long ago') === long, at('open') === open]).toEqual([false, false, true])
+    expect([at('fresh') === fresh, at('out long ago') === long, at('out') === out]).toEqual([false, false, true])
   })
 
   test('counts connections only: errors in answers, and a success between failures, keep it closed', async () => {
@@ -244,7 +253,7 @@ describe('the circuit breaker of B', () => {
     const release = testRelease({ B: urlUpstream('B', await closedPort()) })
     await using front = await gateway(release)
     for (let i = 0; i < 6; i += 1) await ask(front.port)
-    Object.assign(release.options.upstreams, { B: urlUpstream('B', b.port) })
+    release.place = placeAt(release.place.A, urlUpstream('B', b.port), release.place.release)
     expect(await ask(front.port)).toMatchObject({ body: 'B:' })
   })
 
@@ -287,8 +296,8 @@ describe('active health checks', () => {
     const health = { path: '/healthz', intervalMs: 5, timeoutMs: 1000, healthy: 2, unhealthy: 2 }
     const release = testRelease({ B: urlUpstream('B', b.port), health })
     await using front = await gateway(release)
-    front.proxy.watch(release)
-    front.proxy.watch(release)
+    front.proxy.watch(release.place, release.health)
+    front.proxy.watch(release.place, release.health)
     const until = async (body: string) => {
       for (;;) {
         await once(checks, 'check')
@@ -313,11 +322,10 @@ describe('active health checks', () => {
     const health = { path: '/healthz', intervalMs: 5, timeoutMs: 1000, healthy: 1, unhealthy: 1 }
     const release = testRelease({ B: urlUpstream('B', b.port), health })
     await using front = await gateway(release)
-    front.proxy.watch(release)
+    front.proxy.watch(release.place, release.health)
     do await once(checks, 'check')
     while ((await ask(front.port)).status === 200)
-    Object.assign(release.options, { health: null })
-    front.proxy.watch(release)
+    front.proxy.watch(release.place, null)
     expect(await ask(front.port)).toMatchObject({ status: 200 })
   })
 
@@ -333,15 +341,13 @@ describe('active health checks', () => {
       })
     await using good = await upstream('good')
     await using bad = await upstream('bad')
-    const identity = {}
     const health = { path: '/healthz', intervalMs: 5, timeoutMs: 1000, healthy: 1, unhealthy: 1 }
-    const place = (a: number, b: number) => ({
-      ...testRelease({ A: urlUpstream('A', a), B: urlUpstream('B', b), health }),
-      identity,
-    })
-    const [first, second, third] = [place(1, good.port), place(2, bad.port), place(3, bad.port)]
+    const { release } = testRelease({ B: urlUpstream('B', 4) }).place
+    const place = (a: number, b: number) => placeAt(urlUpstream('A', a), urlUpstream('B', b), release)
+    const first = place(1, good.port)
+    let [second, third] = [place(2, bad.port), place(3, bad.port)]
     const proxy = createProxy()
-    for (let i = 0; i < 3; i += 1) for (const one of [first, second, third]) proxy.watch(one)
+    for (let i = 0; i < 3; i += 1) for (const one of [first, second, third]) proxy.watch(one, health)
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
     await Promise.all([once(checks, 'good'), once(checks, 'bad')])
     const circuits = () => [first, second, third].map((one) => healthOf(one, () => 0).admit())
@@ -349,8 +355,10 @@ describe('active health checks', () => {
     expect(Math.max(...[good, bad].map(({ sockets }) => sockets.size))).toBeLessThanOrEqual(1)
 
     // The last place with the bad B gets the good one: nobody wants the bad one any more.
-    proxy.watch({ ...place(2, good.port) })
-    proxy.watch({ ...place(3, good.port) })
+    second = place(2, good.port)
+    third = place(3, good.port)
+    proxy.watch(second, health)
+    proxy.watch(third, health)
     await once(checks, 'good')
     const asked = counts.bad
     for (let i = 0; i < 3; i += 1) await once(checks, 'good')
@@ -369,7 +377,7 @@ describe('active health checks', () => {
     const health = { path: '/healthz', intervalMs: 5, timeoutMs: 10, healthy: 1, unhealthy: 1 }
     const release = testRelease({ B: urlUpstream('B', b.port), health })
     const proxy = createProxy()
-    proxy.watch(release)
+    proxy.watch(release.place, release.health)
     await once(asked, 'check')
     await once(asked, 'closed')
     await once(asked, 'check')

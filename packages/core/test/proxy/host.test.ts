@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CanaryError } from '../../src/errors.js'
-import { readHost } from '../../src/proxy/request/host.js'
+import { readHost } from '../../src/proxy/request/headers.js'
 
 /** What `Host` is read as; `null` where it is refused. */
 function read(text: string): ReturnType<typeof readHost> | null {

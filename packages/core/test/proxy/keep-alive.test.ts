@@ -1,7 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { KeepsConnections, saidKeepAliveMs } from '../../src/proxy/connections/keep-alive.js'
-import { Rest } from '../../src/proxy/connections/rest.js'
+import { KeepsConnections, Rest, saidKeepAliveMs } from '../../src/proxy/connections/reuse.js'
 
 describe('how long an upstream keeps a connection', () => {
   test.each([

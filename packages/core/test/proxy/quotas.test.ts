@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Forwarder } from '../../src/proxy/forwarder.js'
 import { httpProxyForwarder } from '../../src/proxy/http-proxy/forwarder.js'
 import type { ProxyOptions } from '../../src/proxy/options.js'
-import { ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
+import { ask, clientFacts, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
 // What is refused here, or took too long here, and whom that is said of.
 
@@ -74,7 +74,7 @@ describe.each(FORWARDERS)('by %s', (_name, forwarder) => {
     await using B = await httpUpstream((_request, response) => void events.emit('asked', response))
     const proxy = { ...forwarder(), perNetwork: 1 }
     const release = testRelease({ B: urlUpstream('B', B.port), fallback: true, proxy })
-    await using front = await gateway(release, { call: (call) => ({ ...call, network: '203.0.113.9' }) })
+    await using front = await gateway(release, { call: () => ({ client: clientFacts({ ip: '203.0.113.9' }) }) })
     const asked = once(events, 'asked')
     const held = ask(front.port)
     const [response] = await asked
@@ -98,7 +98,7 @@ describe.each(FORWARDERS)('by %s', (_name, forwarder) => {
     })
     const proxy = { ...forwarder(), perNetwork: 1, headersTimeoutMs: 100 }
     const release = testRelease({ B: urlUpstream('B', B.port), proxy })
-    await using front = await gateway(release, { call: (call) => ({ ...call, network: '203.0.113.9' }) })
+    await using front = await gateway(release, { call: () => ({ client: clientFacts({ ip: '203.0.113.9' }) }) })
     const now = () => ask(front.port, '/now').then(({ status }) => status)
     for (const [path, status] of [
       ['/break', 502],

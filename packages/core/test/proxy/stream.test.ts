@@ -4,7 +4,7 @@ import { connect as connectHttp2, createServer as createHttp2 } from 'node:http2
 import net, { type AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { createProxy } from '../../src/proxy/proxy.js'
-import { ask, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
+import { ask, callOf, gateway, httpUpstream, rawUpstream, testRelease, urlUpstream } from './harness.js'
 
 describe('a response', () => {
   test('has its head sent at once where the body keeps the client waiting', async () => {
@@ -147,6 +147,7 @@ describe('a request', () => {
       request.end()
     }
     more()
+    await expect.poll(() => upstreamSockets.length).toBe(1)
     for (let before = -1, still = 0; still < 2000; still = written === before ? still + 1 : 0) {
       before = written
       await new Promise(setImmediate)
@@ -201,21 +202,7 @@ describe('an HTTP/2 client', () => {
     const release = testRelease({ B: urlUpstream('B', upstream.port) })
     const proxy = createProxy()
     const server = createHttp2((request, response) => {
-      proxy.forward({
-        request,
-        response,
-        path: request.url,
-        rawBody: () => undefined,
-        parsedBody: () => undefined,
-        peerTrusted: false,
-        upgrade: null,
-        release,
-        decision: release.decision,
-        startedAt: performance.now(),
-        redecided: () => {},
-        beforeHead: null,
-        done: () => {},
-      })
+      proxy.forward(callOf(release, { request, response, upgrade: null }, () => {}))
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')

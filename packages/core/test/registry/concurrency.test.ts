@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Registry, type Store, type StoreEvent, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { CANARY, SILENT, addOrders, changed, disposable, testRegistry } from './harness.js'
 
 const WRITERS = 50
@@ -29,12 +30,12 @@ describe('many writers at once', () => {
     await using registry = await testRegistry()
     await addOrders(registry)
     await registry.change('test', (draft) => draft.patch('services', 'orders', { host: 'host-0', path: '/0' }))
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     let torn = 0
     let highest = 0
     let reading = true
     const look = () => {
-      const { A } = mount.find('')
+      const { A } = mount.find('').place
       const number = Number(A.hostname.slice(5))
       if (A.basePath !== `/${number}` || number < highest) torn += 1
       highest = number

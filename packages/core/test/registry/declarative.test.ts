@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { exportDeclarative, memoryStore, parseDeclarative } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { testRegistry } from './harness.js'
 
 const YAML = `_format_version: "3.0"
@@ -43,9 +44,9 @@ describe('a declarative file', () => {
     expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'orders-v1', port: 3000 })
     expect(registry.get('routes', 'orders-all')?.entity.paths).toEqual(['/orders'])
     expect(registry.findConsumer('alice-key')?.groups).toEqual(['testers'])
-    expect(registry.mount({ service: 'orders' }).find('').release?.name).toBe('orders-canary')
-    expect(registry.mount({ service: 'orders' }).find('alice').place?.B.fixedPath).toBe('/beta')
-    expect(registry.mount({ route: 'orders-all' }).find('').place?.B.hostname).toBe('orders-v3')
+    expect(mountOn(registry, { service: 'orders' }).find('').place.release?.name).toBe('orders-canary')
+    expect(mountOn(registry, { service: 'orders' }).find('alice').place.B?.fixedPath).toBe('/beta')
+    expect(mountOn(registry, { route: 'orders-all' }).find('').place.B?.hostname).toBe('orders-v3')
     expect((await registry.audit())[0]?.by).toBe('initial')
   })
 

@@ -25,7 +25,7 @@ export function clockAt(seconds: number): Clock {
 
 export const T0 = 1_800_000_000
 
-export interface TestRegistry extends Registry, AsyncDisposable {
+export interface TestRegistry extends Registry {
   readonly clock: Clock
 }
 
@@ -36,9 +36,8 @@ export async function testRegistry(options: Partial<RegistryOptions> = {}): Prom
   return disposable(registry, { clock })
 }
 
-export function disposable<Extra extends object>(registry: Registry, extra: Extra): Registry & AsyncDisposable & Extra {
-  const dispose = { [Symbol.asyncDispose]: () => registry.close() }
-  return Object.assign(registry, extra, dispose)
+export function disposable<Extra extends object>(registry: Registry, extra: Extra): Registry & Extra {
+  return Object.assign(registry, extra)
 }
 
 /** What a change was refused with. */

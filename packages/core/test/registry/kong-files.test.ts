@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseDeclarative } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { testRegistry } from './harness.js'
 
 const file = (name: string) => readFileSync(new URL(`kong-files/${name}`, import.meta.url), 'utf8')
@@ -20,7 +21,7 @@ describe("a file that Kong's tools write", () => {
     expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'orders-v1', path: '/base' })
     expect(registry.get('routes', 'orders-all')?.entity).toMatchObject({ created_at: 1_646_000_001 })
     expect(registry.findConsumer('alice-key')?.groups).toEqual(['testers'])
-    expect(registry.mount({ route: 'orders-all' }).find('alice').place?.B.hostname).toBe('orders-v2')
+    expect(mountOn(registry, { route: 'orders-all' }).find('alice').place.B?.hostname).toBe('orders-v2')
   })
 
   it('is read as Kong 3 writes it: one workspace, its ids, and the fields that came later', async () => {
@@ -75,7 +76,7 @@ describe("a file that Kong's tools write", () => {
     ])
     await using registry = await testRegistry({ initial })
     expect(registry.list('routes', { tags: { all: ['OAS3_import', 'team-a'] } })?.rows).toHaveLength(3)
-    expect(registry.mount({ service: 'Orders_API' }).find('').release).not.toBeNull()
+    expect(mountOn(registry, { service: 'Orders_API' }).find('').place.release).not.toBeNull()
   })
 })
 

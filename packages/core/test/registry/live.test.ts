@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { type Registry, type Store, ViolationError, createRegistry, memoryStore } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { AWAY, CANARY, SILENT, T0, addOrders, changed, clockAt, disposable, testRegistry } from './harness.js'
 
 const ORDERS = { kind: 'services', key: 'orders' } as const
@@ -26,19 +27,18 @@ describe('releases of a registry', () => {
     await registry.change('ops', (draft) =>
       draft.create('plugins', { ...CANARY, config: { upstream_port: 81, percentage: 5 } }, ORDERS),
     )
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     expect(mount.find('').place).toMatchObject({
       A: { origin: 'http://orders-v1:3000' },
       B: { origin: 'http://orders-v1:81' },
     })
     await registry.change('ops', (draft) => draft.patch('services', 'orders', { url: 'http://moved:8080/base' }))
-    const { A, place } = mount.find('')
-    expect(A).toMatchObject({ origin: 'http://moved:8080', basePath: '/base' })
+    const { place } = mount.find('')
     expect(place).toMatchObject({
-      A: { origin: 'http://moved:8080' },
+      A: { origin: 'http://moved:8080', basePath: '/base' },
       B: { origin: 'http://moved:81', basePath: '/base' },
     })
-    expect(place?.plan).toMatchObject({ originA: 'http://moved:8080', originB: 'http://moved:81' })
+    expect(place.plan).toMatchObject({ originA: 'http://moved:8080', originB: 'http://moved:81' })
   })
 
   it('gives a global release a place for each service', async () => {
@@ -48,23 +48,23 @@ describe('releases of a registry', () => {
       draft.create('services', { name: 'carts', url: 'http://carts' })
       draft.create('plugins', { name: 'canary', config: { upstream_uri: '/v2', percentage: 100 } })
     })
-    const [orders, carts] = [registry.mount({ service: 'orders' }), registry.mount({ service: 'carts' })]
-    expect(orders.find('').release).toBe(carts.find('').release)
-    expect(orders.find('').place?.B).toMatchObject({ origin: 'http://orders-v1:3000', fixedPath: '/v2' })
-    expect(carts.find('').place?.B).toMatchObject({ origin: 'http://carts', fixedPath: '/v2' })
+    const [orders, carts] = [mountOn(registry, { service: 'orders' }), mountOn(registry, { service: 'carts' })]
+    expect(orders.find('').place.release).toBe(carts.find('').place.release)
+    expect(orders.find('').place.B).toMatchObject({ origin: 'http://orders-v1:3000', fixedPath: '/v2' })
+    expect(carts.find('').place.B).toMatchObject({ origin: 'http://carts', fixedPath: '/v2' })
   })
 
   it('keeps counts and the same release through changes of its record', async () => {
     await using registry = await testRegistry()
     await addOrders(registry)
     const { entity } = await registry.change('ops', (draft) => draft.create('plugins', CANARY, ORDERS))
-    const mount = registry.mount({ service: 'orders' })
-    const release = mount.find('').release
+    const mount = mountOn(registry, { service: 'orders' })
+    const release = mount.find('').place.release
     for (let i = 0; i < 10; i += 1) release?.decide({ consumer: `c${i}` })
     await registry.change('ops', (draft) =>
       draft.patch('plugins', entity.id, { config: { percentage: 100 }, instance_name: 'renamed' }),
     )
-    expect(mount.find('').release).toBe(release)
+    expect(mount.find('').place.release).toBe(release)
     expect(release?.decide().upstream).toBe('B')
     const { counts, name } = release?.status() ?? {}
     expect(name).toBe('renamed')
@@ -95,7 +95,7 @@ describe('releases of a registry', () => {
       draft.create('acls', { group: 'staff' }, { kind: 'consumers', key: 'alice' })
       return row.entity
     })
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     for (const caller of [alice.id, 'alice', 'crm-7', 'secret']) {
       expect(mount.find(caller).consumer).toEqual({ id: alice.id, groups: ['testers', 'staff'] })
     }
@@ -110,13 +110,13 @@ describe('releases of a registry', () => {
   it('throws ERR_CANARY_SERVICE for a mount that is not known, not known any more, or disabled, and logs it once', async () => {
     const logged: string[] = []
     await using registry = await testRegistry({ logger: { ...SILENT, error: (message) => logged.push(message) } })
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const unknown = expect.objectContaining({ code: 'ERR_CANARY_SERVICE', status: 503 })
     expect(() => mount.find('')).toThrow(unknown)
     expect(() => mount.find('')).toThrow(unknown)
     expect(logged).toHaveLength(1)
     await addOrders(registry)
-    expect(mount.find('').release).toBeNull()
+    expect(mount.find('').place.release).toBeNull()
     await registry.change('ops', (draft) => draft.patch('services', 'orders', { enabled: false }))
     expect(() => mount.find('')).toThrow(unknown)
     await registry.change('ops', (draft) => draft.remove('services', 'orders'))
@@ -127,9 +127,9 @@ describe('releases of a registry', () => {
   it('refuses a mount that names nothing, or too much', async () => {
     await using registry = await testRegistry()
     const option = expect.objectContaining({ code: 'ERR_CANARY_OPTION' })
-    expect(() => registry.mount({})).toThrow(option)
-    expect(() => registry.mount({ api: 'a', service: 's' })).toThrow(option)
-    expect(() => registry.mount({ service: '' })).toThrow(option)
+    expect(() => mountOn(registry, {})).toThrow(option)
+    expect(() => mountOn(registry, { api: 'a', service: 's' })).toThrow(option)
+    expect(() => mountOn(registry, { service: '' })).toThrow(option)
   })
 
   it.each([
@@ -540,15 +540,15 @@ describe('releases of a registry', () => {
     const { entity } = await registry.change('ops', (draft) =>
       draft.create('plugins', { ...CANARY, config: { ...CANARY.config, percentage: 50, hash: 'none' } }, ORDERS),
     )
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const error = new Error('B is down')
     for (let second = 0; second < 20; second += 1) {
       for (let i = 0; i < 50; i += 1) {
-        const { release, place } = mount.find('')
-        const decision = release?.decideBy(NOBODY, place?.plan)
+        const { place } = mount.find('')
+        const decision = place.release?.decideBy(NOBODY, place.plan)
         if (decision === undefined) throw new Error('no release')
         const failed = decision.upstream === 'B'
-        release?.record({
+        place.release?.record({
           decision,
           status: failed ? null : 200,
           durationMs: 5,
@@ -558,12 +558,12 @@ describe('releases of a registry', () => {
       }
       registry.clock.seconds += 1
     }
-    const last = mount.find('')
-    expect(last.release?.decideBy(NOBODY, last.place?.plan)).toMatchObject({ upstream: 'A', reason: 'rolled-back' })
+    const { place } = mount.find('')
+    expect(place.release?.decideBy(NOBODY, place.plan)).toMatchObject({ upstream: 'A', reason: 'rolled-back' })
     await changed(registry, 3)
     await using later = await testRegistry({ store })
     expect(later.get('plugins', entity.id)?.release).toMatchObject({ state: 'rolled-back', by: 'guard' })
-    expect(later.mount({ service: 'orders' }).find('').release?.decide().upstream).toBe('A')
+    expect(mountOn(later, { service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
   })
 
   it('explains for a caller named in any way', async () => {
@@ -587,11 +587,14 @@ describe('finalizing', () => {
     const { entity } = await registry.change('ops', (draft) =>
       draft.create('plugins', { name: 'canary', config }, ORDERS),
     )
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     const row = await registry.finalize(entity.id, 'ops')
     expect(row?.entity).toMatchObject({ name: 'orders', protocol: 'http', host: 'orders-v2', port: 8080, path: '/new' })
     expect(registry.version).toBe(3)
-    expect(mount.find('')).toMatchObject({ release: null, A: { origin: 'http://orders-v2:8080', basePath: '/new' } })
+    expect(mount.find('').place).toMatchObject({
+      release: null,
+      A: { origin: 'http://orders-v2:8080', basePath: '/new' },
+    })
     expect(registry.get('plugins', entity.id)).toBeNull()
     expect(await registry.finalize(entity.id, 'ops')).toBeNull()
   })

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Registry } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { testRegistry } from './harness.js'
 
 const SCOPES = [
@@ -55,17 +56,17 @@ describe('the precedence of scopes', () => {
         const all: Scope = usesApi ? { consumer: 'c1', api: 'p1' } : { consumer: 'c1', route: 's1a', service: 's1' }
         const scopeOf = (names: readonly ScopeName[]): Scope =>
           Object.fromEntries(names.map((name) => [name, all[name] ?? '']))
-        const mount = registry.mount(usesApi ? { api: 'p1' } : { route: 's1a' })
+        const mount = mountOn(registry, usesApi ? { api: 'p1' } : { route: 's1a' })
         await addCanary(registry, scopeOf(weaker), true, 'weaker')
-        expect(mount.find('c1').release?.name).toBe('weaker')
+        expect(mount.find('c1').place.release?.name).toBe('weaker')
         await addCanary(registry, scopeOf(stronger), true, 'stronger')
-        expect(mount.find('c1').release?.name).toBe('stronger')
+        expect(mount.find('c1').place.release?.name).toBe('stronger')
         await registry.change('test', (draft) => draft.patch('plugins', 'stronger', { enabled: false }))
-        expect(mount.find('c1').release?.name).toBe('weaker')
+        expect(mount.find('c1').place.release?.name).toBe('weaker')
         await registry.change('test', (draft) => draft.patch('plugins', 'weaker', { enabled: false }))
-        expect(mount.find('c1').release).toBeNull()
+        expect(mount.find('c1').place.release).toBeNull()
         await registry.change('test', (draft) => draft.patch('plugins', 'stronger', { enabled: true }))
-        expect(mount.find('c1').release?.name).toBe('stronger')
+        expect(mount.find('c1').place.release?.name).toBe('stronger')
       })
     }
   }
@@ -110,10 +111,10 @@ describe('the precedence of scopes', () => {
           { api: 'p1' },
           { api: 'p2' },
         ]) {
-          const mount = registry.mount(where)
+          const mount = mountOn(registry, where)
           for (const caller of ['c1', 'c2', 'stranger', '']) {
             const at: Scope = { ...where, ...(caller.startsWith('c') ? { consumer: caller } : {}) }
-            expect(mount.find(caller).release?.name ?? null).toBe(search(model, at))
+            expect(mount.find(caller).place.release?.name ?? null).toBe(search(model, at))
           }
         }
       }),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { NOWHERE, type Registry, type Store, createRegistry, fileStore } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { CANARY, SILENT, T0, addOrders, changed, clockAt, disposable } from '../registry/harness.js'
 import { type StorePlace, listening, proposalOf, runStoreSuite, saved } from './suite.js'
 
@@ -63,10 +64,10 @@ runStoreSuite('file', { open: place, damage }, () => {
     await using place = await directory()
     await using registry = await openOn(place.file)
     await addOrders(registry)
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     await edit(place.file, (text) => text.replace('orders-v1', 'by-hand'))
     await changed(registry, 2)
-    expect(mount.find('').A.hostname).toBe('by-hand')
+    expect(mount.find('').place.A.hostname).toBe('by-hand')
     expect(registry.get('services', 'orders')?.revision).toBe(2)
     await registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 81 }))
     expect(registry.get('services', 'orders')?.entity).toMatchObject({ host: 'by-hand', port: 81 })
@@ -207,19 +208,19 @@ runStoreSuite('file', { open: place, damage }, () => {
       },
     })
     await addOrders(registry)
-    const mount = registry.mount({ service: 'orders' })
+    const mount = mountOn(registry, { service: 'orders' })
     await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
     await failure
     const reason = /registry\.json: line 8, column \d+: services\.0: .*port: value should be between 1 and 65535/
     expect(failed).toEqual([storeCode(reason)])
-    expect(mount.find('').A.port).toBe(3000)
+    expect(mount.find('').place.A.port).toBe(3000)
     await expect(registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))).rejects.toThrow(
       storeCode(reason),
     )
     expect(await readFile(place.file, 'utf8')).toContain('99999')
     await edit(place.file, (text) => text.replace('99999', '4000'))
     await changed(registry, 2)
-    expect(mount.find('').A.port).toBe(4000)
+    expect(mount.find('').place.A.port).toBe(4000)
   })
 
   it('says so when its file is gone, and writes it again with the next change', async () => {

@@ -13,6 +13,7 @@ import {
   type StoreEvent,
   createRegistry,
 } from '@canary-release/core/registry'
+import { mountOn } from '@canary-release/core/registry/internal'
 import { CANARY, SILENT, T0, clockAt, disposable } from '../registry/harness.js'
 
 /** A place where nothing is stored yet. What is left open at the end, it closes itself. */
@@ -472,7 +473,7 @@ export function runStoreSuite<Place extends StorePlace>(
       expect(second.version).toBe(2)
       expect(second.release(id)?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', at: T0 })
       expect(second.findConsumer('k')?.groups).toEqual(['testers'])
-      expect(second.mount({ service: 'orders' }).find('').release?.decide().upstream).toBe('A')
+      expect(mountOn(second, { service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
     })
 
     extras()

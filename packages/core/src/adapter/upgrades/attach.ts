@@ -7,7 +7,8 @@ import { dispatcherOf } from './dispatcher.js'
 /** A server whose clients may ask for upgrades; one of HTTP/2, where it allows HTTP/1 too. */
 export type UpgradeServer = Server | SecureServer | Http2SecureServer
 
-type RequestListener = (request: IncomingMessage, response: ServerResponse) => unknown
+/** What listens for a server's requests. */
+export type RequestListener = (request: IncomingMessage, response: ServerResponse) => unknown
 
 /** What an adapter says of the application that it attaches. */
 export interface AttachedApplication {

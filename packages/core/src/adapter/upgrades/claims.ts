@@ -6,6 +6,7 @@ import { functionSchema } from '../../schema.js'
 /** A path and all below it, several of them, or what says it of a request. */
 export type UpgradeClaims = string | readonly string[] | ((request: IncomingMessage) => boolean)
 
+/** The options of `createServer` and `attachUpgrades`. */
 export interface UpgradeOptions {
   /**
    * Which upgrades are the application's alone: a path such as `'/orders'` (and all below it, in either case of its

@@ -5,7 +5,6 @@ import { isUpgradeIgnored } from '../../proxy/upgrade/request.js'
 import { readAgain } from './ignored.js'
 import { OfferedUpgrade } from './offered.js'
 import { cutConnection, isOnlySending, openAnswer, rememberAnswer, whenAnswered } from './open-answers.js'
-import { type TakenEmit, takeEmit } from './taken-emit.js'
 import type { Claim } from './claims.js'
 
 /** An application that is run for a server's upgrades. */
@@ -213,4 +212,45 @@ function refuse(socket: Duplex): void {
   socket.end('HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () =>
     socket.destroy(),
   )
+}
+
+type Arguments = readonly unknown[]
+
+/** The `emit` of one emitter, in the hands of somebody who sees its events first. */
+interface TakenEmit {
+  /** Emits as if nobody had taken it. */
+  further(args: Arguments): boolean
+  /** Gives it back. */
+  restore(): void
+}
+
+/** Shows each event of an emitter before its listeners get it; they do not where `takes` says true. */
+function takeEmit(
+  emitter: EventEmitter,
+  takes: (event: unknown, first: unknown, second: unknown, third: unknown) => boolean,
+): TakenEmit {
+  const own = Object.getOwnPropertyDescriptor(emitter, 'emit')
+  const before = own === undefined ? null : emitter.emit
+  let active = true
+
+  /** Asked for each time: tracing puts its own on the prototype, maybe later. */
+  function inherited(): EventEmitter['emit'] {
+    const { emit }: EventEmitter = Object.getPrototypeOf(emitter)
+    return emit
+  }
+
+  // Every request comes by here: one by one, the arguments need no array of their own.
+  const emit = (...args: Arguments): boolean =>
+    (active && takes(args[0], args[1], args[2], args[3])) || Reflect.apply(before ?? inherited(), emitter, args)
+  Object.defineProperty(emitter, 'emit', { value: emit, configurable: true, writable: true, enumerable: false })
+  return {
+    further: (args) => Reflect.apply(before ?? inherited(), emitter, args),
+    restore: () => {
+      active = false
+      // Somebody else may have put his own before it meanwhile.
+      if (Reflect.get(emitter, 'emit') !== emit) return
+      if (own === undefined) Reflect.deleteProperty(emitter, 'emit')
+      else Object.defineProperty(emitter, 'emit', own)
+    },
+  }
 }

@@ -1,21 +1,30 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
 import { Duplex } from 'node:stream'
+import type { RawRequest } from '../../node-http.js'
 import { cutConnection, forgetAnswer, rememberOn } from './open-answers.js'
 
 /** The socket of an upgrade, and what the client sent after its head. */
 export interface UpgradeSocket {
+  /** The client's socket. */
   readonly socket: Duplex
+  /** What the client sent behind the head. */
   readonly head: Buffer
 }
 
-const offered = new WeakMap<object, OfferedUpgrade>()
+/** Kept on the request itself, as its decisions are: nearly all have none. */
+const OFFERED = Symbol('canary.upgrade')
+
+interface Offering {
+  [OFFERED]?: OfferedUpgrade | undefined
+}
 
 /**
  * Takes the socket of a request that asks for an upgrade: from now on nobody but the request's response and its taker
  * has it. `null` for an ordinary request.
  */
-export function takeUpgrade(request: object): UpgradeSocket | null {
-  return offered.get(request)?.take() ?? null
+export function takeUpgrade(request: RawRequest): UpgradeSocket | null {
+  const offering: RawRequest & Offering = request
+  return offering[OFFERED]?.take() ?? null
 }
 
 /** An upgrade in the hands of an application, with the response that it answers by. */
@@ -23,7 +32,7 @@ export class OfferedUpgrade implements UpgradeSocket {
   readonly socket: Duplex
   readonly head: Buffer
   readonly response: ServerResponse
-  readonly #request: IncomingMessage
+  readonly #request: IncomingMessage & Offering
   #state: 'offered' | 'kept' | 'declined' = 'offered'
 
   constructor(request: IncomingMessage, socket: Duplex, head: Buffer, responseClass: typeof ServerResponse) {
@@ -37,7 +46,7 @@ export class OfferedUpgrade implements UpgradeSocket {
 
   /** Lets a canary take the socket for a tunnel. */
   open(): this {
-    offered.set(this.#request, this)
+    this.#request[OFFERED] = this
     return this
   }
 
@@ -98,7 +107,7 @@ export class OfferedUpgrade implements UpgradeSocket {
 
   #decline(next: () => void): void {
     this.#state = 'declined'
-    offered.delete(this.#request)
+    this.#request[OFFERED] = undefined
     const sink = nowhere()
     assign(this.response, sink)
     this.response.once('finish', () => sink.destroy())

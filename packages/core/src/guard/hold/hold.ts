@@ -45,9 +45,16 @@ export class Hold {
     this.#presence.note(bucket)
   }
 
+  /** Goes on where a run had these counts: they say nothing of the present traffic. */
+  goOn(a: ArmCount, b: ArmCount): void {
+    this.#a = a
+    this.#had = b.n
+    this.#share = -1
+  }
+
   /** Takes the counts of the run; `open` is the tick that begins. */
   tick(a: ArmCount, b: ArmCount, open: number): void {
-    this.#requests = (1 - FRESH) * this.#requests + (b.n - this.#had)
+    this.#requests = (1 - FRESH) * this.#requests + Math.max(0, b.n - this.#had)
     this.#ticks = (1 - FRESH) * this.#ticks + 1
     this.#had = b.n
     this.#a = a

@@ -26,8 +26,7 @@ const CHUNKED = /^chunked$/i
 export function requestBody(
   request: RawRequest,
   taken: boolean,
-  parsedBody: () => unknown,
-  rawBody: () => unknown,
+  kept: { parsedBody(): unknown; rawBody(): unknown },
 ): RequestBody {
   checkFraming(request)
   // Who changed the body may have deleted what its head announced.
@@ -37,7 +36,7 @@ export function requestBody(
   if (!request.readableEnded) throw unsendable(request, 'it is not read to its end')
   const own = 'rawBody' in request ? request.rawBody : undefined
   try {
-    const { bytes, exact } = readBody(request, [rawBody(), own], parsedBody())
+    const { bytes, exact } = readBody(request, [kept.rawBody(), own], kept.parsedBody())
     return { present: true, again: bytes, untouched: exact }
   } catch (error) {
     // Too deep, a cycle, a bigint: what a middleware put there is no longer what came.

@@ -42,13 +42,14 @@ export function giveBackBody(request: RawRequest): Readable | null {
 
 /** Takes the stream that a hook put in place of a request's body, with what `headers` now say of it. */
 export function takePayload(
-  request: RawRequest & Taking,
+  request: RawRequest,
   response: RawResponse,
   payload: Readable,
   headers: PayloadHeaders,
 ): void {
-  if (payload === request) takeObserved(request, response)
-  else keep(request, response, new TakenBody(request, payload, payloadHeaders(payload, headers)))
+  const taking: RawRequest & Taking = request
+  if (payload === request) takeObserved(taking, response)
+  else keep(taking, response, new TakenBody(request, payload, payloadHeaders(payload, headers)))
 }
 
 function takeObserved(request: RawRequest & Taking, response: RawResponse): TakenBody | null {

@@ -11,7 +11,9 @@ const PATIENCE_MS = 10_000
 
 /** What a hook's stream says of itself in place of the request's own headers. */
 export interface PayloadHeaders {
+  /** Bytes, in decimal. @default not known */
   readonly 'content-length'?: string | undefined
+  /** How the body is compressed. @default not at all */
   readonly 'content-encoding'?: string | undefined
 }
 

@@ -1,4 +1,4 @@
-import type { ForwardedRelease } from '../forward-call.js'
+import type { Place } from '../../place.js'
 
 const FAILURES_IN_A_ROW = 5
 const OPEN_MS = 10_000
@@ -93,12 +93,12 @@ class HealthOfRelease {
 const known = new WeakMap<object, HealthOfRelease>()
 
 /** The health of a release's B at its place: another upstream begins with none of the old one's failures. */
-export function healthOf(release: ForwardedRelease, now: () => number): Health {
-  const { B } = release.options.upstreams
-  return healthAt(release.identity ?? release, B.kind === 'url' ? B.poolKey : '', now)
+export function healthOf(place: Place, now: () => number): Health {
+  const { B, release } = place
+  return healthAt(release ?? place, B?.kind === 'url' ? B.poolKey : '', now)
 }
 
-/** The health of the B with this pool key, of the release that `identity` stands for. */
+/** The health of the B with this pool key, of the release that `identity` is. */
 export function healthAt(identity: object, pool: string, now: () => number): Health {
   let health = known.get(identity)
   if (health === undefined) {

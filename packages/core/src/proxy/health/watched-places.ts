@@ -1,14 +1,12 @@
-import type { ForwardedRelease } from '../forward-call.js'
+import type { Place } from '../../place.js'
+import type { ResolvedHealthOptions } from '../options.js'
 import { type CheckedUpstream, HealthChecks } from './checks.js'
-import { healthAt } from './health.js'
-
-type Options = ForwardedRelease['options']
-type Seen = Pick<Options, 'health'> & Options['upstreams']
+import { healthOf } from './health.js'
 
 /** The checks of one B, and the places of its release that want them, by where their A is. */
 interface SharedChecks {
   readonly checks: HealthChecks
-  readonly places: Map<string, WeakRef<ForwardedRelease>>
+  readonly places: Map<string, WeakRef<Place>>
 }
 
 /** One release's checks, by B and settings, and which of them each place has. */
@@ -23,7 +21,8 @@ interface ChecksOfRelease {
  */
 export class WatchedPlaces {
   readonly #now: () => number
-  readonly #seen = new WeakMap<ForwardedRelease, Seen>()
+  /** As each place was watched last. */
+  readonly #seen = new WeakMap<Place, ResolvedHealthOptions>()
   readonly #byRelease = new WeakMap<object, ChecksOfRelease>()
   readonly #running = new Set<HealthChecks>()
 
@@ -31,63 +30,54 @@ export class WatchedPlaces {
     this.#now = now
   }
 
-  /** Checks the release's B at this place as its options say from now on; cheap where they did not change. */
-  watch(release: ForwardedRelease): void {
-    const { health, upstreams } = release.options
-    const seen = this.#seen.get(release)
-    if (seen !== undefined && seen.health === health && seen.A === upstreams.A && seen.B === upstreams.B) return
-    this.#seen.set(release, { health, ...upstreams })
-    const identity = release.identity ?? release
+  /** Checks a place's B by these options from now on, by `null` no more; cheap where they did not change. */
+  watch(place: Place, health: ResolvedHealthOptions): void {
+    if (this.#seen.get(place) === health) return
+    this.#seen.set(place, health)
+    const identity = place.release ?? place
     let known = this.#byRelease.get(identity)
     if (known === undefined) {
       if (health === null) return
       known = { byChecked: new Map(), byPlace: new Map() }
       this.#byRelease.set(identity, known)
     }
-    this.#place(known, identity, release)
+    this.#place(known, place, health)
   }
 
   stop(): void {
     for (const checks of this.#running) checks.stop()
   }
 
-  #place(known: ChecksOfRelease, identity: object, release: ForwardedRelease): void {
-    const { health, upstreams } = release.options
-    const { B } = upstreams
-    const place = placeOf(release)
-    const key = health !== null && B.kind === 'url' ? JSON.stringify([health, B.poolKey]) : ''
-    const before = known.byPlace.get(place)
+  #place(known: ChecksOfRelease, place: Place, health: ResolvedHealthOptions): void {
+    const { B } = place
+    const at = locationOf(place)
+    const key = health !== null && B?.kind === 'url' ? JSON.stringify([health, B.poolKey]) : ''
+    const before = known.byPlace.get(at)
     if (before !== undefined && before !== key) {
       const left = known.byChecked.get(before)
-      known.byPlace.delete(place)
-      left?.places.delete(place)
+      known.byPlace.delete(at)
+      left?.places.delete(at)
       if (left?.places.size === 0) left.checks.stop()
     }
-    if (health === null || B.kind !== 'url') return
-    known.byPlace.set(place, key)
+    if (health === null || B?.kind !== 'url') return
+    known.byPlace.set(at, key)
     const shared = known.byChecked.get(key)
-    if (shared !== undefined) shared.places.set(place, new WeakRef(release))
-    else this.#start(known, identity, key, { upstream: B, options: health }, release)
+    if (shared !== undefined) shared.places.set(at, new WeakRef(place))
+    else this.#start(known, key, { upstream: B, options: health }, place)
   }
 
-  #start(
-    known: ChecksOfRelease,
-    identity: object,
-    key: string,
-    checked: CheckedUpstream,
-    release: ForwardedRelease,
-  ): void {
-    const places = new Map([[placeOf(release), new WeakRef(release)]])
-    const health = healthAt(identity, checked.upstream.poolKey, this.#now)
+  #start(known: ChecksOfRelease, key: string, checked: CheckedUpstream, place: Place): void {
+    const places = new Map([[locationOf(place), new WeakRef(place)]])
+    const health = healthOf(place, this.#now)
     // A place that nobody has any more, because it changed or went, wants nothing.
     const isWanted = (): boolean => {
-      for (const [place, one] of places) if (one.deref() === undefined) places.delete(place)
+      for (const [at, one] of places) if (one.deref() === undefined) places.delete(at)
       return places.size > 0
     }
     const ended = (): void => {
       this.#running.delete(checks)
       known.byChecked.delete(key)
-      for (const [place, one] of known.byPlace) if (one === key) known.byPlace.delete(place)
+      for (const [at, one] of known.byPlace) if (one === key) known.byPlace.delete(at)
     }
     const checks: HealthChecks = new HealthChecks(checked, health, isWanted, ended)
     this.#running.add(checks)
@@ -96,7 +86,6 @@ export class WatchedPlaces {
   }
 }
 
-function placeOf({ options }: ForwardedRelease): string {
-  const { A } = options.upstreams
+function locationOf({ A }: Place): string {
   return A.kind === 'url' ? A.poolKey : ''
 }

@@ -2,7 +2,7 @@ import type { Agent } from 'node:http'
 import { Socket } from 'node:net'
 import { inRoot } from '../../request-context.js'
 import type { TransportSettings } from '../forwarder.js'
-import { KeepsConnections, SPARE_MS, UNSAID_KEEP_ALIVE_MS, saidKeepAliveMs } from '../connections/keep-alive.js'
+import { KeepsConnections, SPARE_MS, UNSAID_KEEP_ALIVE_MS, saidKeepAliveMs } from '../connections/reuse.js'
 
 /** What is known of a socket that an agent keeps. */
 interface Kept {

@@ -4,8 +4,6 @@ import { CanaryError } from '../../errors.js'
 import type { RawRequest } from '../../node-http.js'
 import { headerName } from '../header-names.js'
 import { type NameTest, dashed } from '../identity-names.js'
-import { PASSED_MOUNTS, passedMounts } from './passed-mounts.js'
-import { readHost } from './host.js'
 
 /** What the headers of a forwarded request depend on, beside the request. */
 export interface RequestHeaderPlan {
@@ -176,4 +174,81 @@ function plainAddress(address: string | undefined): string | undefined {
   if (address === undefined || !address.startsWith('::ffff:')) return address
   const plain = address.slice(7)
   return isIPv4(plain) ? plain : address
+}
+
+/** Tells the mounts that a request has passed, each by its id. */
+const PASSED_MOUNTS = 'x-canary-via'
+
+/** Longer, it says nothing: anybody can send it, and it grows with each mount. */
+const LONGEST = 1024
+const IDS = /^[\da-f]{8}(?:, ?[\da-f]{8})*$/
+/** An upstream may ask its gateway for something with the headers that it got: once is no loop. */
+const MOST_PASSES = 2
+
+/**
+ * What {@link PASSED_MOUNTS} says behind the mount `own`. Nothing else is made of what the client says there.
+ *
+ * @throws {CanaryError} ERR_CANARY_LOOP where the request is at that mount for the third time
+ */
+function passedMounts(sent: string | undefined, own: string): string {
+  if (sent === undefined || sent.length > LONGEST || !IDS.test(sent)) return own
+  let passes = 0
+  for (let at = sent.indexOf(own); at !== -1; at = sent.indexOf(own, at + own.length)) passes += 1
+  if (passes < MOST_PASSES) return `${sent},${own}`
+  throw new CanaryError('ERR_CANARY_LOOP', 'the request came by here for the third time: an upstream leads back here')
+}
+
+/** Names and values that Node's parser tells of one head where the server does not say how many. */
+const TOLD_BY_NODE = 2000
+
+/**
+ * Whether Node may have left headers out. Node 20 does so without a word where there are more than
+ * `server.maxHeadersCount`, and the `content-length` of a body that follows may be among them. Later versions and HTTP/2
+ * refuse such requests themselves.
+ */
+export function mayLackHeaders({ rawHeaders, httpVersionMajor, socket }: RawRequest): boolean {
+  if (httpVersionMajor > 1) return false
+  const told = mostTold(socket)
+  return told > 0 && rawHeaders.length >= told
+}
+
+function mostTold(socket: object): number {
+  const server = 'server' in socket ? socket.server : null
+  if (typeof server !== 'object' || server === null || !('maxHeadersCount' in server)) return TOLD_BY_NODE
+  return typeof server.maxHeadersCount === 'number' ? server.maxHeadersCount * 2 : TOLD_BY_NODE
+}
+
+/** The host that a client asked for. */
+export interface ClientHost {
+  /** As it was sent: `shop.example:8443`, `[2001:db8::1]`. */
+  readonly text: string
+  /** `null` where none is named. */
+  readonly port: string | null
+}
+
+/**
+ * `uri-host [":" port]` (RFC 9110, 7.2; RFC 3986, 3.2.2). Of a literal in brackets and of a port it only sees that they
+ * are some: which ones there are is left to the URL standard. It has no IPvFuture.
+ */
+const HOST = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::(\d*))?$/i
+
+/** Most requests of a gateway name the same host. */
+let last: ClientHost = { text: 'localhost', port: null }
+
+/**
+ * Reads what a client sent as `Host` or `:authority`; not the empty one, which names no host. Whatever is accepted
+ * stands for itself in a URL: nothing of it is taken for a user, a path or a query.
+ *
+ * @throws {CanaryError} ERR_CANARY_REQUEST where it is no host
+ */
+export function readHost(text: string): ClientHost {
+  if (text === last.text) return last
+  const found = HOST.exec(text)
+  // The grammar allows names that no URL can have: encoded delimiters, 1.2.3.999.
+  if (found === null || !URL.canParse(`http://${text}/`)) {
+    throw new CanaryError('ERR_CANARY_REQUEST', 'the request names a host that is none')
+  }
+  const port = found[1] === undefined || found[1] === '' ? null : String(Number(found[1]))
+  last = { text, port }
+  return last
 }

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { bodyFault, leaveBody, onBodyError } from '../body/stream.js'
 import type { CanaryError } from '../../errors.js'
 import type { UploadObserver } from '../exchange.js'
+import type { UploadStream } from './private-hooks.js'
 
 /**
  * A request's body as a stream for undici, which destroys the stream it was given when something fails. Destroying the
@@ -10,12 +11,11 @@ import type { UploadObserver } from '../exchange.js'
  *
  * It buffers nothing: chunks are passed on as they arrive, and the request is paused while the upstream takes no more.
  */
-export class BodyRelay extends EventEmitter {
+export class BodyRelay extends EventEmitter implements UploadStream {
   readonly #source: Readable
   readonly #observer: UploadObserver
   #attached = false
   #stopped = false
-  /** Undici asks it whether the stream ends by itself; else it would destroy this one at its end, with an error. */
   readonly _readableState = { autoDestroy: true }
   destroyed = false
   closed = false
@@ -35,7 +35,6 @@ export class BodyRelay extends EventEmitter {
     this.#observer = observer
   }
 
-  /** Undici takes for a stream what has `pipe` and `on`; it never calls it. */
   pipe(): never {
     throw new Error('a body relay cannot be piped')
   }

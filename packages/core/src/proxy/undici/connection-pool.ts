@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { Client } from 'undici'
 import type { UrlUpstream } from '../../upstream.js'
@@ -6,8 +5,8 @@ import { inRoot } from '../../request-context.js'
 import { serverName } from '../upstream-socket.js'
 import { createConnector } from './connector.js'
 import { ContinueFilter } from './continue-filter.js'
-import { KeepsConnections, SPARE_MS, UNSAID_KEEP_ALIVE_MS } from '../connections/keep-alive.js'
-import { Rest } from '../connections/rest.js'
+import { HTTP_1_ONLY, ignoreErrors, isClosedByUndici } from './private-hooks.js'
+import { KeepsConnections, Rest, SPARE_MS, UNSAID_KEEP_ALIVE_MS } from '../connections/reuse.js'
 import { READ_AHEAD, setReadAhead } from './socket.js'
 
 /** One connection to an upstream: opened when it is first used, and again after the upstream closed it. */
@@ -188,8 +187,8 @@ export class ConnectionPool {
   }
 
   /** A connection was closed; by the upstream, unless undici says that it had a reason itself. */
-  #lost(connection: Connection, { code }: { code: string }): void {
-    if (code === 'UND_ERR_INFO' || !this.#all.has(connection)) return
+  #lost(connection: Connection, error: { readonly code: string }): void {
+    if (isClosedByUndici(error) || !this.#all.has(connection)) return
     this.#keeps.closed(connection.freeAt, performance.now())
   }
 
@@ -205,6 +204,7 @@ export class ConnectionPool {
 
   #open(): Connection {
     const client = new Client(this.#origin, {
+      ...HTTP_1_ONLY,
       pipelining: 1,
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -236,9 +236,7 @@ export class ConnectionPool {
       openedAt: performance.now(),
       freeAt: -Infinity,
     }
-    // Undici reports here what a handler threw: it must not end the process.
-    const events: EventEmitter = client
-    events.on('error', ignore)
+    ignoreErrors(client, ignore)
     client.on('disconnect', (_origin, _targets, error) => this.#lost(connection, error))
     this.#all.add(connection)
     return connection

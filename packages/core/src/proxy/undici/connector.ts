@@ -1,17 +1,8 @@
 import { buildConnector } from 'undici'
 import type { UrlUpstream } from '../../upstream.js'
 import { serverName, tlsOptions } from '../upstream-socket.js'
+import { ConnectError, HTTP_1_ONLY, destroyConnecting } from './private-hooks.js'
 import { READ_AHEAD } from './socket.js'
-
-/** Why no connection came about; undici must see no code of its own here, or it would try again for ever. */
-export class ConnectError extends Error {
-  readonly timedOut: boolean
-
-  constructor(message: string, timedOut: boolean, cause?: unknown) {
-    super(message, { cause })
-    this.timedOut = timedOut
-  }
-}
 
 type Connector = ReturnType<typeof buildConnector>
 type Callback = Parameters<Connector>[1]
@@ -22,6 +13,7 @@ type Callback = Parameters<Connector>[1]
  */
 export function createConnector(upstream: UrlUpstream): (timeoutMs: number, callback: Callback) => () => void {
   const base = {
+    ...HTTP_1_ONLY,
     // Undici's own timer is exact to a second only.
     timeout: 0,
     highWaterMark: READ_AHEAD,
@@ -43,14 +35,8 @@ export function createConnector(upstream: UrlUpstream): (timeoutMs: number, call
       if (error === null) callback(null, socket)
       else callback(error instanceof ConnectError ? error : new ConnectError(error.message, false, error), null)
     })
-    const giveUp = (error: ConnectError) => {
-      if (hasDestroy(socket)) socket.destroy(error)
-    }
+    const giveUp = (error: ConnectError) => destroyConnecting(socket, error)
     const timer = setTimeout(() => giveUp(new ConnectError(`no connection in ${timeoutMs} ms`, true)), timeoutMs)
     return () => giveUp(new ConnectError('no longer needed', false))
   }
-}
-
-function hasDestroy(value: unknown): value is { destroy(error: Error): void } {
-  return typeof value === 'object' && value !== null && 'destroy' in value && typeof value.destroy === 'function'
 }

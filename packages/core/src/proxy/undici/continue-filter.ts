@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { filterReads } from './private-hooks.js'
 
 /** What comes next: nothing that is looked at, a status line, or the rest of an interim response's head. */
 type Expects = 'nothing' | 'status' | 'continue' | 'interim'
@@ -28,16 +29,15 @@ export class ContinueFilter {
   #dropped = 0
 
   constructor(socket: Socket) {
-    const read = socket.read.bind(socket)
-    socket.read = (size?: number): unknown => {
-      let chunk: unknown = read(size)
+    filterReads(socket, (read) => {
+      let chunk = read()
       while (this.#expects !== 'nothing' && Buffer.isBuffer(chunk)) {
         const left = this.#filter(chunk)
         if (left.length > 0) return left
-        chunk = read(size)
+        chunk = read()
       }
       return chunk
-    }
+    })
   }
 
   /** A request is sent: its answer comes next, behind any number of interim responses. */

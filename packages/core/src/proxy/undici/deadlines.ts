@@ -24,12 +24,8 @@ export class Deadlines {
   readonly #timed: Timed[] = []
   #tick = 1
   #timer: NodeJS.Timeout | null = null
-  readonly #drain = new Drain(
-    () => this.#timed.length === 0,
-    () => {
-      for (const timed of this.#timed.slice()) timed.giveUp()
-    },
-  )
+  /** Only while somebody waits for the end. */
+  #drain: Drain | null = null
 
   /** The deadline that is `milliseconds` away. */
   after(milliseconds: number): number {
@@ -50,11 +46,17 @@ export class Deadlines {
       last.place = timed.place
     }
     timed.place = -1
-    if (this.#timed.length === 0) this.#drain.emptied()
+    if (this.#timed.length === 0) this.#drain?.emptied()
   }
 
   /** Resolves once nothing is under way; what is left after `graceMs` is given up. */
   drain(graceMs: number): Promise<void> {
+    this.#drain ??= new Drain(
+      () => this.#timed.length === 0,
+      () => {
+        for (const timed of this.#timed.slice()) timed.giveUp()
+      },
+    )
     return this.#drain.wait(graceMs)
   }
 

@@ -1,14 +1,13 @@
-import type { Dispatcher } from 'undici'
 import { BodyRelay } from './body-relay.js'
 import { type Connection, type ConnectionPool, type Waiter, letReadAhead } from './connection-pool.js'
-import { ConnectError } from './connector.js'
 import type { Deadlines, Timed } from './deadlines.js'
-import { Exchange, type UploadObserver } from '../exchange.js'
+import { Exchange, type UploadObserver, isRepeatable, mayRepeat } from '../exchange.js'
 import type { Attempt, AttemptResult } from '../forwarder.js'
 import { inRoot } from '../../request-context.js'
-import { saidKeepAliveMs } from '../connections/keep-alive.js'
+import { saidKeepAliveMs } from '../connections/reuse.js'
 import { keepWriteErrors, releaseWriteErrors } from '../kept-write-errors.js'
-import { isRepeatable, mayRepeat } from '../retry.js'
+import { type Handler, toUndiciHandler } from './older-handler.js'
+import { ConnectError, type Controller, type DispatchOptions, rawHeaders, rawTrailers } from './private-hooks.js'
 import { dispatchTraced } from './traced-dispatch.js'
 
 /** Who must act before the deadline. `upload`: the upstream must take more of the request. */
@@ -18,13 +17,13 @@ type Waits = 'queue' | 'upload' | 'upstream' | 'client'
  * An exchange over undici. It is undici's handler itself and moves raw bytes: one object and no promise for each
  * request, for this is the path that all of them take.
  */
-export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler, Timed, Waiter, UploadObserver {
+export class HttpExchange extends Exchange implements Handler, Timed, Waiter, UploadObserver {
   readonly #pool: ConnectionPool
   readonly #deadlines: Deadlines
   readonly #relay: BodyRelay | null
   readonly careful: boolean
   #connection: Connection | null = null
-  #resume: (() => void) | null = null
+  #controller: Controller | null = null
   #waitsFor: Waits = 'queue'
   /** The socket had carried another request before, and no byte of an answer has come. */
   #mayBeStale = false
@@ -85,11 +84,10 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
       body: body ?? this.#relay,
       servername: this.#pool.servername,
     }
-    // Undici asks a body for no more than the relay has, and its types do not know `servername`.
-    dispatchTraced(connection.client, options as Dispatcher.DispatchOptions, this)
+    dispatchTraced(connection.client, options as DispatchOptions, toUndiciHandler(this))
   }
 
-  onConnect(): void {
+  onRequestStart(): void {
     const connection = this.#connection
     if (connection === null) return
     this.phase = 'head'
@@ -111,39 +109,41 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.#mayBeStale = false
   }
 
-  onHeaders(status: number, raw: Buffer[], resume: () => void, reason: string): boolean {
-    if (this.finished) return false
+  onResponseStart(controller: Controller, status: number, _headers: unknown, reason = ''): void {
+    if (this.finished) return controller.pause()
+    const raw = rawHeaders(controller)
     if (status < 200) {
       if (status === 103) this.sendEarlyHints(raw)
-      return true
+      return
     }
-    this.#resume = resume
+    this.#controller = controller
     // An upstream says the same of a connection each time.
     if (this.#connection?.uses === 1) this.#connection.keepAliveMs = saidKeepAliveMs(raw)
-    if (!this.takeHead(status, reason, raw, this.isUploading() || this.uploadError !== null)) return false
+    if (!this.takeHead(status, reason, raw, this.isUploading() || this.uploadError !== null)) {
+      return controller.pause()
+    }
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
-    return true
   }
 
-  onData(chunk: Buffer): boolean {
-    if (this.finished) return false
+  onResponseData(controller: Controller, chunk: Buffer): void {
+    if (this.finished) return controller.pause()
     const more = this.sendBody(chunk)
     this.#paused = !more
     const connection = this.#connection
     if (!more && connection?.readsAhead === true) letReadAhead(connection, false)
     this.#wait(more ? 'upstream' : 'client', this.attempt.settings.bodyTimeoutMs)
-    return more
+    if (!more) controller.pause()
   }
 
-  onComplete(trailers: readonly (Buffer | string)[] | null): void {
+  onResponseEnd(controller: Controller): void {
     if (this.finished) return
     this.phase = 'done'
     this.#leaveUpstream()
     this.#wait('client', this.attempt.settings.bodyTimeoutMs)
-    this.endResponse(trailers)
+    this.endResponse(rawTrailers(controller))
   }
 
-  onError(error: Error): void {
+  onResponseError(_controller: unknown, error: Error): void {
     if (this.finished || this.phase === 'done') return
     const socket = this.#connection?.socket ?? null
     if (this.#pool.closed) this.giveUp()
@@ -178,7 +178,8 @@ export class HttpExchange extends Exchange implements Dispatcher.DispatchHandler
     this.#paused = false
     this.#wait('upstream', this.attempt.settings.bodyTimeoutMs)
     // What the parser does next concerns the connection as well.
-    if (this.#resume !== null) inRoot(this.#resume)
+    const controller = this.#controller
+    if (controller !== null) inRoot(() => controller.resume())
   }
 
   protected override letGo(): void {

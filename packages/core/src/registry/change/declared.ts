@@ -1,10 +1,11 @@
-import type { Body } from '../entities/body.js'
 import type { EntityKind } from '../entities/entities.js'
 
 /** One record of a declarative file. */
 export interface DeclaredBody {
+  /** The kind of the record. */
   readonly kind: EntityKind
-  readonly body: Body
+  /** What the file says of it, in Kong's shape. */
+  readonly body: Readonly<Record<string, unknown>>
   /** The file says no id for it: it follows from its name or scope. @default false */
   readonly idIsDerived?: boolean | undefined
 }

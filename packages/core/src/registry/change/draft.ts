@@ -7,6 +7,7 @@ import type { SyncReport } from './sync-report.js'
 
 /** An entity that a collection belongs to: `{ kind: 'services', key: 'orders' }` of `/services/orders/plugins`. */
 export interface Parent {
+  /** The kind of the one that it belongs to. */
   readonly kind: 'services' | 'routes' | 'consumers' | 'apis'
   /** Id or name. */
   readonly key: string

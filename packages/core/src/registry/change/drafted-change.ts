@@ -95,7 +95,8 @@ export class DraftedChange implements Draft {
     const said = normalise(kind, body)
     const { entity } = row
     const config = 'config' in entity && isBody(said.config) ? { config: { ...entity.config, ...said.config } } : {}
-    const fields = { ...entity, ...said, ...config, id: entity.id }
+    const stored: object = entity
+    const fields = { ...stored, ...said, ...config, id: entity.id }
     return this.#write('update', kind, fields, undefined, row)
   }
 

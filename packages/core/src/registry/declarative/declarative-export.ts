@@ -2,10 +2,19 @@ import { stringify } from 'yaml'
 import { ENTITY_KINDS, type EntityKind } from '../entities/entities.js'
 import type { Registry } from '../registry.js'
 
+/** The options of {@link exportDeclarative}. */
 export interface ExportOptions {
-  /** @default 'yaml' */
+  /**
+   * The syntax of the text.
+   *
+   * @default 'yaml'
+   */
   readonly format?: 'yaml' | 'json' | undefined
-  /** False leaves out the credentials of consumers: an export with them is a secret. @default true */
+  /**
+   * False leaves out the credentials of consumers: an export with them is a secret.
+   *
+   * @default true
+   */
   readonly keys?: boolean | undefined
 }
 

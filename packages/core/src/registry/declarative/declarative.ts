@@ -17,18 +17,27 @@ export interface Declarative extends DeclaredRecords {
 
 /** Something of a file that is nothing here: another plugin, a field of Kong's, a canary on a consumer group … */
 export interface Skipped {
+  /** The line in the file, from 1. */
   readonly line: number
-  /** `services.0.plugins.1.name`. */
+  /** The place in the file: `services.0.plugins.1.name`. */
   readonly path: string
+  /** Why it is passed over. */
   readonly reason: string
 }
 
+/** The options of `parseDeclarative`. */
 export interface DeclarativeOptions {
-  /** @default json where the text begins with `{`, else yaml */
+  /**
+   * The syntax of the text.
+   *
+   * @default 'json' if the text begins with `{`, else 'yaml'
+   */
   readonly format?: 'yaml' | 'json' | undefined
   /**
    * What is done about other plugins, other credentials and what else Kong keeps: `skip` lists it in
-   * {@link Declarative.skipped}. @default 'refuse'
+   * {@link Declarative.skipped}, `refuse` throws.
+   *
+   * @default 'refuse'
    */
   readonly otherPlugins?: 'refuse' | 'skip' | undefined
 }

@@ -19,6 +19,12 @@ import {
   valueBetween,
 } from './fields.js'
 import { canaryConfigSchema } from './plugin-schema.js'
+import type { Acl, Api, Consumer, KeyauthCredential, Plugin, Route, Service } from './records.js'
+
+export type { Acl, Api, Consumer, KeyauthCredential, Plugin, Ref, Route, Service, Stamped } from './records.js'
+
+/** Schemas of fields, one for each and no other: a schema and its documented interface cannot drift apart. */
+type Stored<Entity> = { readonly [Name in keyof Entity]-?: z.ZodType<Entity[Name]> }
 
 /** What every entity has. Times are whole seconds since the epoch. */
 const stamped = { id: uuid, created_at: seconds, updated_at: seconds, tags }
@@ -46,7 +52,7 @@ export const serviceSchema = z.strictObject({
   read_timeout: orDefault(milliseconds, 60_000),
   /** False: mounts of it answer as if it were not known. */
   enabled: orDefault(flag, true),
-})
+} satisfies Stored<Service>)
 
 /** Stored and returned, never matched: a mount says which route it is. */
 export const routeSchema = z.strictObject({
@@ -66,10 +72,14 @@ export const routeSchema = z.strictObject({
   preserve_host: orDefault(flag, false),
   request_buffering: orDefault(flag, true),
   response_buffering: orDefault(flag, true),
-})
+} satisfies Stored<Route>)
 
 /** At least one of `username` and `custom_id`. */
-export const consumerSchema = z.strictObject({ ...stamped, username: orNull(name), custom_id: orNull(name) })
+export const consumerSchema = z.strictObject({
+  ...stamped,
+  username: orNull(name),
+  custom_id: orNull(name),
+} satisfies Stored<Consumer>)
 
 /** A legacy api: service and route in one. */
 export const apiSchema = z.strictObject({
@@ -87,7 +97,7 @@ export const apiSchema = z.strictObject({
   upstream_read_timeout: orDefault(milliseconds, 60_000),
   https_only: orDefault(flag, false),
   http_if_terminated: orDefault(flag, false),
-})
+} satisfies Stored<Api>)
 
 /** A canary and its scope; without one it is global. */
 export const pluginSchema = z.strictObject({
@@ -102,7 +112,7 @@ export const pluginSchema = z.strictObject({
   config: canaryConfigSchema.prefault({}),
   protocols: orDefault(listOf(pluginProtocol), ['grpc', 'grpcs', 'http', 'https']),
   enabled: orDefault(flag, true),
-})
+} satisfies Stored<Plugin>)
 
 /** A consumer's key. Never in lists, logs or the audit trail. */
 export const keyauthSchema = z.strictObject({
@@ -111,10 +121,10 @@ export const keyauthSchema = z.strictObject({
   consumer: ref,
   /** Stored and returned only. */
   ttl: orNull(valueBetween(number, 0, 100_000_000)),
-})
+} satisfies Stored<KeyauthCredential>)
 
 /** A consumer's membership in a group. */
-export const aclSchema = z.strictObject({ ...stamped, group: label, consumer: ref })
+export const aclSchema = z.strictObject({ ...stamped, group: label, consumer: ref } satisfies Stored<Acl>)
 
 /** The schemas by kind; what they give out is what is stored and returned, in Kong's JSON. */
 export const entitySchemas = {
@@ -127,27 +137,28 @@ export const entitySchemas = {
   acls: aclSchema,
 }
 
-export type Service = Readonly<z.output<typeof serviceSchema>>
-export type Route = Readonly<z.output<typeof routeSchema>>
-export type Consumer = Readonly<z.output<typeof consumerSchema>>
-export type Api = Readonly<z.output<typeof apiSchema>>
-export type Plugin = Readonly<z.output<typeof pluginSchema>>
-export type KeyauthCredential = Readonly<z.output<typeof keyauthSchema>>
-export type Acl = Readonly<z.output<typeof aclSchema>>
-
+/** Records by their kind, which is the name of their list in Kong. */
 export interface Entities {
+  /** Locations A. */
   readonly services: Service
+  /** Parts of services that a mount can name. */
   readonly routes: Route
+  /** Callers. */
   readonly consumers: Consumer
+  /** Legacy apis. */
   readonly apis: Api
+  /** Canaries. */
   readonly plugins: Plugin
+  /** Keys of consumers. */
   readonly keyauth_credentials: KeyauthCredential
+  /** Memberships of consumers in groups. */
   readonly acls: Acl
 }
 
+/** A kind of record: the name of its list in Kong. */
 export type EntityKind = keyof Entities
+/** The record of a kind. */
 export type EntityOf<Kind extends EntityKind> = Entities[Kind]
-export type Ref = Readonly<z.output<typeof ref>>
 
 /** In the order in which they may be written: what is referred to comes first. */
 export const ENTITY_KINDS = [

@@ -3,7 +3,7 @@ import { redactUrl } from '../../option-error.js'
 import { compileUpstream, compileUpstreamB } from '../../release/upstream-options.js'
 import { DEFAULT_PORT, type UrlUpstream } from '../../upstream.js'
 import type { Api, Service } from './entities.js'
-import type { CanaryConfig } from './plugin-schema.js'
+import type { CanaryConfig } from './records.js'
 import type { FieldMessages } from './violation.js'
 
 /** The parts of a URL as a service has them. */

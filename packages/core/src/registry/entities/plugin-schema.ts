@@ -15,6 +15,7 @@ import {
   text,
   valueBetween,
 } from './fields.js'
+import type { CanaryConfig } from './records.js'
 
 const HASHES = ['consumer', 'ip', 'none', 'header', 'allow', 'deny'] as const
 
@@ -45,7 +46,6 @@ const canaryConfigShape = {
   groups: orNull(listOf(label)),
   upstream_fallback: orDefault(flag, false),
   canary_by_header_name: orNull(text.regex(HEADER_NAME, { error: 'expected a header name' })),
-}
+} satisfies { readonly [Name in keyof CanaryConfig]: z.ZodType<CanaryConfig[Name]> }
 
 export const canaryConfigSchema = z.strictObject(canaryConfigShape, says('expected a record'))
-export type CanaryConfig = Readonly<z.output<typeof canaryConfigSchema>>

@@ -9,6 +9,7 @@ export interface FieldMessages {
 export interface Violation {
   /** 2: schema, 4: foreign key, 5: uniqueness, 7: offset, 10: size, 11: filters of a list, 14: a declarative file. */
   readonly code: 2 | 4 | 5 | 7 | 10 | 11 | 14
+  /** The code in words. */
   readonly name:
     | 'schema violation'
     | 'foreign key violation'
@@ -17,7 +18,9 @@ export interface Violation {
     | 'invalid size'
     | 'invalid options'
     | 'invalid declarative configuration'
+  /** What is wrong, in one line. */
   readonly message: string
+  /** What is wrong with each field. */
   readonly fields: FieldMessages
 }
 
@@ -28,9 +31,12 @@ const UNIQUENESS = 5
  * where another record has the value already. `message` names fields and values of the change.
  */
 export class ViolationError extends CanaryError {
+  /** The name of the class. */
   override readonly name = 'ViolationError'
+  /** 400, or 409 if another record has the value already. */
   override readonly status: number
   override readonly statusCode: number
+  /** What Kong answers. */
   readonly violation: Violation
 
   constructor(violation: Violation) {

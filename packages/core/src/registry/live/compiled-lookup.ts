@@ -7,7 +7,7 @@ import type { KnownConsumers } from './known-consumers.js'
 import type { LiveRelease } from './live-release.js'
 import type { LiveReleases } from './live-releases.js'
 import { locationOf } from '../entities/location.js'
-import type { MountScope, ReleaseLookup, Resolution } from './release-lookup.js'
+import type { Found, LocatedPlainPlace, MountScope, ReleaseLookup } from './release-lookup.js'
 import { type OfEveryone, type ScopeKeys, mostSpecific, scopeKeys } from './scope-index.js'
 import type { Row } from '../records/rows.js'
 import type { Tables } from '../records/tables.js'
@@ -27,6 +27,8 @@ interface Compiled {
   readonly keys: ScopeKeys
   readonly row: LocationRow
   readonly A: UrlUpstream
+  /** Where no release is in force. */
+  readonly plain: LocatedPlainPlace
   readonly everyone: OfEveryone<LiveRelease>
   /** What a caller gets whom the registry does not know. */
   readonly forStrangers: LiveRelease | null
@@ -47,7 +49,7 @@ export class CompiledLookup implements ReleaseLookup {
     this.#scope = scope
   }
 
-  find(caller: string): Resolution {
+  find(caller: string): Found {
     const source = this.#source
     const version = source.version()
     if (version !== this.#version) this.#compile(version)
@@ -56,10 +58,7 @@ export class CompiledLookup implements ReleaseLookup {
     const consumer = caller === '' ? null : source.consumers.find(caller)
     const live =
       consumer === null ? compiled.forStrangers : mostSpecific(consumer.scopes, compiled.keys, compiled.everyone)
-    const { A } = compiled
-    if (live === null) return { A, consumer, release: null, place: null }
-    const { release, place } = live.at(A)
-    return { A, consumer, release, place }
+    return { place: live === null ? compiled.plain : live.at(compiled.A), consumer }
   }
 
   #compile(version: number): void {
@@ -72,8 +71,9 @@ export class CompiledLookup implements ReleaseLookup {
     }
     const { row, keys } = found
     const A = this.#compiled?.row === row ? this.#compiled.A : locationOf(row.entity)
+    const plain = { A, B: null, plan: null, upstreamFallback: false, release: null } as const
     const everyone = live.scopes.ofEveryone(keys)
-    this.#compiled = { keys, row, A, everyone, forStrangers: mostSpecific(null, keys, everyone) }
+    this.#compiled = { keys, row, A, plain, everyone, forStrangers: mostSpecific(null, keys, everyone) }
     this.#reported = false
   }
 

@@ -19,5 +19,5 @@ function placeOf({ tables }: RegistryState, live: LiveRelease) {
   const serviceId = service?.id ?? (route === null ? undefined : tables.get('routes', route.id)?.entity.service?.id)
   const row =
     api !== null ? tables.get('apis', api.id) : serviceId === undefined ? null : tables.get('services', serviceId)
-  return row === null ? null : live.at(locationOf(row.entity)).place
+  return row === null ? null : live.at(locationOf(row.entity))
 }

@@ -4,19 +4,13 @@ import { Release } from '../../release/release.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
-import type { Place } from './release-lookup.js'
-import { type Elsewhere, type ReleaseDefaults, elsewhere, optionsOf } from '../records/record-release.js'
+import type { LocatedReleasePlace } from './release-lookup.js'
+import { type ReleaseDefaults, optionsOf } from '../records/record-release.js'
 import { type MadeMove, goesOn, runOf, stillStands } from '../records/made-move.js'
 import type { Row, StoredRecord } from '../records/rows.js'
 
 /** Told of a move that the registry did not make: the guard's, or one of code that has the release. */
 export type OnMoved = (move: MadeMove) => void
-
-/** The release at one place. */
-export interface Placed {
-  readonly release: Release
-  readonly place: Place
-}
 
 /**
  * A plugin's release, built when somebody first asks for it. It lives as long as its plugin: a change is taken by the
@@ -25,10 +19,9 @@ export interface Placed {
 export class LiveRelease {
   #row: Row<'plugins'>
   #release: Release | null = null
-  #elsewhere: Elsewhere = elsewhere()
-  #places = new WeakMap<UrlUpstream, Placed>()
+  #places = new WeakMap<UrlUpstream, LocatedReleasePlace>()
   /** Most releases have one place only. */
-  #last: Placed | null = null
+  #last: LocatedReleasePlace | null = null
   #adopting = false
   /** The latest move of the live release that the store does not have yet. */
   #unsaved: MadeMove | null = null
@@ -78,9 +71,8 @@ export class LiveRelease {
 
   /** B is another one, or A is: evidence begins anew. */
   moved(begins = false): void {
-    this.#elsewhere = elsewhere()
     this.#forgetPlaces()
-    this.#adopt(begins)
+    this.#adopt(begins, true)
   }
 
   /** Takes back a move that does not stand on what is stored any more. */
@@ -90,21 +82,21 @@ export class LiveRelease {
     this.#adopt(false)
   }
 
-  /** The release for requests whose location A is this. */
-  at(a: UrlUpstream): Placed {
+  /** The place for requests whose location A is this. */
+  at(a: UrlUpstream): LocatedReleasePlace {
     const last = this.#last
-    if (last !== null && last.place.A === a) return last
+    if (last !== null && last.A === a) return last
     this.#last = this.#places.get(a) ?? this.#compile(a)
     return this.#last
   }
 
-  #compile(a: UrlUpstream): Placed {
+  #compile(a: UrlUpstream): LocatedReleasePlace {
     const { release } = this
+    const { plan, upstreamFallback } = release.options
     const b = canaryLocation(this.#row.entity.config, a)
-    const plan = { ...release.options.plan, originA: a.origin, originB: b.origin }
-    const placed = { release, place: { A: a, B: b, plan } }
-    this.#places.set(a, placed)
-    return placed
+    const place = { A: a, B: b, plan: { ...plan, originA: a.origin, originB: b.origin }, upstreamFallback, release }
+    this.#places.set(a, place)
+    return place
   }
 
   /** The release's plan is another one now, and so are those of its places. */
@@ -118,11 +110,11 @@ export class LiveRelease {
   }
 
   #options() {
-    return optionsOf(this.#row.entity, this.#unsaved?.record ?? this.#row.release, this.#defaults, this.#elsewhere)
+    return optionsOf(this.#row.entity, this.#unsaved?.record ?? this.#row.release, this.#defaults)
   }
 
   #build(): Release {
-    const release = new Release(this.#options())
+    const release = new Release(this.#options(), true)
     release.on('change', ({ change }) => {
       this.#forgetPlaces()
       if (this.#adopting || change === 'update' || change === 'complete') return
@@ -136,11 +128,11 @@ export class LiveRelease {
     return release
   }
 
-  #adopt(begins: boolean): void {
+  #adopt(begins: boolean, moved = false): void {
     if (this.#release === null) return
     this.#adopting = true
     try {
-      this.#release.adopt(this.#options(), begins)
+      this.#release.adopt(this.#options(), begins, moved)
     } finally {
       this.#adopting = false
     }

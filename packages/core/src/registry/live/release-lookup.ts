@@ -1,4 +1,4 @@
-import type { Plan } from '../../decision/plan.js'
+import type { PlainPlace, ReleasePlace } from '../../place.js'
 import type { Release } from '../../release/release.js'
 import type { UrlUpstream } from '../../upstream.js'
 
@@ -6,34 +6,54 @@ import type { UrlUpstream } from '../../upstream.js'
 export interface KnownConsumer {
   /** What is hashed, however the caller was named. */
   readonly id: string
+  /** The groups that it is in. */
   readonly groups: readonly string[]
 }
 
 /** What requests of a mount belong to, by id or name. `api` stands alone; a route brings its service. */
 export interface MountScope {
+  /**
+   * Id or name of a service.
+   *
+   * @default the route's
+   */
   readonly service?: string | undefined
+  /**
+   * Id or name of a route.
+   *
+   * @default none
+   */
   readonly route?: string | undefined
+  /**
+   * Id or name of a legacy api.
+   *
+   * @default none
+   */
   readonly api?: string | undefined
 }
 
 /**
- * A release at a location: where its two sides are for the requests of one mount. A release on a consumer, or a global
- * one, has as many places as there are locations.
+ * Where the requests of one mount go. A release on a consumer, or a global one, has as many places as there are
+ * locations; without a release, all goes to A.
  */
-export interface Place {
+export type LocatedPlace = LocatedReleasePlace | LocatedPlainPlace
+
+export interface LocatedReleasePlace extends ReleasePlace {
   readonly A: UrlUpstream
   readonly B: UrlUpstream
-  /** The release's plan with this place's origins: for `release.decideBy(facts, place.plan)`. */
-  readonly plan: Plan
+  readonly release: Release
 }
 
-/** Which release is in force for a caller, and where it sends requests. */
-export type Resolution = {
-  /** Location A. */
+export interface LocatedPlainPlace extends PlainPlace {
   readonly A: UrlUpstream
+}
+
+/** What a mount finds for one caller. */
+export interface Found {
+  readonly place: LocatedPlace
   /** Who the registry says that the caller is: hash `consumer.id`; `null` where it does not know the caller. */
   readonly consumer: KnownConsumer | null
-} & ({ readonly release: Release; readonly place: Place } | { readonly release: null; readonly place: null })
+}
 
 /** Finds which release is in force for the requests of one mount. Compiled once. */
 export interface ReleaseLookup {
@@ -43,5 +63,5 @@ export interface ReleaseLookup {
    * @param caller as the framework's authentication established it: an id, username, custom_id or key; '' for nobody
    * @throws {CanaryError} ERR_CANARY_SERVICE where the registry does not know (any more) what the mount names
    */
-  find(caller: string): Resolution
+  find(caller: string): Found
 }

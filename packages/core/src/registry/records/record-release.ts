@@ -3,13 +3,13 @@ import type { Hash } from '../../decision/plan.js'
 import { type ReleaseRecord, UNTOUCHED } from '../../release/lifecycle.js'
 import type { LifeState } from '../../release-state.js'
 import { type Logger, SILENT } from '../../logger.js'
-import type { ReleaseOptions } from '../../release/options.js'
+import type { PlacedOptions, ReleaseOptions } from '../../release/options.js'
 import { restored } from '../../release/restored.js'
 import { compileSettings } from '../../release/settings.js'
 import { Timeline } from '../../release/timeline.js'
 import type { Plugin } from '../entities/entities.js'
 import { canaryLocation } from '../entities/location.js'
-import type { CanaryConfig } from '../entities/plugin-schema.js'
+import type { CanaryConfig } from '../entities/records.js'
 import type { FieldMessages } from '../entities/violation.js'
 
 /** What all releases of a registry have in common. */
@@ -21,29 +21,13 @@ export interface ReleaseDefaults {
   readonly random: (() => number) | undefined
 }
 
-/** The release of a record has no upstreams of its own: the mount says where A is, and B follows from it. */
-export type Elsewhere = () => never
-
-/** A new one for each location, so that the guard sees that what it judged is no more. */
-export function elsewhere(): Elsewhere {
-  return () => {
-    throw new CanaryError('ERR_CANARY_SERVICE', 'a release of a registry is forwarded by its mount')
-  }
-}
-
 /** The options of a record's release. The salt is the plugin's id: a new name reshuffles nobody. */
-export function optionsOf(
-  plugin: Plugin,
-  record: ReleaseRecord | null,
-  defaults: ReleaseDefaults,
-  place: Elsewhere,
-): ReleaseOptions {
+export function optionsOf(plugin: Plugin, record: ReleaseRecord | null, defaults: ReleaseDefaults): PlacedOptions {
   const { id, instance_name, enabled, config } = plugin
   const { percentage, start, duration, canary_by_header_name } = config
   return {
     name: instance_name ?? id,
     salt: id,
-    upstreams: { A: place, B: place },
     ...(percentage === null ? { start: start ?? undefined, duration } : { percentage }),
     steps: config.steps,
     hash: hashOf(config),
@@ -88,7 +72,7 @@ const TRIAL: Omit<ReleaseDefaults, 'clock'> = {
 /** What a record's release is doing at an instant, or would be were its plugin enabled. */
 export function lifeStateOf(plugin: Plugin, record: ReleaseRecord | null, nowMs: number): LifeState {
   const clock = () => nowMs
-  const settings = compileSettings(optionsOf(plugin, record, { ...TRIAL, clock }, elsewhere()), () => {})
+  const settings = compileSettings(optionsOf(plugin, record, { ...TRIAL, clock }), () => {}, true)
   return new Timeline(settings, restored(settings, nowMs)).state()
 }
 
@@ -112,7 +96,7 @@ const FIELD_OF: Readonly<Record<string, keyof CanaryConfig>> = {
 export function checkRelease(plugin: Plugin, clock: () => number): FieldMessages | null {
   try {
     canaryLocation(plugin.config)
-    compileSettings(optionsOf(plugin, null, { ...TRIAL, clock }, elsewhere()), () => {})
+    compileSettings(optionsOf(plugin, null, { ...TRIAL, clock }), () => {}, true)
     return null
   } catch (error) {
     if (!(error instanceof CanaryError)) throw error

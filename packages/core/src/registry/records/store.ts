@@ -1,3 +1,4 @@
+import type { Shared } from '../../guard/index.js'
 import type { EntityKind } from '../entities/entities.js'
 import type { Row, RowChange } from './rows.js'
 
@@ -16,7 +17,9 @@ export const NOWHERE: Position = { epoch: '', version: 0, id: '' }
 
 /** One entity before and after a change; keys of consumers are left out. */
 export interface AuditedChange {
+  /** The record's kind. */
   readonly kind: EntityKind
+  /** The record's id. */
   readonly id: string
   /** `null` where it was created. */
   readonly before: object | null
@@ -26,14 +29,17 @@ export interface AuditedChange {
 
 /** One change of the registry. */
 export interface AuditEntry {
+  /** The version that the change made. */
   readonly version: number
   /** Of the commit: what an error with `outcome: 'unknown'` names. */
   readonly id: string
   /** Seconds since the epoch. */
   readonly at: number
+  /** Who made it. */
   readonly by: string
   /** What was done, in words: `update plugins 3f2a…`, `rollback plugins 3f2a…: too many errors`. */
   readonly what: string
+  /** Each record that changed, the first 100. */
   readonly changes: readonly AuditedChange[]
   /** Changes beyond the first 100, which are not listed. */
   readonly more: number
@@ -46,11 +52,23 @@ export const AUDIT_LIMIT = 1000
 export interface AuditQuery {
   /** How many at most: 1 … 1000. */
   readonly limit: number
-  /** Only those of versions below this one: the `version` of the last entry of the page before. */
+  /**
+   * Only those of versions below this one: the `version` of the last entry of the page before.
+   *
+   * @default the newest
+   */
   readonly before?: number | undefined
-  /** Only those that changed the plugin with this id. */
+  /**
+   * Only those that changed the plugin with this id.
+   *
+   * @default of all plugins
+   */
   readonly plugin?: string | undefined
-  /** Only those by this one. */
+  /**
+   * Only those by this one.
+   *
+   * @default by anybody
+   */
   readonly by?: string | undefined
 }
 
@@ -69,21 +87,29 @@ export interface Proposal {
   readonly reads: readonly string[]
   /** What it changes. Every commit writes `*`, unsaid. */
   readonly writes: readonly string[]
+  /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
+  /** Its entry in the audit trail. */
   readonly audit: Omit<AuditEntry, 'version'>
 }
 
 /** A change as it was committed. Plain JSON: what a store logs and publishes. */
 export interface Commit {
+  /** The proposal's. */
   readonly id: string
   /** Of the commit before it; `''` for the first. */
   readonly prev: string
+  /** The version that it made. */
   readonly version: number
+  /** What it changed, as the proposal said. */
   readonly writes: readonly string[]
+  /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
+  /** Its entry in the audit trail. */
   readonly audit: AuditEntry
 }
 
+/** What became of a proposal. */
 export type SaveResult =
   /** `missed`: what others committed between `base` and this, oldest first. */
   | { readonly kind: 'saved'; readonly at: Position; readonly missed: readonly Commit[] }
@@ -94,7 +120,9 @@ export type SaveResult =
 
 /** All rows of one instant. */
 export interface StoredState {
+  /** Which instant. */
   readonly at: Position
+  /** All rows. */
   readonly rows: readonly Row[]
 }
 
@@ -111,9 +139,6 @@ export type StoreEvent =
   | { readonly kind: 'rewound'; readonly known: Position; readonly stored: Position }
   /** What is stored now cannot be taken. The last good state stays in force. */
   | { readonly kind: 'error'; readonly error: unknown }
-
-/** What the guards of several processes share. No store has it yet. */
-export type Shared = never
 
 /** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {
@@ -142,6 +167,7 @@ export interface Store {
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void
   /** The newest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>
+  /** What the guards of several processes share; `null`: each process judges for itself. */
   readonly shared: Shared | null
   /** Lets go of files, locks and connections, and ends watching. */
   close(): Promise<void>

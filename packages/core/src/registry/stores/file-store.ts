@@ -27,10 +27,19 @@ import type {
 import { Watchers } from './watchers.js'
 import { readWhole, signatureOf } from './whole-file.js'
 
+/** The options of {@link fileStore}. */
 export interface FileStoreOptions {
-  /** True: never writes and never locks, for processes beside the one that writes. @default false */
+  /**
+   * True never writes and never locks: for processes beside the one that writes.
+   *
+   * @default false
+   */
   readonly readOnly?: boolean | undefined
-  /** @default console */
+  /**
+   * Where messages go: pino, `console` or an object of your own.
+   *
+   * @default console
+   */
   readonly logger?: Logger | undefined
 }
 

@@ -1,3 +1,8 @@
+// Where something stands in a JSON text. By hand, and not jsonc-parser 3.3: its `parseTree` took 1.8 s and 576 MB for a place
+// in 35 MB (this: 0.53 s, 40 MB), and both it and `visit` overflow the stack at 10 000 levels, where this refuses the 201st.
+// Its `visit` is as fast, but keeps no path, and says `InvalidSymbol` for a missing value, a bad name and what follows the
+// end alike: 10 of 28 broken texts.
+
 /** A place in a text, both counted from 1. */
 export interface TextPlace {
   readonly line: number
