@@ -30,4 +30,5 @@ export const preconditionFailed = () => new Refusal(412, 'Precondition failed')
 export const unauthorized = () => new Refusal(401, 'Unauthorized', { 'www-authenticate': 'Bearer realm="admin"' })
 export const tooManyWrong = (seconds: number) =>
   new Refusal(429, 'Too many wrong tokens', { 'retry-after': String(seconds) })
+export const tooManyFiles = () => new Refusal(503, 'Too many configurations are being read', { 'retry-after': '1' })
 export const forbidden = (why: string) => new Refusal(403, why)

@@ -94,4 +94,12 @@ describe('POST /config', () => {
     await using admin = await openAdmin()
     expect(await admin.call('POST', '/config', sent)).toMatchObject({ status: 400 })
   })
+
+  it('refuses further files while as many as may wait are being read, and takes them again afterwards', async () => {
+    await using admin = await openAdmin()
+    const send = () => admin.call('POST', '/config?dry_run=1', { json: { config: YAML.padEnd(20_000, '\n#') } })
+    const statuses = (await Promise.all(Array.from({ length: 20 }, send))).map(({ status }) => status)
+    expect(new Set(statuses)).toEqual(new Set([200, 503]))
+    expect(await send()).toMatchObject({ status: 200 })
+  })
 })

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { Socket } from 'node:net'
 import { type Notification, Pool, type PoolClient } from 'pg'
 import { CanaryError } from '@canary-release/core'
+import { CarefulClient } from './careful-client.js'
 import { ConnectionLost } from './faults.js'
 
 /** How long a connection may take, in milliseconds; a change gives up sooner. */
@@ -94,6 +95,7 @@ export class Connections {
 
   #createPool(connectionString: string): Pool {
     const pool = new Pool({
+      Client: CarefulClient,
       connectionString,
       max: POOL_SIZE,
       fallback_application_name: 'canary-release',

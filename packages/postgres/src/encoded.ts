@@ -8,7 +8,7 @@ import type {
   RowChange,
   RowContent,
 } from '@canary-release/core/registry'
-import { ENTITY_KINDS } from '@canary-release/core/registry/internal'
+import { ENTITY_KINDS, readContent } from '@canary-release/core/registry/internal'
 import { StoreFault } from './faults.js'
 
 // What is stored is JSON; keys and ids that are compared in SQL are text, which knows neither NUL nor half a surrogate
@@ -60,12 +60,12 @@ export function readVersion(value: unknown): number {
   throw new StoreFault('a version that is stored is damaged: restore the tables from a backup')
 }
 
-/** One row as it is stored; what it says is the registry's to check. */
+/** One row as it is stored. Who may write there may write nonsense: it is an error, never in force. */
 export function readRow(kind: unknown, id: unknown, revision: unknown, content: unknown): Row {
   const { entity, release } = parsedRecord(content)
-  const row = { kind, entity, revision: readVersion(revision), release }
-  if (!isRow(row) || comparable(row.entity.id) !== id) throw damaged()
-  return row
+  const read = contentOf(kind, entity, release)
+  if (comparable(read.entity.id) !== id) throw damaged()
+  return { ...read, revision: readVersion(revision) }
 }
 
 /** One entry of the log. */
@@ -76,12 +76,18 @@ export function readCommit(version: number, prev: unknown, body: unknown): Commi
     typeof id !== 'string' ||
     !Array.isArray(writes) ||
     !Array.isArray(changes) ||
-    !changes.every(isChange) ||
     !isAudit(audit)
   ) {
     throw damaged()
   }
-  return { id, prev, version, writes: writes.map(String), changes, audit: { ...audit, version } }
+  return {
+    id,
+    prev,
+    version,
+    writes: writes.map(String),
+    changes: changes.map(readChange),
+    audit: { ...audit, version },
+  }
 }
 
 export function readAudit(version: unknown, entry: unknown): AuditEntry {
@@ -113,27 +119,23 @@ function isKind(value: unknown): value is EntityKind {
   return ENTITY_KINDS.some((kind) => kind === value)
 }
 
-function isRelease(value: unknown): boolean {
-  return value === null || (isRecord(value) && typeof value['state'] === 'string')
-}
-
-function isChange(value: unknown): value is RowChange {
-  if (!isRecord(value) || !isKind(value['kind']) || typeof value['id'] !== 'string') return false
+function readChange(value: unknown): RowChange {
+  if (!isRecord(value) || !isKind(value['kind']) || typeof value['id'] !== 'string') throw damaged()
   const { kind, id, row } = value
-  return row === null || (isRecord(row) && isContent(row) && row.kind === kind && row.entity.id === id)
+  if (row === null) return { kind, id, row }
+  if (!isRecord(row) || row['kind'] !== kind) throw damaged()
+  const content = contentOf(kind, row['entity'], row['release'])
+  if (content.entity.id !== id) throw damaged()
+  return { kind, id, row: content }
 }
 
-function isRow(value: Record<string, unknown> & { readonly revision: number }): value is typeof value & Row {
-  return isContent(value)
-}
-
-function isContent(value: Record<string, unknown>): value is Record<string, unknown> & RowContent {
-  return (
-    isKind(value['kind']) &&
-    isRecord(value['entity']) &&
-    typeof value['entity']['id'] === 'string' &&
-    isRelease(value['release'])
-  )
+function contentOf(kind: unknown, entity: unknown, release: unknown): RowContent {
+  if (!isKind(kind)) throw damaged()
+  try {
+    return readContent(kind, entity, release)
+  } catch (error) {
+    throw damaged(error)
+  }
 }
 
 function isAudit(value: unknown): value is Omit<AuditEntry, 'version'> {

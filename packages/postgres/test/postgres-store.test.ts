@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from 'vitest'
 import { NOWHERE, type Store } from '@canary-release/core/registry'
 import { postgresStore } from '@canary-release/postgres'
-import { proposalOf, runStoreSuite, saved } from '../../core/test/store/suite.js'
+import { ID, type StorePlace, proposalOf, runStoreSuite, saved } from '../../core/test/store/suite.js'
 import { type PostgresServer, startPostgres } from '../../../test/servers/postgres.js'
 import { requireBinary } from '../../../test/servers/requirement.js'
 import { sql } from './opened.js'
@@ -14,7 +14,7 @@ requireBinary('postgres')('on a PostgreSQL server', () => {
   })
   afterAll(() => server[Symbol.asyncDispose]())
 
-  runStoreSuite('PostgreSQL', {
+  runStoreSuite<StorePlace & { readonly schema: string }>('PostgreSQL', {
     async open() {
       schemas += 1
       const schema = `test ${schemas}`
@@ -25,6 +25,7 @@ requireBinary('postgres')('on a PostgreSQL server', () => {
         return store
       }
       return {
+        schema,
         store: open(),
         another: async () => open(),
         trim: async () => {
@@ -37,6 +38,10 @@ requireBinary('postgres')('on a PostgreSQL server', () => {
           await sql(server.url, `DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
         },
       }
+    },
+    async forge({ schema }, kind, content) {
+      const values = `'${kind}', '${ID}', 1, '${JSON.stringify(content)}'`
+      await sql(server.url, `DELETE FROM "${schema}".canary_row; INSERT INTO "${schema}".canary_row VALUES (${values})`)
     },
   })
 })

@@ -121,6 +121,11 @@ if base_epoch == '' and version > 0 then return { 'conflict', false } end
 if touched then return { 'conflict', missed, is_known and 1 or 0 } end
 
 local at = version + 1
+-- A stream that is further on than the head takes no entry: others would have been added before.
+for _, key in ipairs({ LOG, IDS, AUDIT }) do
+  local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]
+  if last and tonumber(string.match(last[1], '^%d+')) >= at then return redis.error_reply('CANARYDAMAGED ' .. key) end
+end
 if epoch == '' then epoch = new_epoch end
 local function sizeof(fields)
   local size = 0

@@ -145,6 +145,9 @@ export class Watcher {
     // Something is missing between: by trimming, by a commit too large for the log, or because the history is another.
     await this.#look(link)
     if (!this.#lost && this.#at.version === version) await this.#loadAnew(link)
+    // What does not go on from what is stored would be read again at once, and without end.
+    if (!this.#lost && this.#at.version === version)
+      throw new DataFault('the log in Redis holds what no change made: delete it')
     return false
   }
 

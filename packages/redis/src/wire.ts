@@ -1,4 +1,4 @@
-import { ENTITY_KINDS } from '@canary-release/core/registry/internal'
+import { ENTITY_KINDS, readContent as fitting } from '@canary-release/core/registry/internal'
 import type { AuditEntry, Commit, Position, Row, RowChange, RowContent } from '@canary-release/core/registry'
 import { DataFault } from './faults.js'
 import type { Reply } from './link.js'
@@ -29,9 +29,9 @@ export function readRow(key: string, text: string): Row {
   return reading(`row ${key}`, () => {
     const space = text.indexOf(' ')
     const revision = Number(text.slice(0, space))
-    if (space < 1 || !Number.isSafeInteger(revision)) throw new Error('has no revision')
+    if (space < 1 || !Number.isSafeInteger(revision) || revision < 0) throw new Error('has no revision')
     const slash = key.indexOf('/')
-    const content = readContent(key.slice(0, slash), key.slice(slash + 1), JSON.parse(text.slice(space + 1)))
+    const content = readContent(kindFrom(key.slice(0, slash)), key.slice(slash + 1), JSON.parse(text.slice(space + 1)))
     return { ...content, revision }
   })
 }
@@ -108,7 +108,7 @@ export function listFrom(reply: unknown): readonly Reply[] {
 /** A position from three replies. */
 export function readPosition([epoch, version, id]: readonly Reply[]): Position {
   const at = { epoch: String(epoch), version: Number(version), id: String(id ?? '') }
-  if (!Number.isSafeInteger(at.version)) throw new DataFault(NONSENSE)
+  if (!Number.isSafeInteger(at.version) || at.version < 0) throw new DataFault(NONSENSE)
   return at
 }
 
@@ -138,13 +138,11 @@ function readChange(change: unknown): RowChange {
   return { kind: known, id: wordFrom(id), row: readContent(known, wordFrom(id), row) }
 }
 
-function readContent(kind: string, id: string, content: unknown): RowContent {
+function readContent(kind: RowContent['kind'], id: string, content: unknown): RowContent {
   if (!isRecord(content)) throw new Error('is no record')
   const { entity, release } = content
   if (!isRecord(entity) || entity['id'] !== id) throw new Error('its entity is of another id')
-  if (release !== null && !isRecord(release)) throw new Error('its release is no record')
-  // oxlint-disable-next-line typescript/consistent-type-assertions -- the registry compiles what it gets, and refuses what it cannot
-  return { kind: kindFrom(kind), entity, release } as unknown as RowContent
+  return fitting(kind, entity, release)
 }
 
 function kindFrom(kind: unknown): RowContent['kind'] {

@@ -1,5 +1,5 @@
 import { NOWHERE, type Position, type Store } from '@canary-release/core/registry'
-import { ID, type StoreHarness, type StorePlace, proposalOf, saved } from '../../core/test/store/suite.js'
+import { ID, type StoreHarness, type StorePlace, proposalOf, saved, service } from '../../core/test/store/suite.js'
 import { type CutProxy, startCutProxy } from '../../../test/servers/cut-proxy.js'
 import type { RedisServer } from '../../../test/servers/redis.js'
 import { redisStore } from '../src/index.js'
@@ -41,6 +41,9 @@ export function harnessOn(server: () => RedisServer): StoreHarness<RedisPlace> {
     async damage({ name }) {
       await server().command('HSET', `{canary:${name}}:rows`, `services/${ID}`, '1 {"entity":')
     },
+    async forge({ name }, kind, content) {
+      await server().command('HSET', `{canary:${name}}:rows`, `${kind}/${ID}`, `1 ${JSON.stringify(content)}`)
+    },
     async cut({ link }) {
       link.cut()
       return async () => link.mend()
@@ -78,8 +81,10 @@ return 'OK'
 /** More than the log holds: 10 MB of changes that are each small enough to be logged. */
 async function trim(store: Store): Promise<void> {
   let at = (await store.load())?.at ?? NOWHERE
+  const { kind, entity, release } = service(ID, 'host')
+  const row = { kind, entity: { ...entity, tags: Array.from({ length: 1000 }, () => 't'.repeat(100)) }, release }
   for (let i = 0; i < 100; i += 1) {
     // oxlint-disable-next-line no-await-in-loop -- each is made on the one before
-    at = await saved(store, proposalOf(at, { host: 'h'.repeat(100_000) }))
+    at = await saved(store, proposalOf(at, { changes: [{ kind, id: ID, row }] }))
   }
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { type Registry, type RegistryOptions, type Store, createRegistry } from '@canary-release/core/registry'
 import { expect, test } from 'vitest'
 import { CANARY, SILENT, T0, addOrders, clockAt } from '../../core/test/registry/harness.js'
@@ -167,5 +168,31 @@ describeWithRedis('gateways on one Redis', () => {
     expect(hostOf(second)).toBe('b')
     await redis.kill()
     await expect(gateway(open(redis.port))).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+  })
+
+  test('say once that somebody else wrote into the log, and do not read all anew without end', async () => {
+    const redis = await server()
+    const mine = await gateway(open(redis.port))
+    await addOrders(mine)
+    await redis.command('XADD', '{canary:default}:log', '7-0', 'id', 'nobody')
+    await until(() => mine.reported.length > 0, 'it is reported')
+    const scans = async () => Number(/cmdstat_hscan:calls=(\d+)/.exec(await redis.command('INFO', 'commandstats'))?.[1] ?? 0)
+    const before = await scans()
+    await setTimeout(1000)
+    expect((await scans()) - before).toBeLessThan(10)
+    await redis.command('XTRIM', '{canary:default}:log', 'MAXLEN', '0')
+    expect(hostOf(mine)).toBeDefined()
+  })
+
+  test.each(['log', 'ids', 'audit'])('write nothing where somebody else wrote into %s', async (stream) => {
+    const redis = await server()
+    const mine = await gateway(open(redis.port))
+    await addOrders(mine)
+    await redis.command('XADD', `{canary:default}:${stream}`, '7-0', 'id', 'nobody')
+    const lengths = () =>
+      Promise.all(['log', 'ids', 'audit'].map((name) => redis.command('XLEN', `{canary:default}:${name}`)))
+    const before = await lengths()
+    await expect(rename(mine, 'a')).rejects.toMatchObject({ ...REFUSED, message: expect.stringMatching(/not whole/) })
+    expect(await lengths()).toEqual(before)
   })
 })

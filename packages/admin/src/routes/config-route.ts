@@ -2,9 +2,14 @@ import { CanaryError } from '@canary-release/core'
 import { type Registry, ViolationError, parseDeclarative } from '@canary-release/core/registry'
 import type { RequestBody } from '../bodies/request-body.js'
 import type { Operation } from '../operation.js'
+import { tooManyFiles } from '../refusal.js'
+
+/** How many files may wait to be read: they are read one after the other, and each may take seconds. */
+const MAX_READ = 8
 
 /** Makes all records those of a declarative file, as Kong without a database does. */
 export function configOperation(registry: Registry): Operation {
+  let reading = 0
   const flag = { type: 'boolean', default: false } as const
   return {
     method: 'POST',
@@ -20,7 +25,11 @@ export function configOperation(registry: Registry): Operation {
     errors: [400],
     async run({ body, query, by }) {
       const otherPlugins = isSet(query, 'skip_unsupported') ? 'skip' : 'refuse'
-      const { skipped, bodies } = await checked(() => parseDeclarative(textOf(body), { otherPlugins }))
+      if (reading >= MAX_READ) throw tooManyFiles()
+      reading += 1
+      const { skipped, bodies } = await checked(() => parseDeclarative(textOf(body), { otherPlugins })).finally(
+        () => (reading -= 1),
+      )
       const report = isSet(query, 'dry_run') ? registry.diff({ bodies }) : await registry.sync({ bodies }, by)
       return { status: 200, body: { ...report, skipped } }
     },

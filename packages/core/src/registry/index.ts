@@ -21,6 +21,7 @@ export type {
   MountScope,
 } from './live/release-lookup.js'
 export { type FileStoreOptions, fileStore } from './stores/file-store.js'
+export { readContent } from './stores/state-row.js'
 export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 
 const program = new URL('reading-process.js', import.meta.url).pathname
 
-async function reading(...args: string[]): Promise<{ outcome: string; turns: number }> {
+async function reading(...args: string[]): Promise<{ outcome: string; turns: number; mostThreads: number }> {
   const { stdout } = await promisify(execFile)(process.execPath, [program, ...args])
   return JSON.parse(stdout)
 }
@@ -24,5 +24,11 @@ describe('a long declarative file', () => {
     const { outcome, turns } = await reading('yaml', '2000', 'wrong')
     expect(outcome).toBe('declarative file, 2000 faults:')
     expect(turns).toBeGreaterThan(50)
+  })
+
+  it('does not start a thread while another one is being read', async () => {
+    const { outcome, mostThreads } = await reading('json', '200', '', '4')
+    expect(outcome).toBe('200 bodies')
+    expect(mostThreads).toBe(1)
   })
 })

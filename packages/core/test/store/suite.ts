@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   AUDIT_LIMIT,
   type Commit,
+  type EntityKind,
   NOWHERE,
   type Position,
   type Proposal,
@@ -30,6 +31,8 @@ export interface StoreHarness<Place extends StorePlace = StorePlace> {
   open(): Promise<Place>
   /** Puts what is no row or state of these packages where they are kept. */
   readonly damage?: (place: Place) => Promise<void>
+  /** Puts a row of {@link ID} there that no registry wrote: JSON, and good for nothing else. */
+  readonly forge?: (place: Place, kind: EntityKind, content: object) => Promise<void>
   /** Ends what is connected to `place.store` and refuses it anew, until what it resolves to is called. */
   readonly cut?: (place: Place) => Promise<() => Promise<void>>
   /** Stops what `place.store` is connected to without a word, until what it resolves to is called. */
@@ -61,6 +64,35 @@ export function service(id: string, host: string): RowContent<'services'> {
     updated_at: T0,
   }
   return { kind: 'services', entity, release: null }
+}
+
+const UNTOUCHED = { state: 'running', reason: null, by: null, at: null, elapsed: null }
+
+/** What a row must not be: kind, and what differs from a good one. */
+const FORGED: readonly (readonly [what: string, kind: EntityKind, change: { entity?: object; release?: unknown }])[] = [
+  ['no host', 'services', { entity: { host: undefined } }],
+  ['a number as its host', 'services', { entity: { host: 5 } }],
+  ['a line break in its host', 'services', { entity: { host: 'a\r\nb: c' } }],
+  ['an impossible port', 'services', { entity: { port: 1e9 } }],
+  ['a number as its tags', 'services', { entity: { tags: 5 } }],
+  ['a field that nobody knows', 'services', { entity: { colour: 'red' } }],
+  ['a release that it cannot have', 'services', { release: { state: 'running' } }],
+  ['no configuration', 'plugins', { entity: { config: undefined } }],
+  ['an impossible percentage', 'plugins', { entity: { config: { upstream_host: 'b', percentage: 1e300 } } }],
+  ['a reference that is no record', 'plugins', { entity: { service: 'x' } }],
+  ['an unknown state', 'plugins', { release: { state: 'nonsense' } }],
+  ['a record of wrong types', 'plugins', { release: { ...UNTOUCHED, state: 'rolled-back', by: 5, reason: {} } }],
+]
+
+function forged(
+  kind: EntityKind,
+  { entity, release }: { readonly entity?: object; readonly release?: unknown },
+): object {
+  const good =
+    kind === 'services'
+      ? service(ID, 'host')
+      : { entity: { id: ID, name: 'canary', config: { upstream_host: 'b', percentage: 5 } }, release: UNTOUCHED }
+  return { entity: { ...good.entity, ...entity }, release: release === undefined ? good.release : release }
 }
 
 /** A change that writes one service. */
@@ -482,7 +514,7 @@ export function runStoreSuite<Place extends StorePlace>(
 
 /** What a store must do when what it stands on fails. */
 function runFaults<Place extends StorePlace>(harness: StoreHarness<Place>): void {
-  const { damage, cut, freeze, rewind } = harness
+  const { damage, forge, cut, freeze, rewind } = harness
 
   if (damage !== undefined) {
     it('refuses what is damaged, and never takes it for an empty state', async () => {
@@ -495,6 +527,23 @@ function runFaults<Place extends StorePlace>(harness: StoreHarness<Place>): void
       await expect(later.load()).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
       await expect(createRegistry({ store: later, logger: SILENT })).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
       expect(registry.snapshot().rows).toHaveLength(1)
+    })
+  }
+
+  if (forge !== undefined) {
+    it.each(FORGED)('refuses a row that somebody else wrote with %s', async (_, kind, change) => {
+      await using place = await harness.open()
+      await saved(place.store, proposalOf(NOWHERE))
+      const other = await place.another()
+      const reported: unknown[] = []
+      const onError = (error: unknown) => reported.push(error)
+      await using registry = disposable(await createRegistry({ store: other, logger: SILENT, onError }), {})
+      const known = registry.snapshot()
+      await forge(place, kind, forged(kind, change))
+      const later = await place.another()
+      await expect(later.load()).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+      await expect(createRegistry({ store: later, logger: SILENT })).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+      expect(registry.snapshot()).toEqual(known)
     })
   }
 

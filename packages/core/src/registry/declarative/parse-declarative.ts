@@ -2,18 +2,21 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { CanaryError } from '../../errors.js'
 import { optionError } from '../../option-error.js'
+import { SerialQueue } from '../serial-queue.js'
 import { type Declarative, type DeclarativeOptions, readDeclarative } from './declarative.js'
 import type { ParseAnswer, ParseTask } from './parse-worker.js'
 
-/** Starting a thread costs more than reading so few characters, which takes a few milliseconds. */
-const SMALL = 8 * 1024
+/** Starting a thread costs more than reading so few characters, also where all of them are aliases or faults. */
+const SMALL = 2 * 1024
 const MAX_MEMORY_MB = 1024
+/** One thread at a time: each may take all of that memory. */
+const threads = new SerialQueue()
 
 /**
  * Reads a file in Kong's declarative format (`_format_version: "3.0"`, "2.1" or "1.1"), YAML or JSON, and checks all of
  * it. What has no `id` gets one that follows from its name or scope, so that a file always means the same buckets.
  *
- * A long file is read in a thread of its own, so that the process goes on serving. It may have 4 MB, 50 000 values in
+ * A long file is read in a thread of its own, so that the process goes on serving; of several, one after the other. It may have 4 MB, 50 000 values in
  * YAML or 100 000 in JSON, and 10 000 records.
  *
  * @throws {CanaryError} ERR_CANARY_OPTION that names the line, place and reason of each fault
@@ -22,7 +25,8 @@ export async function parseDeclarative(text: string, options: DeclarativeOptions
   if (typeof text !== 'string') throw optionError('parseDeclarative', 'must get a string', text)
   if (text.length <= SMALL) return readDeclarative(text, options)
   const { format, otherPlugins } = options
-  return (await parsedApart({ text, options: { format, otherPlugins } })) ?? readDeclarative(text, options)
+  const task = { text, options: { format, otherPlugins } }
+  return (await threads.run(() => parsedApart(task))) ?? readDeclarative(text, options)
 }
 
 /** `null` if there is no file for the thread: bundlers leave it out. */

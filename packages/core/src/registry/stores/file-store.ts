@@ -103,12 +103,16 @@ class FileStore implements Store {
   }
 
   load(): Promise<StoredState | null> {
-    return this.#queue.run(async () => ((await this.#look()) === null ? null : this.#stored()))
+    return this.#queue.run(async () => {
+      this.#checkOpen()
+      return (await this.#look()) === null ? null : this.#stored()
+    })
   }
 
   save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
     const attempt: Attempt = { signal, isWriting: false, waitsFor: null }
     const work = this.#queue.run(async () => {
+      this.#checkOpen()
       if (signal?.aborted === true) throw this.#refusal(`the change of ${this.#path} was given up`)
       if (this.#readOnly) throw this.#refusal(`${this.#path} is open for reading only`)
       return inTurn(this.#path, attempt, (turn) => this.#commit(proposal, turn, attempt))
@@ -125,6 +129,7 @@ class FileStore implements Store {
   }
 
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
+    this.#checkOpen()
     let leave: (() => void) | null = null
     let isOn = true
     // Before the file was read, nobody knows whether `from` is of its history.
@@ -152,7 +157,10 @@ class FileStore implements Store {
   }
 
   audit(query: AuditQuery): Promise<readonly AuditEntry[]> {
-    return this.#queue.run(async () => selected((await this.#look())?.state.audit ?? [], query))
+    return this.#queue.run(async () => {
+      this.#checkOpen()
+      return selected((await this.#look())?.state.audit ?? [], query)
+    })
   }
 
   close(): Promise<void> {
@@ -161,6 +169,10 @@ class FileStore implements Store {
       this.#watchers.clear()
       this.#unwatch()
     })
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the store is closed')
   }
 
   #unwatch(): void {

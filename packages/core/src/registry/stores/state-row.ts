@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { type Body, parseEntity } from '../entities/body.js'
+import { type Body, isBody, parseEntity } from '../entities/body.js'
 import type { EntityKind } from '../entities/entities.js'
 import { says } from '../entities/fields.js'
 import { schemaViolation } from '../entities/violation.js'
 import { checkRelease } from '../records/record-release.js'
 import { RELEASE_STATES } from '../../release-state.js'
-import { type Row, isOf } from '../records/rows.js'
+import { type Row, type RowContent, isOf } from '../records/rows.js'
 
 /** Far beyond what is ever reached, and far enough from where whole numbers end that all after it are exact. */
 export const MAX_VERSION = 1e15
@@ -33,17 +33,23 @@ const releaseSchema = z.strictObject({
 export function readRow(kind: EntityKind, { revision, release, ...fields }: Body, version: number): Row {
   const number = wholeNumber.prefault(version).safeParse(revision)
   if (!number.success) throw schemaViolation({ revision: number.error.issues[0]?.message ?? 'expected an integer' })
-  const entity = parseEntity(kind, fields)
-  if (kind !== 'plugins') {
-    if (release !== undefined) throw schemaViolation({ release: 'unknown field' })
-    return { kind, entity, revision: number.data, release: null }
-  }
-  const record = releaseSchema
-    .prefault({ state: 'running', reason: null, by: null, at: null, elapsed: null })
-    .safeParse(release)
+  if (kind !== 'plugins' && release !== undefined) throw schemaViolation({ release: 'unknown field' })
+  const record = release ?? { state: 'running', reason: null, by: null, at: null, elapsed: null }
+  return { ...readContent(kind, fields, kind === 'plugins' ? record : null), revision: number.data }
+}
+
+/**
+ * What is stored of an entity, from where others may write too: it fits as if it came by a change.
+ *
+ * @throws {ViolationError} that names what does not fit
+ */
+export function readContent(kind: EntityKind, fields: unknown, release: unknown): RowContent {
+  if (!isBody(fields)) throw schemaViolation({ entity: 'expected a record' })
+  if (kind !== 'plugins' && release !== null) throw schemaViolation({ release: 'unknown field' })
+  const record = releaseSchema.nullable().safeParse(release)
   if (!record.success) throw schemaViolation({ release: record.error.issues[0]?.message ?? 'expected a record' })
-  const row: Row = { kind, entity, revision: number.data, release: record.data }
-  const refused = isOf(row, 'plugins') ? checkRelease(row.entity, Date.now) : null
+  const content: RowContent = { kind, entity: parseEntity(kind, fields), release: record.data }
+  const refused = isOf(content, 'plugins') ? checkRelease(content.entity, Date.now) : null
   if (refused !== null) throw schemaViolation(refused)
-  return row
+  return content
 }
