@@ -1,3 +1,4 @@
+import type { Shared } from '../../guard/index.js'
 import type { EntityKind } from '../entities/entities.js'
 import type { Row, RowChange } from './rows.js'
 
@@ -120,8 +121,22 @@ export type StoreEvent =
   /** What is stored now cannot be taken. The last good state stays in force. */
   | { readonly kind: 'error'; readonly error: unknown }
 
-/** What the guards of several processes share. No store has it yet. */
-export type Shared = never
+/** Where a store keeps the runs of a process's guards, so that they outlive it. They are nobody's records. */
+export interface SavedRuns {
+  /**
+   * The run of a plugin as it was saved last; `null`: none was. From then on it counts as unfinished, until it is saved
+   * again.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  take(plugin: string): Promise<string | null>
+  /** @throws {CanaryError} ERR_CANARY_STORE */
+  save(plugin: string, text: string): Promise<void>
+  /** @throws {CanaryError} ERR_CANARY_STORE */
+  remove(plugin: string): Promise<void>
+}
+
+export type { Shared }
 
 /** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {
@@ -150,7 +165,10 @@ export interface Store {
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void
   /** The newest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>
+  /** What the guards of the processes on this store share, so that they judge together; `null`: each judges alone. */
   readonly shared: Shared | null
+  /** Where the guards' runs are kept, if `shared` is `null`. @default nowhere: evidence begins anew with the process */
+  readonly runs?: SavedRuns | null | undefined
   /** Lets go of files, locks and connections, and ends watching. */
   close(): Promise<void>
 }

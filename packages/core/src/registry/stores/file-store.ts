@@ -7,6 +7,7 @@ import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
 import { FileLock } from './file-lock.js'
 import { FileWatch } from './file-watch.js'
+import { RunFiles } from './run-files.js'
 import { SerialQueue } from '../serial-queue.js'
 import { following, stateAfter } from './state-change.js'
 import { type FileState, readState, writeState } from './state-file.js'
@@ -75,6 +76,7 @@ class FileStore implements Store {
   readonly #log = new CommitLog({ epoch: randomUUID(), version: 0, id: '' })
   readonly #watchers = new Watchers(this.#log, () => this.#stored())
   readonly shared = null
+  readonly runs: RunFiles | null
   #seen: Seen | null = null
   /** What the file looked like when it last could not be taken. */
   #refused: string | null | undefined
@@ -85,6 +87,7 @@ class FileStore implements Store {
   constructor(path: string, readOnly: boolean, logger: Logger) {
     this.#path = path
     this.#readOnly = readOnly
+    this.runs = readOnly ? null : new RunFiles(path)
     this.#logger = logger
   }
 
