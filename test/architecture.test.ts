@@ -27,7 +27,8 @@ function sourcesBelow(folder: string): Source[] {
 
 const core = sourcesBelow('packages/core/src')
 const adapters = ['express', 'koa', 'fastify'].map((name) => ({ name, sources: sourcesBelow(`packages/${name}/src`) }))
-const all = [...core, ...adapters.flatMap(({ sources }) => sources), ...sourcesBelow('packages/admin/src')]
+const others = ['admin', 'postgres', 'redis'].flatMap((name) => sourcesBelow(`packages/${name}/src`))
+const all = [...core, ...adapters.flatMap(({ sources }) => sources), ...others]
 
 const CORE = 'packages/core/src'
 
@@ -94,6 +95,7 @@ describe('the house', () => {
     'registry/link': ['registry/entities', 'registry/records', 'registry/stores'],
     'registry/declarative': ['registry/entities', 'registry/records', 'registry/change', 'registry/stores'],
     'registry/live': ['registry/entities', 'registry/records'],
+    'registry/guards': ['registry/entities', 'registry/records', 'registry/live'],
     'registry/change': ['registry/entities', 'registry/records', 'registry/live'],
   }
   for (const [room, others] of Object.entries(ROOMS_MAY_USE)) {

@@ -77,6 +77,31 @@ describe('npm start', () => {
     expect(await ended).toBe(0)
   })
 
+  test('does the same in four processes, which take changes for each other', { timeout: 90_000 }, async () => {
+    const { child, until, output, ended } = demo('--processes', '4', '--duration', '3', ...ANY_PORTS)
+    await until(/asked 100\.0 % .* complete/)
+    const [, moved, back] = await until(/ (\d+) moved {2}(\d+) went back {2}complete/)
+    expect(Number(moved)).toBeGreaterThan(50)
+    expect(back).toBe('0')
+    const [, admin = ''] = /Admin API on (\S+)/.exec(output()) ?? []
+    const states: unknown[] = []
+    for (let i = 0; i < 8; i += 1) {
+      const percentage = 30 + i
+      const patched = await shell(`curl -X PATCH ${admin}/plugins/orders-v2 --data config.percentage=${percentage}`)
+      states.push(JSON.parse(patched).config.percentage)
+    }
+    expect(states).toEqual([30, 31, 32, 33, 34, 35, 36, 37])
+    await until(/asked 37\.0 %/)
+    child.kill('SIGINT')
+    expect(await ended).toBe(0)
+    expect(output()).not.toContain('rror')
+  })
+
+  test('shows the guard of one of several processes roll a bad B back for all', { timeout: 90_000 }, async () => {
+    const { until } = demo('--processes', '2', '--percentage', '50', '--bad-after', '1', ...ANY_PORTS)
+    await until(/rolled back: B failed \d+ of/)
+  })
+
   test('leaves nothing behind, and says nothing more', async () => {
     const { child, output, until, ended } = demo(...ANY_PORTS)
     const [, file = ''] = await until(/kept in (\S+) until/)
@@ -131,6 +156,16 @@ describe('npm start', () => {
     server.close()
   })
 
+  test('says in a sentence that a port is in use where processes share it', async () => {
+    const server = createServer()
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as AddressInfo
+    const { ended, output } = demo('--processes', '2', ...ANY_PORTS, '--port', String(port))
+    expect(await ended).toBe(1)
+    expect(output()).toBe(`port ${port} is in use by another program: choose others with --port and --admin-port\n`)
+    server.close()
+  })
+
   test('says in a sentence what is wrong with an argument', async () => {
     const { ended, output } = demo('--framework', 'hapi')
     expect(await ended).toBe(1)
@@ -154,6 +189,7 @@ describe('the arguments of the demo', () => {
       duration: 60,
       port: 8000,
       adminPort: 8001,
+      processes: 1,
       badAfter: null,
     })
   })
@@ -162,6 +198,8 @@ describe('the arguments of the demo', () => {
     [['--percentage', '101'], '--percentage must be between 0 and 100, got 101'],
     [['--duration', ''], '--duration must be between 1 and 86400, got '],
     [['--port', '80.5'], '--port must be a whole number, got 80.5'],
+    [['--processes', '0'], '--processes must be between 1 and 16, got 0'],
+    [['--processes', '1.5'], '--processes must be a whole number, got 1.5'],
     [['--nonsense'], "Unknown option '--nonsense'"],
     [['--percentage', '0.5'], '--percentage must reach one of 100 buckets, got 0.5'],
     [['--percentage', '10', '--duration', '5'], '--duration is for a ramp: with --percentage there is none'],

@@ -26,9 +26,9 @@ const PROGRAM = `
 `
 
 describe('of what is built,', () => {
-  test('there are the five packages', () => {
+  test('there are the packages that are published', () => {
     expect(entries.filter((entry) => entry.split('/').length === 2).toSorted()).toEqual(
-      ['admin', 'core', 'express', 'fastify', 'koa'].map((name) => `@canary-release/${name}`),
+      ['admin', 'core', 'express', 'fastify', 'koa', 'postgres', 'redis'].map((name) => `@canary-release/${name}`),
     )
   })
 

@@ -81,7 +81,7 @@ const isType = ({ flags }: ts.Symbol) => (flags & ts.SymbolFlags.Value) === 0
 describe('the public types', () => {
   test('are found in every package', () => {
     expect([...MAIN.keys()].toSorted()).toEqual(
-      ['admin', 'core', 'express', 'fastify', 'koa'].map((name) => `@canary-release/${name}`),
+      ['admin', 'core', 'express', 'fastify', 'koa', 'postgres', 'redis'].map((name) => `@canary-release/${name}`),
     )
     for (const { declarations } of entries) expect(exportsOf(declarations).size).toBeGreaterThan(0)
   })

@@ -4,6 +4,7 @@ export const FRAMEWORKS = ['express', 'koa', 'fastify'] as const
 export type FrameworkName = (typeof FRAMEWORKS)[number]
 
 const RAMP_SECONDS = 60
+const MAX_PROCESSES = 16
 
 /** What the demo is asked to do. Ports 0 … 65535 (0: any free one), times in seconds. */
 export interface DemoArguments {
@@ -13,6 +14,8 @@ export interface DemoArguments {
   readonly duration: number
   readonly port: number
   readonly adminPort: number
+  /** How many processes serve requests, on one file: 1 … 16. */
+  readonly processes: number
   /** When B begins to fail 5 % of its requests; `null`: never. */
   readonly badAfter: number | null
 }
@@ -24,6 +27,7 @@ npm start -- --framework koa           or express, fastify
 npm start -- --percentage 10           a fixed share instead
 npm start -- --duration 300            seconds from 0 to 100 %
 npm start -- --bad-after 20            B fails 5 % of its requests from then on: the guard rolls it back
+npm start -- --processes 4             four processes, which keep the release in one file
 npm start -- --port 8080               where the gateway listens (8000)
 npm start -- --admin-port 8081         where the Admin API listens (8001)
 
@@ -45,6 +49,7 @@ export function readArguments(args: readonly string[]): DemoArguments | null {
     framework: frameworkOf(values.framework),
     ...timing(values.percentage, values.duration),
     ...ports(values.port, values['admin-port']),
+    processes: whole('processes', values.processes, 1, MAX_PROCESSES),
     badAfter: values['bad-after'] === undefined ? null : number('bad-after', values['bad-after'], 0, 86_400),
   }
 }
@@ -59,6 +64,7 @@ function parse(args: readonly string[]) {
         duration: { type: 'string' },
         port: { type: 'string', default: '8000' },
         'admin-port': { type: 'string', default: '8001' },
+        processes: { type: 'string', default: '1' },
         'bad-after': { type: 'string' },
         help: { type: 'boolean', default: false },
       },
@@ -102,7 +108,11 @@ function number(name: string, text: string, least: number, most: number): number
 }
 
 function port(name: string, text: string): number {
-  const value = number(name, text, 0, 65_535)
+  return whole(name, text, 0, 65_535)
+}
+
+function whole(name: string, text: string, least: number, most: number): number {
+  const value = number(name, text, least, most)
   if (!Number.isInteger(value)) throw new ArgumentError(`--${name} must be a whole number, got ${text}`)
   return value
 }

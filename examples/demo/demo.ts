@@ -7,6 +7,7 @@ import type { Scene } from './scene.js'
 import { CONSUMERS, RELEASE, createReleases } from './releases.js'
 import { VISITORS, startTraffic } from './traffic.js'
 import { startUpstream } from './upstream.js'
+import { startWorkers } from './workers.js'
 
 const PER_SECOND = 200
 const BAD_RATE = 0.05
@@ -14,6 +15,7 @@ const BAD_RATE = 0.05
 /** A demo that runs. */
 export interface Demo {
   readonly framework: string
+  readonly processes: number
   readonly gateway: string
   readonly admin: string
   /** Where the releases are kept until it ends. */
@@ -50,17 +52,16 @@ async function start(
   closing.push(A.close)
   const B = await startUpstream('version 2 (B)', random)
   closing.push(B.close)
-  const { registry, file, close } = await createReleases(args, { A: A.url, B: B.url })
+  const { registry, file, begin, close } = await createReleases(args, { A: A.url, B: B.url })
   closing.push(close)
-  const gateway = await startGateway(args.framework, registry, args.port)
-  closing.push(gateway.close)
-  const admin: AdminServer = await listenAdmin({ registry, port: args.adminPort })
-  closing.push(() => admin.close())
+  const { port, admin, seen, close: closeServing } = await serve(args, registry, file)
+  closing.push(closeServing)
+  await begin()
 
   const startedAt = Date.now()
   const ledger = new Ledger()
   const traffic = startTraffic({
-    port: gateway.port,
+    port,
     perSecond: PER_SECOND,
     random,
     bucketsOnB: () => registry.release(RELEASE)?.status().bucketsOnB ?? 0,
@@ -74,20 +75,58 @@ async function start(
 
   return {
     framework: args.framework,
-    gateway: `http://127.0.0.1:${gateway.port}`,
-    admin: admin.url,
+    processes: args.processes,
+    gateway: `http://127.0.0.1:${port}`,
+    admin,
     file,
-    scene: () => sceneOf(registry, ledger, Math.round((Date.now() - startedAt) / 1000)),
+    scene: () => sceneOf(seen(), ledger, Math.round((Date.now() - startedAt) / 1000)),
   }
 }
 
-function sceneOf(registry: Registry, ledger: Ledger, seconds: number): Scene {
-  const release = registry.release(RELEASE)
-  const report = release?.guard?.report()
+/** What serves the requests: gateway and Admin API, in this process or in several others. */
+interface Serving {
+  readonly port: number
+  readonly admin: string
+  seen(): Pick<Scene, 'status' | 'guard'>
+  close(): Promise<void>
+}
+
+async function serve(args: DemoArguments, registry: Registry, file: string): Promise<Serving> {
+  const { framework, port, adminPort, processes } = args
+  if (processes > 1) {
+    const workers = await startWorkers({ framework, port, adminPort, file, processes })
+    const seen = () => {
+      const status = registry.release(RELEASE)?.status()
+      return { status: status === undefined ? null : { ...status, counts: workers.counts() }, guard: workers.guard() }
+    }
+    return { ...workers, seen }
+  }
+  const gateway = await startGateway(framework, registry, port)
+  let admin: AdminServer
+  try {
+    admin = await listenAdmin({ registry, port: adminPort })
+  } catch (error) {
+    await gateway.close()
+    throw error
+  }
+  const seen = () => {
+    const release = registry.release(RELEASE)
+    const report = release?.guard?.report()
+    const guard = report === undefined ? null : { ...report, evidence: report.evidence.combined }
+    return { status: release?.status() ?? null, guard }
+  }
+  const close = async () => {
+    await admin.close()
+    await gateway.close()
+  }
+  return { port: gateway.port, admin: admin.url, seen, close }
+}
+
+function sceneOf({ status, guard }: Pick<Scene, 'status' | 'guard'>, ledger: Ledger, seconds: number): Scene {
   return {
     seconds,
-    status: release?.status() ?? null,
-    guard: report === undefined ? null : { ...report, evidence: report.evidence.combined },
+    status,
+    guard,
     measured: ledger.measured,
     requests: ledger.requests,
     moved: ledger.moved,

@@ -2,7 +2,14 @@ import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Registry, createRegistry, fileStore, parseDeclarative } from '@canary-release/core/registry'
+import {
+  type Declarative,
+  type Registry,
+  type RegistryOptions,
+  createRegistry,
+  fileStore,
+  parseDeclarative,
+} from '@canary-release/core/registry'
 import type { DemoArguments } from './arguments.js'
 
 export const CONSUMERS = 200
@@ -16,20 +23,49 @@ export interface DemoReleases {
   readonly registry: Registry
   /** Where they are kept while the demo runs. */
   readonly file: string
+  /** Writes them: from now on they are in force, and a ramp's time runs. */
+  begin(): Promise<void>
   close(): Promise<void>
 }
 
+/** The releases of a file, as each process of the demo has them. */
+export function openReleases(file: string, guard: RegistryOptions['guard']): Promise<Registry> {
+  const logger = { info() {}, warn() {}, error: (message: string) => void process.stderr.write(`${message}\n`) }
+  return createRegistry({ store: fileStore(file), guard, logger })
+}
+
 export async function createReleases(
-  { percentage, duration }: Pick<DemoArguments, 'percentage' | 'duration'>,
+  { percentage, duration, processes }: Pick<DemoArguments, 'percentage' | 'duration' | 'processes'>,
   upstreams: { readonly A: string; readonly B: string },
 ): Promise<DemoReleases> {
   const folder = await mkdtemp(join(tmpdir(), 'canary-demo-'))
   const file = join(folder, 'canaries.json')
   const remove = () => rmSync(folder, { recursive: true, force: true })
   process.once('exit', remove)
+  // With several processes, those judge that serve requests.
+  const registry = await openReleases(file, processes === 1)
+  return {
+    registry,
+    file,
+    begin: async () => {
+      await registry.sync(await declared({ percentage, duration }, upstreams), 'demo')
+    },
+    close: async () => {
+      await registry.close()
+      process.off('exit', remove)
+      remove()
+    },
+  }
+}
+
+/** One service, one canary on it, and consumers with their keys. */
+async function declared(
+  { percentage, duration }: Pick<DemoArguments, 'percentage' | 'duration'>,
+  upstreams: { readonly A: string; readonly B: string },
+): Promise<Declarative> {
   const B = new URL(upstreams.B)
   const time = percentage === null ? { start: Math.ceil(Date.now() / 1000), duration } : { percentage }
-  const declared = {
+  const file = {
     _format_version: '3.0',
     services: [
       {
@@ -49,19 +85,5 @@ export async function createReleases(
       keyauth_credentials: [{ key: consumerKey(number) }],
     })),
   }
-  const registry = await createRegistry({
-    store: fileStore(file),
-    initial: await parseDeclarative(JSON.stringify(declared)),
-    guard: true,
-    logger: { info() {}, warn() {}, error: (message) => process.stderr.write(`${message}\n`) },
-  })
-  return {
-    registry,
-    file,
-    close: async () => {
-      await registry.close()
-      process.off('exit', remove)
-      remove()
-    },
-  }
+  return parseDeclarative(JSON.stringify(file))
 }

@@ -1,12 +1,19 @@
 import type { ReleaseStatus } from '@canary-release/core'
 
+/** What a guard has seen. */
+export interface GuardScene {
+  readonly verdict: string
+  readonly evidence: number
+  readonly needed: number
+}
+
 /** All that is shown of one moment. */
 export interface Scene {
   /** Since the demo began. */
   readonly seconds: number
   /** `null`: the release was finished, everything goes to A's new location. */
   readonly status: ReleaseStatus | null
-  readonly guard: { readonly verdict: string; readonly evidence: number; readonly needed: number } | null
+  readonly guard: GuardScene | null
   /** B's share of the last requests, in percent. */
   readonly measured: number
   readonly requests: number

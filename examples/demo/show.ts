@@ -22,7 +22,7 @@ export function show(demo: Demo, out: NodeJS.WriteStream = process.stdout): () =
 function introduction(demo: Demo): string[] {
   const commands = commandsOf(demo)
   return [
-    `canary-release: ${demo.framework} on ${demo.gateway}/orders, Admin API on ${demo.admin}`,
+    `canary-release: ${demo.framework}${demo.processes === 1 ? '' : ` in ${demo.processes} processes`} on ${demo.gateway}/orders, Admin API on ${demo.admin}`,
     `The release is kept in ${demo.file} until this ends.`,
     '',
     'Try, from another terminal:',

@@ -55,8 +55,23 @@ const STATUS_OF = {
 
 /** What is known besides of an error. */
 export interface CanaryErrorDetails {
+  /**
+   * The underlying failure.
+   *
+   * @default none
+   */
   readonly cause?: unknown
+  /**
+   * Of a change: what is known of it.
+   *
+   * @default none
+   */
   readonly outcome?: CanaryError['outcome']
+  /**
+   * Of a change: the id of its commit.
+   *
+   * @default none
+   */
   readonly commit?: string | undefined
 }
 
@@ -81,9 +96,15 @@ export class CanaryError extends Error {
   /**
    * Of a change that ended with ERR_CANARY_STORE: whether it is certain that nothing was written, or the change may have
    * been made all the same. Do not repeat it then before you have looked: the audit trail has {@link commit} if it was.
+   *
+   * @default none, of other errors
    */
   declare readonly outcome?: 'not-written' | 'unknown' | undefined
-  /** Where `outcome` is `unknown`: the id of the commit that was tried. */
+  /**
+   * If `outcome` is `unknown`: the id of the commit that was tried.
+   *
+   * @default none
+   */
   declare readonly commit?: string | undefined
 
   constructor(code: CanaryErrorCode, message: string, details: CanaryErrorDetails = {}) {

@@ -3,7 +3,7 @@ export type { Decision, HashedBy, Outcome, Reason, UpstreamName } from '../decis
 export type { ExplainedRule, Explanation } from '../decision/explain.js'
 export type { RequestDescription } from '../decision/facts.js'
 export type { Hash } from '../decision/plan.js'
-export { CanaryError, type CanaryErrorCode } from '../errors.js'
+export { CanaryError, type CanaryErrorCode, type CanaryErrorDetails } from '../errors.js'
 export type {
   ArmCount,
   GuardErrorOptions,

@@ -35,7 +35,6 @@ export {
   type Proposal,
   type SaveResult,
   type SavedRuns,
-  type Shared,
   type Store,
   type StoreEvent,
   type StoredState,

@@ -41,7 +41,6 @@ export {
   type Proposal,
   type SaveResult,
   type SavedRuns,
-  type Shared,
   type Store,
   type StoreEvent,
   type StoredState,

@@ -47,11 +47,7 @@ export function bucketsOfRamp(ramp: Ramp, nowMs: number, leastMs: number): numbe
   return bucketsOfElapsed(elapsedOfTimed(ramp, nowMs, leastMs), ramp.durationMs, ramp.steps)
 }
 
-function elapsedOfTimed(
-  { startMs, mostMs }: Extract<Ramp, { kind: 'timed' }>,
-  nowMs: number,
-  leastMs: number,
-): number {
+function elapsedOfTimed({ startMs, mostMs }: Extract<Ramp, { kind: 'timed' }>, nowMs: number, leastMs: number): number {
   return Math.min(Math.max(Math.floor(nowMs) - startMs, leastMs), mostMs)
 }
 

@@ -2,7 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import { DrawnDecision } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { type Hash, isChosen, isSticky } from '../decision/plan.js'
-import { type Guard, type GuardHost, type ResolvedGuardOptions, createGuard, resolveGuardOptions } from '../guard/index.js'
+import {
+  type Guard,
+  type GuardHost,
+  type ResolvedGuardOptions,
+  createGuard,
+  resolveGuardOptions,
+} from '../guard/index.js'
 import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
 import type { Reports } from './reports.js'

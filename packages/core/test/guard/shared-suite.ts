@@ -144,7 +144,9 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
 
       it('are alive while they are heard of, and no more once they have left', async () => {
         const [one, other, third] = [await join(), await join(), await join()]
-        expect(new Set(await one.shared.beat(one.member, SAYS))).toEqual(new Set([one, other, third].map((p) => p.member)))
+        expect(new Set(await one.shared.beat(one.member, SAYS))).toEqual(
+          new Set([one, other, third].map((p) => p.member)),
+        )
         await other.shared.leave(other.member)
         expect(await one.shared.beat(one.member, SAYS)).not.toContain(other.member)
         await harness.pass(1500)

@@ -1,5 +1,5 @@
 import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { NOWHERE, type Registry, type Store, createRegistry, fileStore } from '@canary-release/core/registry'
@@ -25,7 +25,7 @@ async function edit(file: string, change: (text: string) => string): Promise<voi
 const storeCode = (message: RegExp) =>
   expect.objectContaining({ code: 'ERR_CANARY_STORE', message: expect.stringMatching(message) })
 
-/** One process writes; the others read and watch, and what they save is saved by it. */
+/** Stores that know of each other by the file alone. */
 async function place(): Promise<StorePlace & { readonly file: string }> {
   const { file, [Symbol.asyncDispose]: remove } = await directory()
   const store = fileStore(file)
@@ -34,9 +34,9 @@ async function place(): Promise<StorePlace & { readonly file: string }> {
     file,
     store,
     async another() {
-      const other = fileStore(file, { readOnly: true })
+      const other = fileStore(file)
       others.push(other)
-      return Object.assign(other, { save: (...change: Parameters<Store['save']>) => store.save(...change) })
+      return other
     },
     trim: () => edit(file, (text) => text.replace('"port":80', '"port":81')),
     async [Symbol.asyncDispose]() {
@@ -56,9 +56,8 @@ runStoreSuite('file', { open: place, damage }, () => {
     await store.load()
     await saved(store, proposalOf(NOWHERE))
     expect((await stat(place.file)).mode & 0o777).toBe(0o600)
-    expect((await readdir(place.path)).sort()).toEqual(['registry.json', 'registry.json.lock'])
-    await store.close()
     expect(await readdir(place.path)).toEqual(['registry.json'])
+    await store.close()
   })
 
   it('takes an edit by hand, to the next request', async () => {
@@ -212,7 +211,7 @@ runStoreSuite('file', { open: place, damage }, () => {
     const mount = mountOn(registry, { service: 'orders' })
     await edit(place.file, (text) => text.replace('"port":3000', '"port":99999'))
     await failure
-    const reason = /registry\.json: line 7, column \d+: services\.0: .*port: value should be between 1 and 65535/
+    const reason = /registry\.json: line 8, column \d+: services\.0: .*port: value should be between 1 and 65535/
     expect(failed).toEqual([storeCode(reason)])
     expect(mount.find('').place.A.port).toBe(3000)
     await expect(registry.change('ops', (draft) => draft.patch('services', 'orders', { port: 1 }))).rejects.toThrow(
@@ -238,32 +237,56 @@ runStoreSuite('file', { open: place, damage }, () => {
 
   for (const [what, damage, message] of [
     ['is empty', () => '', /line 1, column 1: expected a value, but the file ends/],
-    ['ends midway', (text: string) => text.slice(0, text.length - 20), /line \d+, column \d+: .*but the file ends/],
+    [
+      'ends midway',
+      (text: string) => text.slice(0, text.length - 20),
+      /line \d+, column \d+: .*(?:but the file ends|expected a value)/,
+    ],
     [
       'has a comma too many',
       (text: string) => text.replace('"version": 2,', '"version": 2,,'),
-      /line 3, column 16: expected a name in double quotes/,
+      /line 4, column 16: expected a name in double quotes/,
     ],
     ['is no state', () => '[]', /line 1, column 1: .*expected/],
     [
       'is of another format',
-      (text: string) => text.replace('registry 1', 'registry 9'),
-      /line 2, column 13: format: expected "canary-release registry 1"/,
+      (text: string) => text.replace('canary-release registry 2', 'another registry 2'),
+      /line 2, column 13: format: expected "canary-release registry 2"/,
+    ],
+    [
+      'needs a newer reader',
+      (text: string) => text.replace('registry 2', 'registry 9').replace('"min_reader": 2', '"min_reader": 8'),
+      /line 2, column 13: min_reader: the file needs a newer version .* formats up to 2, not 8/,
+    ],
+    [
+      'is of a newer format and does not say who may read it',
+      (text: string) => text.replace('registry 2', 'registry 9').replace('"min_reader": 2,', ''),
+      /line 2, column 13: min_reader: .* not 9/,
+    ],
+    [
+      'has a version after which there may be no other',
+      (text: string) => text.replace('"version": 2', '"version": 9007199254740991'),
+      /line 4, column 14: version: value should be at most 1000000000000000/,
+    ],
+    [
+      'has a revision that is too great',
+      (text: string) => text.replace('"revision":1', '"revision":9007199254740991'),
+      /line 8, column \d+: services\.0: .*revision: value should be at most 1000000000000000/,
     ],
     [
       'has an unknown field',
       (text: string) => text.replace('"version"', '"more": 1, "version"'),
-      /line 3, column 11: more: unknown field/,
+      /line 4, column 11: more: unknown field/,
     ],
     [
       'has an unknown field in an entity',
       (text: string) => text.replace('"retries"', '"retrys"'),
-      /line 7, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
+      /line 8, column \d+: services\.0: schema violation \(retrys: unknown field\)/,
     ],
     [
       'hides a prototype',
       (text: string) => text.replace('"retries":5', '"__proto__":5'),
-      /line 7, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
+      /line 8, column \d+: services\.0: schema violation \(__proto__: unknown field\)/,
     ],
     [
       'has a plugin on a service that is not there',
@@ -283,12 +306,12 @@ runStoreSuite('file', { open: place, damage }, () => {
     [
       'has the same entity twice',
       (text: string) => text.replace(/("services": \[\n)(.*)\n/, '$1$2,\n$2\n'),
-      /line 8, column 11: services\.1: /,
+      /line 9, column 11: services\.1: /,
     ],
     [
       'has no whole version',
       (text: string) => text.replace('"version": 2', '"version": 1.5'),
-      /line 3, column 14: version: expected an integer/,
+      /line 4, column 14: version: expected an integer/,
     ],
   ] as const) {
     it(`refuses to begin where the file ${what}, and says line and reason`, async () => {
@@ -305,50 +328,6 @@ runStoreSuite('file', { open: place, damage }, () => {
       expect(await readFile(place.file, 'utf8')).toBe(damaged)
     })
   }
-
-  it('refuses a second writer with the pid of the first, until that one closes', async () => {
-    await using place = await directory()
-    const [first, second] = [fileStore(place.file), fileStore(place.file)]
-    await first.load()
-    const at = await saved(first, proposalOf(NOWHERE))
-    await second.load()
-    const held = storeCode(new RegExp(`written by process ${process.pid}`))
-    await expect(second.save(proposalOf(at))).rejects.toThrow(held)
-    await first.close()
-    expect(await second.save(proposalOf(at))).toMatchObject({ kind: 'saved', at: { version: 2 } })
-    await second.close()
-  })
-
-  it('takes the lock of a process that is dead, also where its pid is another one now', async () => {
-    await using place = await directory()
-    const dead = { pid: process.pid, start: '1', host: hostname(), token: 'x' }
-    for (const lock of [JSON.stringify(dead), JSON.stringify({ ...dead, pid: 2 ** 22 + 1 }), 'nonsense', '']) {
-      await writeFile(`${place.file}.lock`, lock)
-      const store = fileStore(place.file)
-      const at = (await store.load())?.at ?? NOWHERE
-      expect(await saved(store, proposalOf(at))).toMatchObject({ version: at.version + 1 })
-      await store.close()
-    }
-  })
-
-  it('leaves a lock of another host that is alive', async () => {
-    await using place = await directory()
-    await writeFile(`${place.file}.lock`, JSON.stringify({ pid: 7, start: '1', host: 'elsewhere', token: 'x' }))
-    const store = fileStore(place.file)
-    await expect(store.save(proposalOf(NOWHERE))).rejects.toThrow(storeCode(/written by process 7 on elsewhere/))
-    await store.close()
-  })
-
-  it('writes no more once its lock was taken away', async () => {
-    await using place = await directory()
-    const store = fileStore(place.file)
-    const at = await saved(store, proposalOf(NOWHERE))
-    const other = JSON.stringify({ pid: process.ppid, start: '', host: hostname(), token: 'x' })
-    await writeFile(`${place.file}.lock`, other)
-    await expect(store.save(proposalOf(at))).rejects.toThrow(storeCode(new RegExp(`process ${process.ppid}`)))
-    await store.close()
-    expect(await readFile(`${place.file}.lock`, 'utf8')).toBe(other)
-  })
 
   it('reads and watches without lock where it is read-only, and never writes', async () => {
     await using place = await directory()

@@ -1,10 +1,11 @@
-// A process that writes a registry's file as fast as it can, until it is killed. Run on the built package.
+// A process that writes one service of a registry's file as fast as it can, until it is killed. It says how often it was
+// written, and the version of that. Run on the built package.
 import { randomUUID } from 'node:crypto'
 import { NOWHERE, fileStore } from '@canary-release/core/registry'
 
-const [, , file = ''] = process.argv
+const [, , file = '', lane = '0'] = process.argv
 const store = fileStore(file)
-const id = '11111111-2222-3333-4444-555555555555'
+const id = `00000000-0000-4000-8000-${String(1000 + Number(lane)).padStart(12, '0')}`
 const CONSUMERS = 50
 
 function serviceAt(version) {
@@ -28,17 +29,28 @@ function change(kind, entity) {
   return { kind, id: entity.id, row: { kind, entity, release: null } }
 }
 
-let at = (await store.load())?.at ?? NOWHERE
+const countIn = (state) => Number(state?.rows.find(({ entity }) => entity.id === id)?.entity.host.slice(5) ?? 0)
+
+const found = await store.load()
+let at = found?.at ?? NOWHERE
+let count = countIn(found)
 for (;;) {
-  const next = at.version + 1
+  const next = count + 1
   const consumers = at.version > 0 ? [] : Array.from({ length: CONSUMERS }, (_, i) => change('consumers', consumer(i)))
   const commit = randomUUID()
   const audit = { id: commit, at: 0, by: 'writer', what: `update services ${id}`, changes: [], more: 0 }
   const keys = [`services/${id}`]
   const changes = [change('services', serviceAt(next)), ...consumers]
-  // oxlint-disable-next-line no-await-in-loop
+  /* oxlint-disable no-await-in-loop */
   const result = await store.save({ id: commit, base: at, reads: keys, writes: keys, changes, audit })
-  if (result.kind !== 'saved') throw new Error(`version ${at.version} is not there any more: ${result.kind}`)
-  at = result.at
-  process.stdout.write(`${at.version}\n`)
+  if (result.kind === 'saved') {
+    at = result.at
+    count = next
+    process.stdout.write(`${count} ${at.version}\n`)
+  } else {
+    // Nobody else writes this service, so that others were in the way only if more was made than a file remembers.
+    if (result.kind !== 'conflict' || result.missed !== null) throw new Error(`not saved: ${result.kind}`)
+    at = (await store.load()).at
+  }
+  /* oxlint-enable no-await-in-loop */
 }

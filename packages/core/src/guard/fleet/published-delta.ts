@@ -86,6 +86,7 @@ export const publishedDeltaSchema = z.strictObject({
     .optional(),
 })
 
+/** What one member counted of one release's run in a tick. Plain JSON. */
 export type PublishedDelta = z.infer<typeof publishedDeltaSchema>
 type PublishedCell = z.infer<typeof cellSchema>
 

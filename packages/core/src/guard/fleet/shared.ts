@@ -23,6 +23,7 @@ export interface Membership {
 export interface MemberSays {
   /** The host's name. */
   readonly host: string
+  /** The process's number on its host. */
   readonly pid: number
   /** Of this package. */
   readonly version: string
@@ -50,7 +51,9 @@ export interface KnownMember extends MemberSays {
  */
 export type PublishedKind = 'taken' | 'known' | 'late' | 'waiting' | 'stale-run' | 'refused'
 
+/** The answer to a delta. */
 export interface Published {
+  /** What became of it. */
   readonly kind: PublishedKind
   /** The member's number in this run, from 1; 0 where it has none. */
   readonly ordinal: number
@@ -60,15 +63,27 @@ export interface Published {
   readonly reason: string | null
 }
 
+/** What a member counted in a tick. */
+export interface OrdinalDelta {
+  /** The member's number in the run. */
+  readonly ordinal: number
+  /** Its counts. */
+  readonly delta: PublishedDelta
+}
+
 /** A tick that is closed, with the counts of all that took part. Ascending by `ordinal`. */
 export interface ClosedTick {
+  /** What the entry is. */
   readonly kind: 'tick'
+  /** Its number, by the store's clock. */
   readonly tick: number
-  readonly deltas: readonly { readonly ordinal: number; readonly delta: PublishedDelta }[]
+  /** What each member counted in it. */
+  readonly deltas: readonly OrdinalDelta[]
 }
 
 /** From `tick` on evidence begins anew. The stages of a run share its α. */
 export interface BegunStage {
+  /** What the entry is. */
   readonly kind: 'stage'
   /** From 1. */
   readonly stage: number
@@ -76,33 +91,40 @@ export interface BegunStage {
   readonly tick: number
   /** Of the options by which it is judged: {@link PublishedDelta.hash}. */
   readonly hash: string
-  /** `lost`: a member expired or was refused, so that its counts are missing. */
+  /** Why it began. `lost`: a member expired or was refused, so that its counts are missing. */
   readonly why: 'start' | 'lost' | 'options'
 }
 
+/** An entry of a run's log. */
 export type LogEntry = ClosedTick | BegunStage
 
 /** What is closed of a run. */
 export interface RunPage {
+  /** The last tick that is closed. */
   readonly closed: number
   /** What was closed after the asked tick, or after the checkpoint where that is later, in order. */
   readonly entries: readonly LogEntry[]
   /** Only where the log does not reach back to the asked tick. */
   readonly checkpoint: Checkpoint | null
+  /** The verdict; `null` if there is none. */
   readonly verdict: StoredVerdict | null
-  /** Requests of the run that all members decided so far, and those of them that are not scored and will not be. */
+  /** Requests of the run that all members decided so far. */
   readonly requests: number
+  /** Those of them that are not scored and will not be. */
   readonly unscored: number
 }
 
 /** A breach that was concluded, once in a run. */
 export interface StoredVerdict {
+  /** By which rule: the merged evidence, the hard limit, or a member that judged alone while the store was away. */
   readonly kind: 'evidence' | 'hard-limit' | 'local'
   /** The tick after which it was found. */
   readonly tick: number
+  /** The stage of the run in which it was found. */
   readonly stage: number
-  /** Natural logarithms. */
+  /** The natural logarithm of the evidence. */
   readonly evidence: number
+  /** The natural logarithm of the evidence that is needed. */
   readonly needed: number
   /** A whole sentence for people. */
   readonly reason: string
@@ -110,11 +132,20 @@ export interface StoredVerdict {
   readonly member: string
 }
 
+/** Requests of both arms. */
+export interface ArmTotals {
+  /** Those to A. */
+  readonly A: ArmTotal
+  /** Those to B. */
+  readonly B: ArmTotal
+}
+
 /** What all processes know of a release together. */
 export interface FleetReport {
+  /** Which run. */
   readonly run: string
-  /** Requests of each arm in the run that were decided (`n`) and that failed (`k`), by all members; late ones included. */
-  readonly totals: { readonly A: ArmTotal; readonly B: ArmTotal }
+  /** Requests of each arm in the run, by all members; late ones included. */
+  readonly totals: ArmTotals
   /** Those of them that came late and were not scored. */
   readonly late: number
   /** The members that take part in the run and are alive. */
@@ -123,15 +154,21 @@ export interface FleetReport {
   readonly guard: GuardReport | null
 }
 
+/** Requests of an arm. */
 export interface ArmTotal {
+  /** How many were decided. */
   readonly n: number
+  /** How many of them failed. */
   readonly k: number
 }
 
 /** What a judge says of a release. */
 export interface JudgedRelease {
+  /** The id of its plugin. */
   readonly release: string
+  /** The run that is judged. */
   readonly run: string
+  /** What the guard says. */
   readonly guard: GuardReport
 }
 
@@ -148,6 +185,7 @@ export interface Shared {
    * the store is away. See {@link SharedClock}.
    */
   now(): number
+  /** Takes part from now on. */
   join(): Promise<Membership>
   /** Says that a member is alive, and what it says of itself: every 500 ms. Gives all that were heard of in the last 2 s. */
   beat(member: string, says: MemberSays): Promise<readonly string[]>
@@ -163,7 +201,8 @@ export interface Shared {
   conclude(run: string, verdict: StoredVerdict): Promise<'first' | StoredVerdict>
   /** Takes a checkpoint that is later than the stored one, of a tick that is closed, and trims the log up to it. */
   checkpoint(run: string, checkpoint: Checkpoint): Promise<boolean>
+  /** Stores what judges say of releases, for all members. */
   report(reports: readonly JudgedRelease[]): Promise<void>
-  /** Without those that are not known. */
+  /** What is known of releases; without those of which nothing is. */
   reports(releases: readonly string[]): Promise<ReadonlyMap<string, FleetReport>>
 }

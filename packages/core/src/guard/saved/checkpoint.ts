@@ -7,6 +7,7 @@ const MOST_BYTES = 8 * 2 ** 20
 
 /** The state of a run as of the end of a tick. */
 export interface Checkpoint {
+  /** The last tick that it has. */
   readonly tick: number
   /** At most 4 KB, apart from identities. */
   readonly state: string

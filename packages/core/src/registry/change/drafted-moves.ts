@@ -1,14 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { GuardMove } from '../../guard/index.js'
 import { rampOf } from '../../release/edit.js'
-import {
-  type Move,
-  type ReleaseRecord,
-  UNTOUCHED,
-  afterMove,
-  elapsedMsAt,
-  isLegal,
-} from '../../release/lifecycle.js'
+import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt, isLegal } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
 import { parseEntity } from '../entities/body.js'
 import type { Plugin } from '../entities/entities.js'

@@ -7,6 +7,7 @@ import {
   type Guard,
   type GuardHost,
   type GuardMove,
+  type KnownMember,
   type MemberAbout,
   type ResolvedGuardOptions,
   type Shared,
@@ -58,8 +59,8 @@ export class FleetGuards implements RegistryGuards {
   }
 
   async members(): Promise<readonly FleetMembership[]> {
-    const members = await this.#member.members()
-    return members.map(({ member, ...says }) => ({ id: member, self: member === this.#member.name, ...says }))
+    const { name } = this.#member
+    return (await this.#member.members()).map((known) => membershipOf(known, known.member === name))
   }
 
   close(): Promise<void> {
@@ -85,6 +86,11 @@ export class FleetGuards implements RegistryGuards {
       onError: (error) => host.onError(error),
     }
   }
+}
+
+function membershipOf(known: KnownMember, self: boolean): FleetMembership {
+  const { member, host, pid, version, ageMs, tickedAt, refused, expired } = known
+  return { id: member, self, host, pid, version, ageMs, tickedAt, refused, expired }
 }
 
 function moverOf(record: StoredRecord | null): 'guard' | 'person' | null {

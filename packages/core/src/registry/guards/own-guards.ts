@@ -56,12 +56,7 @@ export class OwnGuards implements RegistryGuards {
   readonly #running = new Map<string, Running>()
   #timer: NodeJS.Timeout | null = null
 
-  constructor(
-    runs: SavedRuns | null,
-    about: MemberAbout,
-    defaults: ReleaseDefaults,
-    report: (error: unknown) => void,
-  ) {
+  constructor(runs: SavedRuns | null, about: MemberAbout, defaults: ReleaseDefaults, report: (error: unknown) => void) {
     this.#runs = runs
     this.#about = about
     this.#defaults = defaults

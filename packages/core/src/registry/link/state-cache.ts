@@ -3,7 +3,7 @@ import { inRoot } from '../../request-context.js'
 import { SerialQueue } from '../serial-queue.js'
 import type { StoredState } from '../records/store.js'
 import { linesOf, readState } from '../stores/state-file.js'
-import { readWhole, signatureOf, unreadable, writeWhole } from '../stores/whole-file.js'
+import { readWhole, unreadable, writeWhole } from '../stores/whole-file.js'
 
 /** How many lines are written before other work has its turn. */
 const SLICE = 500
@@ -27,9 +27,10 @@ export class StateCache {
 
   /** @throws {CanaryError} ERR_CANARY_STORE where it cannot be read or is damaged */
   async read(): Promise<StoredState | null> {
-    if ((await signatureOf(this.#path)) === null) return null
     try {
-      const { at, rows } = readState(await readWhole(this.#path))
+      const file = await readWhole(this.#path)
+      if (file === null) return null
+      const { at, rows } = readState(file.text)
       return { at, rows }
     } catch (error) {
       throw unreadable(this.#path, error)
@@ -65,7 +66,7 @@ export class StateCache {
 /** A whole state as text, made bit by bit: a large one must not hold up requests. */
 async function textOf({ at, rows }: StoredState): Promise<string> {
   const parts: string[] = []
-  for (const line of linesOf({ at, rows, audit: [] })) {
+  for (const line of linesOf({ at, rows, audit: [], log: [] })) {
     parts.push(line)
     // oxlint-disable-next-line no-await-in-loop -- that is the point
     if (parts.length % SLICE === 0) await turn()

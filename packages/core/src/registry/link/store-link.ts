@@ -175,6 +175,8 @@ export class StoreLink {
           await within(LOAD_MS, (deadline) => this.#advance([event.commit], this.#linked.at.epoch, deadline))
       }
     } catch (error) {
+      // Reading ended with the store.
+      if (this.#closed) return
       this.#linked.report(error)
       if (event.kind === 'commit') this.#loadLater()
     }
@@ -262,6 +264,7 @@ export class StoreLink {
     try {
       await within(LOAD_MS, (deadline) => this.#load(deadline))
     } catch (error) {
+      if (this.#closed) return
       this.#linked.report(error)
       this.#loadLater()
     }

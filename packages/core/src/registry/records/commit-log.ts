@@ -29,10 +29,11 @@ export class CommitLog {
     this.#head = { epoch: this.#head.epoch, version: commit.version, id: commit.id }
   }
 
-  /** Something else was stored than what is known: what was before is no more. */
-  restart(at: Position): void {
-    this.#commits = []
+  /** Something else is stored than what is known: what was before is no more, but for the commits that lead up to it. */
+  restart(at: Position, commits: readonly Commit[] = []): void {
+    this.#commits = [...commits]
     this.#byId.clear()
+    for (const commit of commits) this.#byId.set(commit.id, commit)
     this.#head = at
   }
 

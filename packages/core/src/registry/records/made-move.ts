@@ -63,7 +63,11 @@ export function afterStoredMove(
   const begins = move === 'restart' || (move === 'resume' && stored.breach === true)
   const run = begins ? commit : stored.run
   return {
-    ...{ state, reason, by, at, elapsed },
+    state,
+    reason,
+    by,
+    at,
+    elapsed,
     ...(run === undefined ? {} : { run }),
     ...(breach ? { breach } : {}),
     ...(begins || gate === undefined ? {} : { gate }),

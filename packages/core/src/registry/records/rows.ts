@@ -5,8 +5,10 @@ import type { EntityKind, EntityOf } from '../entities/entities.js'
 export interface StoredRecord extends ReleaseRecord {
   /**
    * Names the run that the release is in: the id of the commit that began it, by creating the plugin, by a restart, by
-   * another A or B, or by resuming after a breach. Runs are compared for equality only. What a process did in another run is over. @default none: the
-   * run of a plugin that was written by hand
+   * another A or B, or by resuming after a breach. Runs are compared for equality only. What a process did in another
+   * run is over.
+   *
+   * @default none: the run of a plugin that was written by hand
    */
   readonly run?: string | undefined
   /** Whether the guard paused it for a breach: with a resume, another run begins. @default false */
@@ -20,7 +22,9 @@ export interface StoredRecord extends ReleaseRecord {
 
 /** What is written of an entity. It has no revision: that is the version of the commit. */
 export interface RowContent<Kind extends EntityKind = EntityKind> {
+  /** Its kind. */
   readonly kind: Kind
+  /** The record itself, in Kong's shape. */
   readonly entity: EntityOf<Kind>
   /** What a person or the guard did with a plugin's release; `null` for the other kinds. */
   readonly release: StoredRecord | null
@@ -41,8 +45,11 @@ export function isOf(row: RowContent, kind: EntityKind): boolean {
 
 /** One row written, or taken away (`row: null`). */
 export interface RowChange {
+  /** The row's kind. */
   readonly kind: EntityKind
+  /** The id of its record. */
   readonly id: string
+  /** The row as it is now; `null`: it is gone. */
   readonly row: RowContent | null
 }
 

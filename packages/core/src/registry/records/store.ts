@@ -52,11 +52,23 @@ export const AUDIT_LIMIT = 1000
 export interface AuditQuery {
   /** How many at most: 1 … 1000. */
   readonly limit: number
-  /** Only those of versions below this one: the `version` of the last entry of the page before. */
+  /**
+   * Only those of versions below this one: the `version` of the last entry of the page before.
+   *
+   * @default the newest
+   */
   readonly before?: number | undefined
-  /** Only those that changed the plugin with this id. */
+  /**
+   * Only those that changed the plugin with this id.
+   *
+   * @default of all plugins
+   */
   readonly plugin?: string | undefined
-  /** Only those by this one. */
+  /**
+   * Only those by this one.
+   *
+   * @default by anybody
+   */
   readonly by?: string | undefined
 }
 
@@ -75,23 +87,29 @@ export interface Proposal {
   readonly reads: readonly string[]
   /** What it changes. Every commit writes `*`, unsaid. */
   readonly writes: readonly string[]
+  /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
+  /** Its entry in the audit trail. */
   readonly audit: Omit<AuditEntry, 'version'>
 }
 
 /** A change as it was committed. Plain JSON: what a store logs and publishes. */
 export interface Commit {
+  /** The proposal's. */
   readonly id: string
   /** Of the commit before it; `''` for the first. */
   readonly prev: string
+  /** The version that it made. */
   readonly version: number
+  /** What it changed, as the proposal said. */
   readonly writes: readonly string[]
   /** Each row that it writes or takes away. */
   readonly changes: readonly RowChange[]
-  /** The line of the audit trail. */
+  /** Its entry in the audit trail. */
   readonly audit: AuditEntry
 }
 
+/** What became of a proposal. */
 export type SaveResult =
   /** `missed`: what others committed between `base` and this, oldest first. */
   | { readonly kind: 'saved'; readonly at: Position; readonly missed: readonly Commit[] }
@@ -102,6 +120,7 @@ export type SaveResult =
 
 /** All rows of one instant. */
 export interface StoredState {
+  /** Which instant. */
   readonly at: Position
   /** All rows. */
   readonly rows: readonly Row[]
@@ -130,13 +149,19 @@ export interface SavedRuns {
    * @throws {CanaryError} ERR_CANARY_STORE
    */
   take(plugin: string): Promise<string | null>
-  /** @throws {CanaryError} ERR_CANARY_STORE */
+  /**
+   * Keeps the run in place of the one before.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
   save(plugin: string, text: string): Promise<void>
-  /** @throws {CanaryError} ERR_CANARY_STORE */
+  /**
+   * Forgets the run of a plugin that is deleted.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
   remove(plugin: string): Promise<void>
 }
-
-export type { Shared }
 
 /** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {

@@ -1,149 +1,221 @@
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { type FileHandle, readFile, readdir, readlink, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { promisify } from 'node:util'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as after } from 'node:timers/promises'
 import { z } from 'zod'
 import { CanaryError } from '../../errors.js'
 import { inRoot } from '../../request-context.js'
-import { codeOf } from './whole-file.js'
+import { codeOf, createNew, readWhole } from './whole-file.js'
 
-const ownerSchema = z.object({ pid: z.int().min(1), start: z.string(), host: z.string(), token: z.string() })
+/** A lock that was not renewed for this time is nobody's. */
+const OVERDUE_MS = 5_000
+const RENEWAL_MS = 1_000
+/** Clocks that were set back: a lock from the future is nobody's either. */
+const FUTURE_MS = 1_000
+const LEAST_PAUSE_MS = 5
+const MOST_PAUSE_MS = 50
+/** How long it is waited for where the caller says nothing. */
+const PATIENCE_MS = 10_000
 
-/** Who holds a lock. A pid alone says little: it is given to another process soon after a crash. */
+const ownerSchema = z.object({
+  pid: z.int().min(1),
+  host: z.string(),
+  /** Of the kernel, since when it runs. `''` where that cannot be told. */
+  boot: z.string(),
+  /** Of the processes among which the pid is one. `''` where that cannot be told. */
+  namespace: z.string(),
+  token: z.string(),
+})
+
+/** Who holds a lock. */
 type Owner = z.output<typeof ownerSchema>
 
-const HEARTBEAT_MS = 5_000
-/** A holder on another host, whose processes cannot be seen, counts as dead after this time without a heartbeat. */
-const FOREIGN_DEAD_MS = 30_000
-const ATTEMPTS = 5
-
-/** A lock file that the process holds until it releases it or dies. */
+/**
+ * A lock on writing a file, held for one write.
+ *
+ * It may be taken from a holder that was stopped, or even wrongly: no write is lost by that. Whoever takes it first
+ * removes the drafts of all others, so that a holder who goes on late has nothing to rename any more. A draft is of use
+ * only where its writer held the lock after making it ({@link isHeld}).
+ */
 export class FileLock {
+  /** Where the holder writes what it will rename over the file. */
+  readonly draft: string
   readonly #path: string
+  readonly #file: FileHandle
   readonly #text: string
   readonly #timer: NodeJS.Timeout
 
-  private constructor(path: string, text: string) {
-    this.#path = path
-    this.#text = text
-    const beat = (): void => void utimes(path, new Date(), new Date()).catch(() => undefined)
-    this.#timer = inRoot(() => setInterval(beat, HEARTBEAT_MS).unref())
+  private constructor(target: string, file: FileHandle, owner: Owner) {
+    this.draft = draftOf(target, owner.token)
+    this.#path = lockOf(target)
+    this.#file = file
+    this.#text = JSON.stringify(owner)
+    // Written, not touched: the time is the file system's then, as that of everybody who looks at it.
+    const renew = (): void => void this.#write().catch(() => undefined)
+    this.#timer = inRoot(() => setInterval(renew, RENEWAL_MS).unref())
   }
 
-  /** @throws {CanaryError} ERR_CANARY_STORE that names the process that holds it */
-  static async acquire(path: string): Promise<FileLock> {
-    const owner: Owner = {
-      pid: process.pid,
-      start: (await startOf(process.pid)) ?? '',
-      host: hostname(),
-      token: randomUUID(),
-    }
-    const text = JSON.stringify(owner)
-    const mine = `${path}.${owner.token}`
-    await writeFile(mine, text, { flag: 'wx', mode: 0o600 })
-    try {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        if (await linked(mine, path)) return new FileLock(path, text)
-        await removeDead(path, `${mine}.dead`)
+  /**
+   * Waits until nobody else writes.
+   *
+   * @param target the file itself, not a link to it
+   * @throws {CanaryError} ERR_CANARY_STORE that names the holder, where it waited for too long
+   */
+  static async take(target: string, signal: AbortSignal = AbortSignal.timeout(PATIENCE_MS)): Promise<FileLock> {
+    const owner = { ...(await self()), token: randomUUID() }
+    let clock: FileClock | null = null
+    for (;;) {
+      /* oxlint-disable no-await-in-loop -- each attempt follows on the one before */
+      const file = await createdOrNull(lockOf(target))
+      if (file !== null) return await FileLock.#taken(target, file, owner)
+      clock ??= await FileClock.of(target)
+      const holder = await holderOf(lockOf(target))
+      if (holder !== null && (isOverdue(holder.modified, clock.now()) || isDead(holder.owner, owner))) {
+        await removeLock(target, holder.owner)
+        continue
       }
-      throw new CanaryError('ERR_CANARY_STORE', 'the lock of the store changes hands all the time')
-    } finally {
-      await rm(mine, { force: true })
+      if (signal.aborted) throw new CanaryError('ERR_CANARY_STORE', describeHolder(holder?.owner ?? null))
+      await after(LEAST_PAUSE_MS + Math.random() * (MOST_PAUSE_MS - LEAST_PAUSE_MS))
+      /* oxlint-enable no-await-in-loop */
     }
   }
 
-  /** Whether this process holds it still: somebody may have removed the file. */
+  static async #taken(target: string, file: FileHandle, owner: Owner): Promise<FileLock> {
+    const lock = new FileLock(target, file, owner)
+    try {
+      await lock.#write()
+      await removeDrafts(target)
+      return lock
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  /** Whether this is the holder still. */
   async isHeld(): Promise<boolean> {
-    return (await textOf(this.#path)) === this.#text
+    return (await readWhole(this.#path))?.text === this.#text
   }
 
   async release(): Promise<void> {
     clearInterval(this.#timer)
-    if (await this.isHeld()) await rm(this.#path, { force: true })
+    try {
+      if (await this.isHeld()) await rm(this.#path, { force: true })
+    } catch {
+      // Overdue soon, it is taken by the next one.
+    } finally {
+      await this.#file.close().catch(() => undefined)
+    }
+  }
+
+  async #write(): Promise<void> {
+    await this.#file.write(this.#text, 0)
   }
 }
 
-/** A link to a name that must be free: at any instant one process at most succeeds. */
-async function linked(from: string, to: string): Promise<boolean> {
+const lockOf = (target: string) => `${target}.lock`
+const draftOf = (target: string, token: string) => `${target}.${token}.tmp`
+
+const DRAFT_TAIL = /^\.[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\.tmp$/
+
+/** From here on, nobody who had the lock before can put anything in the file's place. */
+async function removeDrafts(target: string): Promise<void> {
+  const [folder, name] = [dirname(target), basename(target)]
+  const drafts = (await readdir(folder)).filter(
+    (each) => each.startsWith(name) && DRAFT_TAIL.test(each.slice(name.length)),
+  )
+  await Promise.all(drafts.map((each) => rm(join(folder, each), { force: true })))
+}
+
+/** The draft of who held it is removed by name: a list of a folder on a network may be an old one. */
+async function removeLock(target: string, owner: Owner | null): Promise<void> {
+  await rm(lockOf(target), { force: true })
+  if (owner !== null && DRAFT_TAIL.test(`.${owner.token}.tmp`)) await rm(draftOf(target, owner.token), { force: true })
+}
+
+async function createdOrNull(path: string): Promise<FileHandle | null> {
   try {
-    await link(from, to)
-    return true
+    return await createNew(path)
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false
+    const code = codeOf(error)
+    // On Windows, a name that is being removed is neither there nor free.
+    const isGoing = process.platform === 'win32' && (code === 'EPERM' || code === 'EBUSY' || code === 'EACCES')
+    if (code === 'EEXIST' || isGoing) return null
     throw error
   }
 }
 
-/** Takes a dead holder's lock out of the way; throws where it lives. */
-async function removeDead(path: string, aside: string): Promise<void> {
-  const text = await textOf(path)
-  if (text === null) return
-  const owner = ownerOf(text)
-  if (owner !== null && (await isAlive(owner, path))) {
-    const where = owner.host === hostname() ? '' : ` on ${owner.host}`
-    throw new CanaryError(
-      'ERR_CANARY_STORE',
-      `the store is being written by process ${owner.pid}${where}: one writer at a time`,
-    )
-  }
-  try {
-    await rename(path, aside)
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return
-    throw error
-  }
-  // Another process may have taken the dead one's place in the meantime: it gets its lock back.
-  if ((await textOf(aside)) !== text) await linked(aside, path)
-  await rm(aside, { force: true })
-}
+/** The time as the file system's clock has it, which may be another host's. */
+class FileClock {
+  readonly #ahead: number
 
-async function textOf(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null
-    throw error
+  private constructor(ahead: number) {
+    this.#ahead = ahead
+  }
+
+  static async of(target: string): Promise<FileClock> {
+    const probe = draftOf(target, randomUUID())
+    const file = await createNew(probe)
+    try {
+      return new FileClock((await file.stat()).mtimeMs - performance.now())
+    } finally {
+      await file.close()
+      await rm(probe, { force: true })
+    }
+  }
+
+  now(): number {
+    return this.#ahead + performance.now()
   }
 }
 
-function ownerOf(text: string): Owner | null {
+function isOverdue(modified: number, now: number): boolean {
+  const age = now - modified
+  return age > OVERDUE_MS || age < -FUTURE_MS
+}
+
+/** A pid says something only among the same processes of the same kernel. */
+function isDead(owner: Owner | null, me: Omit<Owner, 'token'>): boolean {
+  if (owner === null || owner.boot === '' || owner.namespace === '') return false
+  if (owner.boot !== me.boot || owner.namespace !== me.namespace || owner.host !== me.host) return false
+  try {
+    process.kill(owner.pid, 0)
+    return false
+  } catch (error) {
+    return codeOf(error) === 'ESRCH'
+  }
+}
+
+/** Who holds a lock and when that was last said; `null` where it is free by now. */
+async function holderOf(path: string): Promise<{ owner: Owner | null; modified: number } | null> {
+  const lock = await readWhole(path)
+  return lock === null ? null : { owner: ownerIn(lock.text), modified: lock.modified }
+}
+
+function ownerIn(text: string): Owner | null {
   try {
     return ownerSchema.parse(JSON.parse(text))
   } catch {
-    // Written by link, a lock is whole or not there; anything else is nobody's.
+    // Not written yet, or by nobody of ours: its age decides.
     return null
   }
 }
 
-async function isAlive(owner: Owner, path: string): Promise<boolean> {
-  if (owner.host !== hostname()) return Date.now() - (await stat(path)).mtimeMs < FOREIGN_DEAD_MS
-  if (!exists(owner.pid)) return false
-  const start = await startOf(owner.pid)
-  return start === null || owner.start === '' || start === owner.start
+function describeHolder(owner: Owner | null): string {
+  if (owner === null) return 'the store is being written by others all the time'
+  const where = owner.host === hostname() ? '' : ` on ${owner.host}`
+  return `the store is being written by process ${owner.pid}${where}`
 }
 
-function exists(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return codeOf(error) === 'EPERM'
-  }
-}
+let known: Omit<Owner, 'token'> | null = null
 
-/** When a process began, as its system says it; `null` where that cannot be told. */
-async function startOf(pid: number): Promise<string | null> {
-  try {
-    if (process.platform === 'linux') {
-      const text = await readFile(`/proc/${pid}/stat`, 'utf8')
-      // The name in parentheses may hold spaces; after it, the 20th field is the start in clock ticks since boot.
-      return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
-    }
-    if (process.platform === 'win32') return null
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)])
-    return stdout.trim() || null
-  } catch {
-    return null
-  }
+async function self(): Promise<Omit<Owner, 'token'>> {
+  if (known !== null) return known
+  const [boot, namespace] = await Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+    readlink('/proc/self/ns/pid').catch(() => ''),
+  ])
+  known = { pid: process.pid, host: hostname(), boot: boot.trim(), namespace }
+  return known
 }

@@ -1,16 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CanaryError } from '../../errors.js'
-import { attempt } from '../../hook.js'
+import { attempt, errorText } from '../../hook.js'
 import { inRoot } from '../../request-context.js'
 import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
+import { replaceFenced } from './fenced-write.js'
 import { FileLock } from './file-lock.js'
 import { FileWatch } from './file-watch.js'
 import { RunFiles } from './run-files.js'
 import { SerialQueue } from '../serial-queue.js'
-import { following, stateAfter } from './state-change.js'
-import { type FileState, readState, writeState } from './state-file.js'
+import { followed, stateAfter } from './state-change.js'
+import { type FileState, type ReadState, readState, writeState } from './state-file.js'
+import { MAX_VERSION } from './state-row.js'
 import { selected } from '../records/audit.js'
 import { CommitLog, commitOf } from '../records/commit-log.js'
 import type {
@@ -24,7 +26,7 @@ import type {
   StoredState,
 } from '../records/store.js'
 import { Watchers } from './watchers.js'
-import { readWhole, signatureOf, unwritable, writeWhole } from './whole-file.js'
+import { readWhole, signatureOf, targetOf, unwritable } from './whole-file.js'
 
 /** The options of {@link fileStore}. */
 export interface FileStoreOptions {
@@ -44,22 +46,39 @@ export interface FileStoreOptions {
 
 /** Above this, writing the whole file holds up the event loop for more than some milliseconds. */
 const RATED_ENTITIES = 2_000
+/** When a file that cannot be read is looked at again. */
+const AGAIN_MS = 1_000
 const SETTLE_MS = 200
+const ADOPT_MS = 1_000
+/** Times of files are coarse: of several writings within some milliseconds, all may have the same. */
+const COARSE_MS = 100
 
 /** What was last read or written, and what the file looked like then. */
 interface Seen {
   readonly signature: string
   readonly text: string
   readonly state: FileState
+  /** Whether a file that looks like that is this one. One that was just written may look like its successor. */
+  readonly isSettled: boolean
+  /** The text was edited by hand: it has neither the state's version nor its audit entry. */
+  readonly isEdited: boolean
+  readonly isNewer: boolean
+}
+
+/** A file that a store writes, for as long as it holds its lock. */
+interface Turn {
+  readonly lock: FileLock
+  readonly target: string
 }
 
 /**
- * A registry in one JSON file: written whole to another name, synced and renamed, so that a crash at any instant leaves
- * the old state or the new one. Rated for 2 000 entities.
+ * A registry in one JSON file, for several processes of one host: a crash of any of them, at any instant, leaves the old
+ * state or the new one. Rated for 2 000 entities.
  *
- * One process writes: from its first change on it holds `<path>.lock`, and a second writer is refused with its pid.
- * Others may read and watch. An edit by hand is taken, or refused and reported while the last good state stays in force;
- * changes are then refused too, as they would overwrite it. The file is for its owner only (0600).
+ * `<path>.lock` is held for each write, and only then. A holder that dies keeps others from writing for 5 seconds at most;
+ * one that was stopped for longer can write nothing any more when it goes on. Links, mode and group of the file are kept;
+ * a new one is for its owner only (0600). An edit by hand is taken, or refused and reported while the last good state stays
+ * in force; changes are then refused too, as they would overwrite it.
  *
  * @throws {CanaryError} ERR_CANARY_OPTION where `path` is none: an environment variable that is not set
  */
@@ -80,8 +99,9 @@ class FileStore implements Store {
   #seen: Seen | null = null
   /** What the file looked like when it last could not be taken. */
   #refused: string | null | undefined
-  #lock: FileLock | null = null
   #watch: FileWatch | null = null
+  #listening = 0
+  #closed = false
   #warned = false
 
   constructor(path: string, readOnly: boolean, logger: Logger) {
@@ -99,31 +119,34 @@ class FileStore implements Store {
     return this.#queue.run(async () => {
       if (signal?.aborted === true) throw this.#refusal(`the change of ${this.#path} was given up`)
       if (this.#readOnly) throw this.#refusal(`${this.#path} is open for reading only`)
-      await this.#hold()
-      const before = await this.#seenLast()
-      const judged = this.#log.judge(proposal)
-      if (judged.kind !== 'free') return judged
-      const commit = commitOf(proposal, this.#log.head)
-      const at = { epoch: this.#log.head.epoch, version: commit.version, id: commit.id }
-      const state = stateAfter(before, commit, at)
-      const text = writeState(state)
-      this.#warnAbove(state.rows.length)
-      const signature = await this.#write(text, commit.id)
-      this.#seen = { signature, text, state }
-      this.#log.append(commit)
-      this.#watchers.tell()
-      return { kind: 'saved', at, missed: judged.missed }
+      return this.#inTurn(signal, (turn) => this.#commit(proposal, turn))
     })
   }
 
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void {
-    const leave = this.#watchers.add(from, listener)
+    let leave: (() => void) | null = null
+    let isOn = true
+    // Before the file was read, nobody knows whether `from` is of its history.
+    const begin = async (): Promise<void> => {
+      try {
+        if (this.#closed || !isOn) return
+        if (this.#seen === null) await this.#look()
+        if (isOn) leave = this.#watchers.add(from, listener)
+      } catch (error) {
+        attempt(() => listener({ kind: 'error', error }))
+        inRoot(() => setTimeout(() => void this.#queue.run(begin), AGAIN_MS).unref())
+      }
+    }
+    if (this.#seen === null) void this.#queue.run(begin)
+    else leave = this.#watchers.add(from, listener)
+    this.#listening += 1
     this.#watch ??= inRoot(() => new FileWatch(this.#path, () => void this.#queue.run(() => this.#noticed(false))))
     return () => {
-      leave()
-      if (this.#watchers.count > 0) return
-      this.#watch?.close()
-      this.#watch = null
+      if (!isOn) return
+      isOn = false
+      leave?.()
+      this.#listening -= 1
+      if (this.#listening === 0) this.#unwatch()
     }
   }
 
@@ -133,12 +156,15 @@ class FileStore implements Store {
 
   close(): Promise<void> {
     return this.#queue.run(async () => {
+      this.#closed = true
       this.#watchers.clear()
-      this.#watch?.close()
-      this.#watch = null
-      await this.#lock?.release()
-      this.#lock = null
+      this.#unwatch()
     })
+  }
+
+  #unwatch(): void {
+    this.#watch?.close()
+    this.#watch = null
   }
 
   #stored(): StoredState | null {
@@ -147,25 +173,71 @@ class FileStore implements Store {
     return { at, rows }
   }
 
-  /** What is to be written over: an edit by hand that nobody has seen yet must not be. */
-  async #seenLast(): Promise<FileState | null> {
-    const before = this.#seen
+  /** Does what only one process at a time may do; again where its turn was taken away, so that nothing was written. */
+  async #inTurn<Result>(
+    signal: AbortSignal | undefined,
+    work: (turn: Turn) => Promise<Result | null>,
+  ): Promise<Result> {
     try {
-      return ((await this.#look()) ?? before)?.state ?? null
+      for (;;) {
+        /* oxlint-disable no-await-in-loop -- one turn after another */
+        const target = await targetOf(this.#path)
+        const lock = await FileLock.take(target, signal)
+        try {
+          const result = await work({ lock, target })
+          if (result !== null) return result
+        } finally {
+          await lock.release()
+        }
+        if (signal?.aborted === true) throw this.#refusal('the turn to write it was taken away')
+        /* oxlint-enable no-await-in-loop */
+      }
     } catch (error) {
-      throw error instanceof CanaryError ? this.#refusal(error.message, error.cause) : error
+      throw error instanceof CanaryError && error.outcome !== undefined ? error : unwritable(this.#path, error)
     }
   }
 
-  async #write(text: string, commit: string): Promise<string> {
+  async #commit(proposal: Proposal, turn: Turn): Promise<SaveResult | null> {
+    const before = await this.#seenLast()
+    if (before?.isNewer === true)
+      throw this.#refusal(`${this.#path} is of a newer version, and is only read by this one`)
+    if (before?.isEdited === true && !(await this.#adopt(before, turn))) return null
+    const judged = this.#log.judge(proposal)
+    if (judged.kind !== 'free') return judged
+    const { epoch, version } = this.#log.head
+    if (version >= MAX_VERSION)
+      throw this.#refusal(`${this.#path} is at version ${version}, and there is none after it`)
+    const commit = commitOf(proposal, this.#log.head)
+    const state = stateAfter(before?.state ?? null, commit, epoch)
+    this.#warnAbove(state.rows.length)
+    if (!(await this.#write(state, commit.id, turn))) return null
+    this.#log.append(commit)
+    this.#watchers.tell()
+    return { kind: 'saved', at: state.at, missed: judged.missed }
+  }
+
+  /** Writes an edit by hand down as what it is: with a version and an audit entry. False where somebody was faster. */
+  async #adopt({ state }: Seen, turn: Turn): Promise<boolean> {
+    return this.#write(state, state.at.id, turn)
+  }
+
+  async #write(state: FileState, commit: string, { lock, target }: Turn): Promise<boolean> {
+    const text = writeState(state)
+    // A file that is gone is written anew.
+    const expected = (await signatureOf(target)) === null ? null : (this.#seen?.signature ?? null)
+    const signature = await replaceFenced(lock, target, { text, expected, commit })
+    if (signature === null) return false
+    this.#seen = { signature, text, state, isSettled: false, isEdited: false, isNewer: false }
+    return true
+  }
+
+  /** What is to be written over: an edit by hand that nobody has seen yet must not be. */
+  async #seenLast(): Promise<Seen | null> {
+    const before = this.#seen
     try {
-      return await writeWhole(this.#path, text)
+      return (await this.#look(true)) ?? before
     } catch (error) {
-      // It may be there, though perhaps not for good.
-      const isThere = (await readWhole(this.#path).catch(() => null)) === text
-      if (!isThere) throw error
-      const message = `${this.#path} was written, and perhaps not for good`
-      throw new CanaryError('ERR_CANARY_STORE', message, { cause: error, outcome: 'unknown', commit })
+      throw error instanceof CanaryError ? this.#refusal(error.message, error.cause) : error
     }
   }
 
@@ -176,26 +248,31 @@ class FileStore implements Store {
   /**
    * The file as it is now; `null` where there is none. What is new is told.
    *
+   * @param certainly reads it also where it looks as it did: nothing may rest on clocks when it is to be written over
    * @throws {CanaryError} ERR_CANARY_STORE that names line and reason
    */
-  async #look(): Promise<Seen | null> {
-    const signature = await signatureOf(this.#path)
-    if (signature === null) return null
+  async #look(certainly = false): Promise<Seen | null> {
     const before = this.#seen
-    if (before?.signature === signature) return before
-    const text = await readWhole(this.#path)
-    if (before?.text === text) return (this.#seen = { ...before, signature })
-    const seen = { signature, text, state: this.#read(text, before?.state ?? null) }
-    this.#seen = seen
-    this.#warnAbove(seen.state.rows.length)
-    this.#log.restart(seen.state.at)
+    const mayLook = before?.isSettled === true && !certainly
+    if (mayLook && (await signatureOf(this.#path)) === before.signature) return before
+    const file = await readWhole(this.#path)
+    if (file === null) return null
+    const { text, signature } = file
+    const isSettled = Date.now() - file.modified > COARSE_MS
+    if (before?.text === text) return (this.#seen = { ...before, signature, isSettled })
+    const read = this.#read(text)
+    const { state, commits, isEdited } = followed(before?.state ?? null, read, { text, at: file.modified / 1000 })
+    this.#seen = { signature, text, state, isSettled, isEdited, isNewer: read.isNewer }
+    this.#warnAbove(state.rows.length)
+    if (commits === null) this.#log.restart(state.at, state.log)
+    else for (const commit of commits) this.#log.append(commit)
     this.#watchers.tell()
-    return seen
+    return this.#seen
   }
 
-  #read(text: string, before: FileState | null): FileState {
+  #read(text: string): ReadState {
     try {
-      return following(before, readState(text), text)
+      return readState(text)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       throw new CanaryError('ERR_CANARY_STORE', `${this.#path}: ${reason}`, { cause: error })
@@ -208,8 +285,10 @@ class FileStore implements Store {
    */
   async #noticed(again: boolean): Promise<void> {
     try {
-      if ((await this.#look()) === null && this.#seen !== null) throw this.#gone()
+      const seen = await this.#look()
+      if (seen === null && this.#seen !== null) throw this.#gone()
       this.#refused = undefined
+      if (seen?.isEdited === true && !this.#readOnly && !seen.isNewer) await this.#adoptNoticed()
     } catch (error) {
       const signature = await signatureOf(this.#path).catch(() => 'unreadable')
       if (signature === this.#refused) {
@@ -225,13 +304,18 @@ class FileStore implements Store {
     return new CanaryError('ERR_CANARY_STORE', `${this.#path} is gone: what was last read stays in force`)
   }
 
-  async #hold(): Promise<void> {
-    if (this.#lock !== null && (await this.#lock.isHeld())) return
+  /** Other processes notice the same edit: one of them adopts it. */
+  async #adoptNoticed(): Promise<void> {
     try {
-      await this.#lock?.release()
-      this.#lock = await FileLock.acquire(`${this.#path}.lock`)
+      await this.#inTurn(AbortSignal.timeout(ADOPT_MS), async (turn) => {
+        const seen = await this.#seenLast()
+        return seen?.isEdited !== true || (await this.#adopt(seen, turn)) || null
+      })
     } catch (error) {
-      throw unwritable(this.#path, error)
+      // In force it is all the same, and the next change writes it down.
+      attempt(() =>
+        this.#logger.warn(`canary registry: an edit by hand is not in the audit trail: ${errorText(error)}`),
+      )
     }
   }
 

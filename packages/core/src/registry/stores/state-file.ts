@@ -1,17 +1,22 @@
+import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { type Body, isBody, parseEntity } from '../entities/body.js'
-import { ENTITY_KINDS, type EntityKind } from '../entities/entities.js'
+import { type Body, isBody } from '../entities/body.js'
+import { ENTITY_KINDS } from '../entities/entities.js'
 import { says } from '../entities/fields.js'
 import { type TextPlace, jsonFault, jsonPlace } from './json-place.js'
 import { referencesOf } from '../entities/keys.js'
-import { checkRelease } from '../records/record-release.js'
-import { type Row, isOf } from '../records/rows.js'
-import type { AuditEntry, StoredState } from '../records/store.js'
-import { RELEASE_STATES } from '../../release-state.js'
+import type { Row } from '../records/rows.js'
+import type { AuditEntry, Commit, Position, StoredState } from '../records/store.js'
 import { Tables } from '../records/tables.js'
 import { ViolationError, danglingReference, schemaViolation } from '../entities/violation.js'
+import { logLines, readLog } from './state-log.js'
+import { readRow, wholeNumber } from './state-row.js'
 
-const FORMAT = 'canary-release registry 1'
+/** The format that is written, and the newest that is known. */
+const FORMAT = 2
+const formatName = (format: number) => `canary-release registry ${format}`
+/** What a reader must know at least, to read what is written here. */
+const MIN_READER = 2
 
 /** What is wrong with a text that should be a state, and where. */
 export class StateFault extends Error {
@@ -27,6 +32,19 @@ export class StateFault extends Error {
 export interface FileState extends StoredState {
   /** Oldest first. */
   readonly audit: readonly AuditEntry[]
+  /** The last commits, oldest first: what a process missed that stands on an older version. */
+  readonly log: readonly Commit[]
+}
+
+/** What was read from a file. */
+export interface ReadState extends FileState {
+  /**
+   * `store`: as a store wrote it. `edited`: a store wrote it, and somebody changed it since. `unsigned`: that cannot be
+   * told, of a file of format 1 and of one that was written by hand.
+   */
+  readonly origin: 'store' | 'edited' | 'unsigned'
+  /** Written by a newer version, in a format that this one may read and cannot write. */
+  readonly isNewer: boolean
 }
 
 /** A state as the text of a file: one entity a line, so that people and diffs can read it. */
@@ -35,36 +53,57 @@ export function writeState(state: FileState): string {
 }
 
 /** The lines of {@link writeState}, each made when it is asked for. */
-export function* linesOf({ at: { epoch, version, id }, rows, audit }: FileState): Iterable<string> {
+export function* linesOf({ at, rows, audit, log }: FileState): Iterable<string> {
   const byKind = new Map<string, Row[]>(ENTITY_KINDS.map((kind) => [kind, []]))
   for (const row of rows) byKind.get(row.kind)?.push(row)
+  const digest = new Digest(at)
   yield '{'
-  yield `  "format": ${JSON.stringify(FORMAT)},`
-  yield `  "version": ${version},`
-  yield `  "epoch": ${JSON.stringify(epoch)},`
-  yield `  "id": ${JSON.stringify(id)},`
-  for (const [kind, list] of byKind) yield* listLines(kind, list.map(fieldsOf), ',')
-  yield* listLines('audit', audit, '')
+  yield `  "format": ${JSON.stringify(formatName(FORMAT))},`
+  yield `  "min_reader": ${MIN_READER},`
+  yield `  "version": ${at.version},`
+  yield `  "epoch": ${JSON.stringify(at.epoch)},`
+  yield `  "id": ${JSON.stringify(at.id)},`
+  for (const [kind, list] of byKind) yield* listLines(kind, list, (row) => digest.add(JSON.stringify(fieldsOf(row))))
+  yield* listLines('audit', audit, (entry) => JSON.stringify(entry))
+  yield* listLines('log', logLines(log), (line) => digest.add(line))
+  yield `  "digest": ${JSON.stringify(digest.end())}`
   yield '}'
   yield ''
 }
 
-function* listLines(name: string, list: readonly object[], end: string): Iterable<string> {
+function* listLines<Each>(name: string, list: readonly Each[], textOf: (each: Each) => string): Iterable<string> {
   if (list.length === 0) {
-    yield `  "${name}": []${end}`
+    yield `  "${name}": [],`
     return
   }
   yield `  "${name}": [`
-  for (const [index, each] of list.entries()) yield `    ${JSON.stringify(each)}${index === list.length - 1 ? '' : ','}`
-  yield `  ]${end}`
+  for (const [index, each] of list.entries()) yield `    ${textOf(each)}${index === list.length - 1 ? '' : ','}`
+  yield '  ],'
 }
 
 function fieldsOf({ entity, release, revision }: Row): object {
   return { ...entity, ...(release === null ? {} : { release }), revision }
 }
 
-const integer = z.int(says('expected an integer')).min(0, { error: 'value should be at least 0' })
-const finite = z.number(says('expected a number')).nullable()
+/** By this, an edit by hand is known. How the text is laid out does not count. */
+class Digest {
+  readonly #hash = createHash('sha256')
+
+  constructor({ version, epoch, id }: Position) {
+    this.add(JSON.stringify([version, epoch, id]))
+  }
+
+  /** @returns the same record */
+  add(record: string): string {
+    this.#hash.update(record).update('\n')
+    return record
+  }
+
+  end(): string {
+    return this.#hash.digest('hex').slice(0, 32)
+  }
+}
+
 const words = z.string(says('expected a string'))
 
 const list = z
@@ -72,11 +111,21 @@ const list = z
   .array(z.custom<Body>(isBody, { error: 'expected a record' }), says('expected an array'))
   .default([])
 
+const headSchema = z.looseObject({
+  format: z
+    .string({ error: `expected ${JSON.stringify(formatName(FORMAT))}` })
+    .regex(/^canary-release registry [1-9]\d{0,8}$/, { error: `expected ${JSON.stringify(formatName(FORMAT))}` })
+    .transform((text) => Number(text.slice(text.lastIndexOf(' ') + 1))),
+  min_reader: wholeNumber.optional(),
+})
+
 const fileSchema = z.strictObject({
-  format: z.literal(FORMAT, { error: `expected ${JSON.stringify(FORMAT)}` }),
-  version: integer.min(1, { error: 'value should be at least 1' }),
+  format: words,
+  min_reader: wholeNumber.optional(),
+  version: wholeNumber.min(1, { error: 'value should be at least 1' }),
   epoch: words.default(''),
   id: words.default(''),
+  digest: words.optional(),
   services: list,
   routes: list,
   consumers: list,
@@ -87,7 +136,7 @@ const fileSchema = z.strictObject({
   audit: z
     .array(
       z.strictObject({
-        version: integer,
+        version: wholeNumber,
         id: words.default(''),
         at: z.number(),
         by: words,
@@ -100,21 +149,11 @@ const fileSchema = z.strictObject({
             after: z.record(z.string(), z.unknown()).nullable(),
           }),
         ),
-        more: integer,
+        more: wholeNumber,
       }),
     )
     .default([]),
-})
-
-const releaseSchema = z.strictObject({
-  state: z.enum(RELEASE_STATES).exclude(['disabled']),
-  reason: words.nullable(),
-  by: words.nullable(),
-  at: finite,
-  elapsed: finite,
-  // A whole number in files of the first versions.
-  breach: z.literal(true, says('expected true')).optional(),
-  run: z.union([words.min(1), integer.transform(String)], says('expected a string')).optional(),
+  log: z.array(z.unknown(), says('expected an array')).default([]),
 })
 
 /**
@@ -122,21 +161,29 @@ const releaseSchema = z.strictObject({
  *
  * @throws {StateFault} that names line and reason
  */
-export function readState(text: string): FileState {
+export function readState(text: string): ReadState {
   const fault = (path: readonly PropertyKey[], reason: string) =>
     new StateFault(jsonPlace(text, path.map(stepOf)), reason)
-  const file = fileSchema.safeParse(parse(text))
-  if (!file.success) {
-    const [issue] = file.error.issues
+  const checked = <Output>(result: z.ZodSafeParseResult<Output>): Output => {
+    if (result.success) return result.data
+    const [issue] = result.error.issues
     const keys = issue?.code === 'unrecognized_keys' ? issue.keys : []
     const path = [...(issue?.path ?? []), ...keys]
     throw fault(path, `${path.map(String).join('.')}: ${keys.length > 0 ? 'unknown field' : issue?.message}`)
   }
-  const { version, epoch, id, audit } = file.data
+  const given = parse(text)
+  const { format, min_reader: needed = format } = checked(headSchema.safeParse(given))
+  if (needed > FORMAT) {
+    const what = `min_reader: the file needs a newer version of canary-release: this one reads formats up to ${FORMAT}, not ${needed}`
+    throw fault(['format'], what)
+  }
+  const isNewer = format > FORMAT
+  const file = checked((isNewer ? fileSchema.strip() : fileSchema).safeParse(given))
+  const { version, epoch, id, digest, audit, log } = file
   const tables = new Tables()
   const found: { row: Row; path: readonly PropertyKey[] }[] = []
   for (const kind of ENTITY_KINDS) {
-    for (const [index, fields] of file.data[kind].entries()) {
+    for (const [index, fields] of file[kind].entries()) {
       const path = [kind, index]
       at(path, fault, () => {
         const row = readRow(kind, fields, version)
@@ -147,7 +194,20 @@ export function readState(text: string): FileState {
     }
   }
   for (const { row, path } of found) at(path, fault, () => checkReferences(row, tables))
-  return { at: { epoch, version, id }, rows: found.map(({ row }) => row), audit }
+  const position = { epoch, version, id }
+  const actual = new Digest(position)
+  for (const records of [...ENTITY_KINDS.map((kind) => file[kind]), log]) {
+    for (const record of records) actual.add(JSON.stringify(record))
+  }
+  const isWhole = digest === actual.end()
+  return {
+    at: position,
+    rows: found.map(({ row }) => row),
+    audit,
+    log: digest !== undefined ? readLog(log, audit, position) : [],
+    origin: digest === undefined ? 'unsigned' : isWhole ? 'store' : 'edited',
+    isNewer,
+  }
 }
 
 function stepOf(key: PropertyKey): string | number {
@@ -176,24 +236,6 @@ function at(
     const [first] = Object.keys(error.violation.fields)
     throw fault(first === undefined ? path : [...path, first], `${path.map(String).join('.')}: ${error.message}`)
   }
-}
-
-function readRow(kind: EntityKind, { revision, release, ...fields }: Body, version: number): Row {
-  const number = integer.prefault(version).safeParse(revision)
-  if (!number.success) throw schemaViolation({ revision: 'expected an integer' })
-  const entity = parseEntity(kind, fields)
-  if (kind !== 'plugins') {
-    if (release !== undefined) throw schemaViolation({ release: 'unknown field' })
-    return { kind, entity, revision: number.data, release: null }
-  }
-  const record = releaseSchema
-    .prefault({ state: 'running', reason: null, by: null, at: null, elapsed: null })
-    .safeParse(release)
-  if (!record.success) throw schemaViolation({ release: record.error.issues[0]?.message ?? 'expected a record' })
-  const row: Row = { kind, entity, revision: number.data, release: record.data }
-  const refused = isOf(row, 'plugins') ? checkRelease(row.entity, Date.now) : null
-  if (refused !== null) throw schemaViolation(refused)
-  return row
 }
 
 function checkReferences({ kind, entity }: Row, tables: Tables): void {

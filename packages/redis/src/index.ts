@@ -1,0 +1,5 @@
+export type { Logger } from '@canary-release/core'
+export type { Store } from '@canary-release/core/registry'
+export type { ClientSettings } from './dialer.js'
+export type { RedisStoreOptions } from './options.js'
+export { redisStore } from './redis-store.js'
