@@ -6,6 +6,7 @@ import { type Process, RegistryFleet } from './fleet-harness.js'
 const BAD = { A: 0.01, B: 0.3 }
 const WORSE = { A: 0.01, B: 0.1 }
 const HEALTHY = { A: 0.02, B: 0.02 }
+const RAMP = { percentage: undefined, start: 1_800_000_000, duration: 1000, hash: 'none', steps: 1000 }
 const EVEN = { percentage: 50, hash: 'none' }
 
 async function fleetOf(
@@ -141,6 +142,35 @@ describe('registries that share a store', () => {
     expect(await fleet.moves()).toHaveLength(1)
   })
 
+  it('pause a ramp on evidence, and let it go on when that falls', async () => {
+    await using fleet = await fleetOf(2, {}, { ...RAMP, duration: 36_000, start: 1_800_000_000 - 18_000 })
+    for (let i = 0; i < 200 && !statesOf(fleet).includes('paused'); i += 1) await fleet.seconds(1, { A: 0, B: 0.05 })
+    await fleet.seconds(2)
+    expect(statesOf(fleet)).toEqual(['paused', 'paused'])
+    expect(await storedOf(fleet)).toMatchObject({ state: 'paused', by: 'guard' })
+    for (let i = 0; i < 200 && statesOf(fleet).includes('paused'); i += 1) await fleet.seconds(1, { A: 0.3, B: 0 })
+    expect(statesOf(fleet)).toEqual(['running', 'running'])
+    const moves = await fleet.moves()
+    expect(moves.map((what) => what.split(' ')[0])).toEqual(['pause', 'resume'])
+    expect(moves[1]).toMatch(/: resumed: the evidence against B fell/)
+    expect(await storedOf(fleet)).not.toHaveProperty('breach')
+  })
+
+  it('begin another run when a person resumes what was paused for a breach', async () => {
+    await using fleet = await fleetOf(2, { guard: { latency: false, hardLimit: false, onBreach: 'pause' } })
+    await untilMoved(fleet, BAD)
+    await fleet.seconds(10, BAD)
+    expect(statesOf(fleet)).toEqual(['paused', 'paused'])
+    const before = await storedOf(fleet)
+    expect(before).toMatchObject({ by: 'guard', breach: true })
+    const [first] = fleet.processes
+    await first?.registry.move(first.plugin, 'resume', null, 'ops')
+    await fleet.seconds(20, HEALTHY)
+    expect((await storedOf(fleet))?.run).not.toBe(before?.run)
+    expect(statesOf(fleet)).toEqual(['running', 'running'])
+    expect(await fleet.moves()).toHaveLength(1)
+  })
+
   it('publish nothing more of a release that is rolled back', async () => {
     await using fleet = await fleetOf(2)
     await untilMoved(fleet, BAD)
@@ -239,8 +269,6 @@ describe('a registry without its store', () => {
 })
 
 describe('clocks that differ', () => {
-  const RAMP = { percentage: undefined, start: 1_800_000_000, duration: 1000, hash: 'none', steps: 1000 }
-
   it('show one share of a ramp', async () => {
     const fleet = await fleetOf(1, {}, RAMP)
     await using _ = fleet

@@ -95,6 +95,26 @@ describe('the run of a guard', () => {
     await killed.close()
   })
 
+  it('is saved every minute in which it has seen something', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const registry = await open()
+    try {
+      await addRamp(registry)
+      send(registry, 5)
+      await vi.advanceTimersByTimeAsync(60_000)
+      await vi.waitFor(async () => expect(await readdir(join(folder, 'canary.json.runs'))).toEqual([PLUGIN]))
+      const saved = await readFile(runPath(), 'utf8')
+      await rm(runPath())
+      await vi.advanceTimersByTimeAsync(60_000)
+      send(registry, 5)
+      await vi.advanceTimersByTimeAsync(60_000)
+      await vi.waitFor(async () => expect(await readFile(runPath(), 'utf8')).not.toBe(saved))
+    } finally {
+      vi.useRealTimers()
+      await registry.close()
+    }
+  })
+
   it('keeps to what a person has overruled', async () => {
     const first = await open()
     await addRamp(first)

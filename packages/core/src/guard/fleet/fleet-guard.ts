@@ -114,8 +114,8 @@ export class FleetGuard implements Guard, FleetParticipant {
 
   /** The whole fleet's evidence, as of the judge's last look. `lastFailure` is this process's. */
   report(): GuardReport {
-    const report = this.#report ?? this.#fleet?.guard ?? new Judging(this.#options, this.#hash).report(this.#host)
-    return { ...report, lastFailure: this.#collector.lastFailure }
+    const report = this.#known()
+    return { ...report, reason: report.reason ?? this.holding(), lastFailure: this.#collector.lastFailure }
   }
 
   /** The name under which its process has joined; empty before that. */
@@ -141,7 +141,7 @@ export class FleetGuard implements Guard, FleetParticipant {
     if (!this.#options.hold) return null
     const { state, ramping, bucketsOnB, gate } = this.#host.view()
     if (state !== 'running' || !ramping || gate === null || bucketsOnB < gate) return null
-    const { hold } = this.report()
+    const { hold } = this.#known()
     if (hold === null) return 'held: no process has judged the present share yet'
     const { had, needed, seconds } = hold
     const time = seconds === null ? 'B has no traffic at present' : `about ${timeText(seconds)} at the present traffic`
@@ -217,6 +217,10 @@ export class FleetGuard implements Guard, FleetParticipant {
     const known = new Set(fleet.members)
     const here = alive.filter((member) => member === this.#member || known.has(member))
     return here.length === 0 ? alive : here
+  }
+
+  #known(): GuardReport {
+    return this.#report ?? this.#fleet?.guard ?? new Judging(this.#options, this.#hash).report(this.#host)
   }
 
   #begin(now: number): void {
