@@ -106,6 +106,7 @@ describe('the run of a guard', () => {
       const saved = await readFile(runPath(), 'utf8')
       await rm(runPath())
       await vi.advanceTimersByTimeAsync(60_000)
+      expect(await readdir(join(folder, 'canary.json.runs'))).toEqual([])
       send(registry, 5)
       await vi.advanceTimersByTimeAsync(60_000)
       await vi.waitFor(async () => expect(await readFile(runPath(), 'utf8')).not.toBe(saved))

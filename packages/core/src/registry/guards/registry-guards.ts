@@ -12,7 +12,7 @@ export interface FleetMembership {
   readonly host: string
   /** The process's number on its host. */
   readonly pid: number
-  /** The version of canary-release that it runs. */
+  /** The version of canary-release that it runs; `unknown` in a bundle. */
   readonly version: string
   /** Milliseconds since the store heard of it: 10 000 and more means that it is gone, or cannot reach the store. */
   readonly ageMs: number

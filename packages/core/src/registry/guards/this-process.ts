@@ -7,6 +7,14 @@ const manifest = z.object({ version: z.string() })
 
 /** What this process says of itself to others. */
 export function thisProcess(): MemberAbout {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')
-  return { host: hostname(), pid: process.pid, version: manifest.parse(JSON.parse(text)).version }
+  return { host: hostname(), pid: process.pid, version: version() }
+}
+
+/** Of this package; a bundle does not have it beside its code. */
+function version(): string {
+  try {
+    return manifest.parse(JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))).version
+  } catch {
+    return 'unknown'
+  }
 }
