@@ -12,6 +12,8 @@ import { dialer } from '../src/dialer.js'
 import { keysOf } from '../src/keys.js'
 import { RedisShared } from '../src/shared/redis-shared.js'
 
+const SAYS = { host: 'host-1', pid: 1, version: '1.0.0', tickedAt: null, refused: 0, expired: 0 }
+
 const describeWithRedis = requireBinary('redis-server')
 let names = 0
 
@@ -78,12 +80,12 @@ describeWithRedis('on redis-server,', () => {
     await expect(shared.closeTick(RUN, -1)).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
     const before = shared.now()
     link.mend()
-    await until(() => shared.beat(member).then(Boolean, () => false), 'it is back')
+    await until(() => shared.beat(member, SAYS).then(Boolean, () => false), 'it is back')
     expect(await shared.publish([delta(11), delta(12)])).toMatchObject([{ kind: 'known' }, { kind: 'taken' }])
     expect(await shared.closeTick(RUN, -1)).toMatchObject({ closed: 12, requests: 14 })
     expect(shared.now()).toBeGreaterThanOrEqual(before)
     connection.close()
-    await expect(shared.beat(member)).rejects.toMatchObject({ code: 'ERR_CANARY_CLOSED' })
+    await expect(shared.beat(member, SAYS)).rejects.toMatchObject({ code: 'ERR_CANARY_CLOSED' })
   })
 
   test('what is done on the server is what RunLog does, whatever members do', { timeout: 120_000 }, async () => {

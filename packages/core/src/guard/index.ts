@@ -11,8 +11,9 @@ export {
   packLatency,
 } from './delta.js'
 export { FleetGuard, type FleetRelease } from './fleet/fleet-guard.js'
-export type { FleetHost, FleetMove, FleetView } from './fleet/fleet-host.js'
-export { FleetMember } from './fleet/fleet-member.js'
+export type { FleetHost, FleetMove, FleetView, GuardMove } from './fleet/fleet-host.js'
+export { FleetMember, type MemberAbout } from './fleet/fleet-member.js'
+export { optionsHash } from './fleet/options-hash.js'
 export type { Guard, GuardHost, ReleaseView } from './guard.js'
 export { type RunName, type SavedGuard, asUnfinished, openGuard } from './saved/saved-guard.js'
 export type { SavableGuard } from './watcher.js'
@@ -32,7 +33,9 @@ export type {
   ClosedTick,
   FleetReport,
   JudgedRelease,
+  KnownMember,
   LogEntry,
+  MemberSays,
   Membership,
   Published,
   RunPage,
