@@ -24,18 +24,22 @@ export { type ResolvedGuardOptions, guardOptionsSchema, resolveGuardOptions } fr
 export { requestsNeeded } from './plan.js'
 export type { ArmCount, GuardReport, Verdict } from './report.js'
 export { createGuard } from './watcher.js'
-export { MOST_CHARACTERS, type PublishedDelta, checkedDelta } from './fleet/published-delta.js'
+export { MOST_CHARACTERS, type PublishedDelta, checkedDelta, requestsIn } from './fleet/published-delta.js'
+export { pageOf } from './fleet/run-log.js'
+export { RunRules, type SavedMember, type TickCounts } from './fleet/run-rules.js'
+export type { RunState } from './fleet/run-state.js'
 export { SharedClock } from './fleet/shared-clock.js'
-export type {
-  BegunStage,
-  Checkpoint,
-  ClosedTick,
-  FleetReport,
-  JudgedRelease,
-  LogEntry,
-  Membership,
-  Published,
-  RunPage,
-  Shared,
-  StoredVerdict,
+export {
+  type BegunStage,
+  type Checkpoint,
+  type ClosedTick,
+  type FleetReport,
+  type JudgedRelease,
+  type LogEntry,
+  type Membership,
+  type Published,
+  type RunPage,
+  SILENT_MS,
+  type Shared,
+  type StoredVerdict,
 } from './fleet/shared.js'
