@@ -53,6 +53,7 @@ async function madeMigration(session: Session, schema: string, names: SqlNames):
     [schema],
   )
   if (found === undefined) return null
+  if (found[0] !== true) throw new StoreFault(FOREIGN)
   const rows = await session.query(`SELECT migration, min_reader FROM ${names.head}`)
   const [migration, minReader] = rows[0] ?? []
   if (rows.length === 0) throw new StoreFault(EMPTY_HEAD)
