@@ -63,25 +63,26 @@ class IndexedCounts implements TickCounts {
 export class LoadedRun {
   readonly rules: RunRules
   readonly #counts: IndexedCounts
-  /** As they are stored, by name. */
-  readonly #parts: ReadonlyMap<string, string>
-  readonly #known: string | null
+  readonly #stored: string | null
+  /** The run's time as it is stored. */
+  readonly #time: Pick<RunState, 'passed' | 'seen'>
   #verdict: StoredVerdict | null
-  /** Whether there is something new apart from its members and counts. */
   #verdictIsNew = false
   #checkpoint: Checkpoint | null = null
 
+  /** @param parts its members by name, as JSON */
   constructor(state: string | null, verdict: string | null, parts: ReadonlyMap<string, string>) {
     /* oxlint-disable typescript/consistent-type-assertions -- whoever may write there is trusted as a member */
     const stored = state === null ? null : (JSON.parse(state) as Stored)
     const members = [...parts.values()].map((part) => JSON.parse(part) as SavedMember)
-    if (stored !== null && !Number.isSafeInteger(stored.rules.closed)) throw new TypeError('no state of a run')
     this.#verdict = verdict === null ? null : (JSON.parse(verdict) as StoredVerdict)
     /* oxlint-enable typescript/consistent-type-assertions */
+    if (stored !== null && !Number.isSafeInteger(stored.rules.closed)) throw new TypeError('no state of a run')
+    this.#stored = state
     this.#counts = new IndexedCounts(stored?.open ?? [])
     this.rules = new RunRules(this.#counts, stored === null ? null : { state: stored.rules, members })
-    this.#parts = parts
-    this.#known = stored === null ? null : this.#essence()
+    const { passed, seen } = this.rules.state
+    this.#time = { passed, seen }
   }
 
   get verdict(): StoredVerdict | null {
@@ -105,28 +106,25 @@ export class LoadedRun {
   /** What differs from what is stored; `null`: nothing, but for the time that has passed. */
   changes(): RunChanges | null {
     const { added, removed } = this.#counts
-    const parts = new Map(this.rules.saveMembers().map((part) => [comparable(part.name), JSON.stringify(part)]))
-    const changed = [...parts].filter(([name, text]) => this.#parts.get(name) !== text)
-    const gone = [...this.#parts.keys()].filter((name) => !parts.has(name))
-    const isOther = this.#verdictIsNew || this.#essence() !== this.#known
-    if (!isOther && changed.length + gone.length + added.length + removed.length === 0) return null
-    const { closed, trimmed } = this.rules.state
-    // Of closed ticks nothing is asked any more, but whether one was scored: that is in the state.
-    const open = this.#counts.open.filter(([tick]) => tick > Math.max(closed, trimmed))
+    const members = [...this.rules.changedMembers]
+    const isOther = members.length + added.length + removed.length > 0 || this.#verdictIsNew
+    if (!isOther && this.#text(this.#time) === this.#stored) return null
     return {
-      state: JSON.stringify({ rules: this.rules.state, open } satisfies Stored),
+      state: this.#text({}),
       verdict: this.#verdictIsNew ? JSON.stringify(this.#verdict) : null,
       checkpoint: this.#checkpoint,
-      parts: changed,
-      gone,
+      parts: members.flatMap(([name, part]) => (part === null ? [] : [[comparable(name), JSON.stringify(part)]])),
+      gone: members.flatMap(([name, part]) => (part === null ? [comparable(name)] : [])),
       added,
       removed,
     }
   }
 
-  /** All that changes by more than time. */
-  #essence(): string {
-    return JSON.stringify({ ...this.rules.state, passed: 0, seen: null })
+  #text(time: Partial<RunState>): string {
+    const { closed } = this.rules.state
+    // Of closed ticks nothing is asked any more, but whether one was scored: that is in the state.
+    const open = this.#counts.open.filter(([tick]) => tick > closed)
+    return JSON.stringify({ rules: { ...this.rules.state, ...time }, open } satisfies Stored)
   }
 }
 
@@ -137,7 +135,7 @@ export interface RunChanges {
   /** Only if it is new. */
   readonly checkpoint: Checkpoint | null
   /** Members by their names, as JSON. */
-  readonly parts: readonly (readonly [name: string, part: string])[]
+  readonly parts: readonly (readonly string[])[]
   readonly gone: readonly string[]
   readonly added: readonly NewCounts[]
   /** Of those that are stored. */

@@ -53,6 +53,7 @@ export class RunRules {
   readonly #counts: TickCounts
   readonly #state: RunState
   readonly #members: Map<string, Member>
+  readonly #changed = new Set<string>()
 
   /** @param saved what `state` and `members` were; `null`: the run begins */
   constructor(
@@ -70,11 +71,14 @@ export class RunRules {
     return this.#state
   }
 
-  /** All that are known, in the order of their numbers. */
-  saveMembers(): SavedMember[] {
-    return [...this.#members.values()].map(({ name, ordinal, hash, through, takesPart, seenAt, balance }) => {
-      return { name, ordinal, hash, through, takesPart, seenAt, balance: balance.save() }
-    })
+  /** Members of which anything has changed since they were given; `null`: it is forgotten. */
+  get changedMembers(): ReadonlyMap<string, SavedMember | null> {
+    const changed = new Map<string, SavedMember | null>()
+    for (const name of this.#changed) {
+      const member = this.#members.get(name)
+      changed.set(name, member === undefined ? null : { ...member, balance: member.balance.save() })
+    }
+    return changed
   }
 
   /** The members that take part. */
@@ -89,6 +93,7 @@ export class RunRules {
     if (delta.enters === true) return this.#enter(delta, member, now)
     if (member === undefined) return this.#unscoredDelta(delta, null)
     member.seenAt = now
+    this.#changed.add(member.name)
     if (delta.through <= member.through) return this.#answer('known', member)
     if (delta.tick <= member.through || delta.through > member.through + MOST_TICKS) {
       return this.#refuse(member, `ticks must follow on ${member.through}, got ${delta.tick} to ${delta.through}`, now)
@@ -149,6 +154,7 @@ export class RunRules {
       balance: new Balance(),
     }
     this.#members.set(delta.member, member)
+    this.#changed.add(member.name)
     this.#forget(now)
     if (this.#state.hash === null) {
       this.#state.closed = delta.through
@@ -159,7 +165,9 @@ export class RunRules {
 
   #forget(now: number): void {
     for (const [name, { takesPart, seenAt }] of this.#members) {
-      if (!takesPart && now - seenAt > FORGOTTEN_MS) this.#members.delete(name)
+      if (takesPart || now - seenAt <= FORGOTTEN_MS) continue
+      this.#members.delete(name)
+      this.#changed.add(name)
     }
   }
 
@@ -200,10 +208,15 @@ export class RunRules {
 
   /** Without what these members would have published, evidence begins anew. */
   #lose(members: readonly Member[], now: number): void {
-    for (const member of members) member.takesPart = false
+    for (const member of members) this.#takeOut(member)
     // The ticks that have begun are left out: which of them a member is missing from may depend on their outcomes.
     this.#skipPast(this.#ofStage(), now)
     if (this.#state.hash !== null) this.#begin(this.#state.hash, 'lost')
+  }
+
+  #takeOut(member: Member): void {
+    member.takesPart = false
+    this.#changed.add(member.name)
   }
 
   /** Nobody with the options of the stage is left: those of the first who waits take over. */
@@ -215,7 +228,7 @@ export class RunRules {
     )
     const next = waiting.sort((a, b) => a.ordinal - b.ordinal)[0]
     if (next === undefined) return false
-    for (const member of this.#taking()) member.takesPart = false
+    for (const member of this.#taking()) this.#takeOut(member)
     this.#skipPast([...this.#ofStage(), ...waiting.filter(({ hash }) => hash === next.hash)], now)
     this.#begin(next.hash, 'options')
     return true
@@ -280,7 +293,7 @@ export class RunRules {
 
   #refuse(member: Member, reason: string, now: number): Published {
     if (member.takesPart && member.hash === this.#state.hash) this.#lose([member], now)
-    member.takesPart = false
+    this.#takeOut(member)
     return this.#answer('refused', member, reason)
   }
 
