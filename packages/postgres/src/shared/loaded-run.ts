@@ -70,17 +70,23 @@ export class LoadedRun {
   #verdictIsNew = false
   #checkpoint: Checkpoint | null = null
 
-  /** @param parts its members by name, as JSON */
-  constructor(state: string | null, verdict: string | null, parts: ReadonlyMap<string, string>) {
+  /**
+   * All as JSON, members as a list.
+   *
+   * @throws {TypeError} for what is no state of a run
+   */
+  constructor(state: string | null, verdict: string | null, members: string) {
     /* oxlint-disable typescript/consistent-type-assertions -- whoever may write there is trusted as a member */
     const stored = state === null ? null : (JSON.parse(state) as Stored)
-    const members = [...parts.values()].map((part) => JSON.parse(part) as SavedMember)
+    const known = JSON.parse(members) as SavedMember[]
     this.#verdict = verdict === null ? null : (JSON.parse(verdict) as StoredVerdict)
     /* oxlint-enable typescript/consistent-type-assertions */
-    if (stored !== null && !Number.isSafeInteger(stored.rules.closed)) throw new TypeError('no state of a run')
+    if (stored !== null && !(Number.isSafeInteger(stored.rules.closed) && Array.isArray(stored.open))) {
+      throw new TypeError('no state of a run')
+    }
     this.#stored = state
     this.#counts = new IndexedCounts(stored?.open ?? [])
-    this.rules = new RunRules(this.#counts, stored === null ? null : { state: stored.rules, members })
+    this.rules = new RunRules(this.#counts, stored === null ? null : { state: stored.rules, members: known })
     const { passed, seen } = this.rules.state
     this.#time = { passed, seen }
   }

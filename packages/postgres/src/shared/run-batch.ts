@@ -64,7 +64,7 @@ export async function runBatch(tables: RunTables, calls: readonly RunCall[], tim
   const runs = new Map<string, LoadedRun>()
   for (const { name, state, verdict } of stored) {
     try {
-      runs.set(name, new LoadedRun(state, verdict, around.parts.get(name) ?? new Map()))
+      runs.set(name, new LoadedRun(state, verdict, around.members.get(name) ?? '[]'))
     } catch {
       // Those of other runs go on.
     }

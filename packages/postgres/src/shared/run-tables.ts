@@ -24,8 +24,8 @@ export interface StoredRun {
 /** What is stored about runs and their releases, at one time. */
 export interface Surroundings {
   readonly time: number
-  /** By run and member. */
-  readonly parts: ReadonlyMap<string, ReadonlyMap<string, string>>
+  /** The members of each run that has any, as a list in JSON. */
+  readonly members: ReadonlyMap<string, string>
   /** The run that a release is in by its row, which may hold anything. */
   readonly runsOfRows: ReadonlyMap<string, unknown>
   /** The run of which something was published last. */
@@ -91,14 +91,15 @@ export class RunTables {
     const escaped = String.raw`strpos(content::text, '\u') > 0`
     const rows = await this.#session.query(
       `SELECT 'time', NULL, NULL, (${NOW_SQL})::text
-       UNION ALL SELECT 'part', run, member, part::text FROM ${shared.part} WHERE run = ANY ($1::text[])
+       UNION ALL SELECT 'members', run, NULL, '[' || string_agg(part::text, ',') || ']'
+         FROM ${shared.part} WHERE run = ANY ($1::text[]) GROUP BY run
        UNION ALL SELECT 'report', release, run, NULL FROM ${shared.report} WHERE release = ANY ($2::text[])
        UNION ALL SELECT 'row', id, CASE WHEN NOT ${escaped} THEN content -> 'release' ->> 'run' END,
          CASE WHEN ${escaped} THEN content::text END FROM ${row} WHERE kind = 'plugins' AND id = ANY ($2::text[])`,
       [names, releases],
     )
     let time = Number.NaN
-    const parts = new Map<string, Map<string, string>>()
+    const members = new Map<string, string>()
     const runsOfRows = new Map<string, unknown>()
     const runsOfReports = new Map<string, string>()
     for (const [kind, key, value, text] of rows) {
@@ -106,12 +107,9 @@ export class RunTables {
       if (kind === 'time') time = Number(text)
       if (kind === 'report') runsOfReports.set(name, String(value))
       if (kind === 'row') runsOfRows.set(name, text === null ? value : runIn(text))
-      if (kind === 'part') {
-        const known = parts.get(name) ?? new Map<string, string>()
-        parts.set(name, known.set(String(value), String(text)))
-      }
+      if (kind === 'members') members.set(name, String(text))
     }
-    return { time, parts, runsOfRows, runsOfReports }
+    return { time, members, runsOfRows, runsOfReports }
   }
 
   /** @param begun the run of which something was published, by release */
