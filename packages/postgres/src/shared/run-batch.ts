@@ -1,3 +1,4 @@
+import { CanaryError } from '@canary-release/core'
 import {
   type Checkpoint,
   type Published,
@@ -7,7 +8,6 @@ import {
   pageOf,
 } from '@canary-release/core/guard/internal'
 import { comparable } from '../encoded.js'
-import { StoreFault } from '../faults.js'
 import { LoadedRun, type Range, type RunChanges } from './loaded-run.js'
 import { DAMAGED, type RunTables, type Surroundings } from './run-tables.js'
 
@@ -44,14 +44,12 @@ interface Checkpointing {
   readonly answer: (taken: boolean) => void
 }
 
-/** Tells when the server's time was asked for, what it was, and when it was known. */
+/** Reads the server's time with all else, and gives that by which ticks expire. */
 export type Timed = (ask: () => Promise<Surroundings>) => Promise<Surroundings>
 
 /**
  * Does what is asked of runs in one transaction, in the order of the calls; pages come last, as they are read when all
  * else is written. Nobody is answered before it is committed.
- *
- * @param timed gives the time that counts, from the server's
  */
 export async function runBatch(tables: RunTables, calls: readonly RunCall[], timed: Timed): Promise<void> {
   const names = [...new Set(calls.map(({ run }) => comparable(run)))]
@@ -62,21 +60,25 @@ export async function runBatch(tables: RunTables, calls: readonly RunCall[], tim
   const stored = await tables.lock(names)
   const around = await timed(() => tables.read(names, [...releases]))
   const runs = new Map<string, LoadedRun>()
+  const damaged = new Map<string, unknown>()
   for (const { name, state, verdict } of stored) {
     try {
       runs.set(name, new LoadedRun(state, verdict, around.members.get(name) ?? '[]'))
-    } catch {
-      // Those of other runs go on.
+    } catch (error) {
+      // Other runs go on.
+      damaged.set(name, error)
     }
   }
   const begun = new Map<string, string>()
   const answers: (() => void)[] = []
-  const closing: (Closing & { readonly loaded: LoadedRun; readonly name: string })[] = []
+  const closing: ClosingRun[] = []
   for (const call of calls) {
     const name = comparable(call.run)
     const loaded = runs.get(name)
-    if (loaded === undefined) answers.push(() => call.reject(new StoreFault(DAMAGED)))
-    else if (call.kind === 'close') closing.push({ ...call, loaded, name })
+    if (loaded === undefined) {
+      const cause = damaged.get(name)
+      answers.push(() => call.reject(new CanaryError('ERR_CANARY_STORE', DAMAGED, { cause })))
+    } else if (call.kind === 'close') closing.push({ ...call, loaded, name })
     else answers.push(done(call, loaded, around, begun))
   }
   for (const { loaded } of closing) loaded.rules.close(around.time)
@@ -86,7 +88,18 @@ export async function runBatch(tables: RunTables, calls: readonly RunCall[], tim
     if (changes !== null) changed.push([name, changes])
   }
   await tables.write(around.time, changed, begun)
+  answers.push(...(await pages(tables, closing)))
+  await tables.end()
+  for (const answer of answers) answer()
+}
 
+interface ClosingRun extends Closing {
+  readonly name: string
+  readonly loaded: LoadedRun
+}
+
+/** Reads what is asked of closed ticks; gives what answers it. */
+async function pages(tables: RunTables, closing: readonly ClosingRun[]): Promise<(() => void)[]> {
   const ranges = new Map<string, Range>()
   for (const { name, loaded, after } of closing) {
     const { closed, trimmed } = loaded.rules.state
@@ -96,13 +109,11 @@ export async function runBatch(tables: RunTables, calls: readonly RunCall[], tim
   const ticks = await tables.ticks(ranges)
   const isBefore = closing.filter(({ loaded, after }) => after < loaded.rules.state.trimmed)
   const checkpoints = await tables.checkpoints(isBefore.map(({ name }) => name))
-  for (const { name, loaded, after, answer } of closing) {
+  return closing.map(({ name, loaded, after, answer }) => {
     const ofPage = (ticks.get(name) ?? []).filter(({ tick }) => tick > after)
     const page = pageOf(loaded.rules, after, ofPage, checkpoints.get(name) ?? null, loaded.verdict)
-    answers.push(() => answer(page))
-  }
-  await tables.commit()
-  for (const answer of answers) answer()
+    return () => answer(page)
+  })
 }
 
 /** Does a call; gives what answers it. */

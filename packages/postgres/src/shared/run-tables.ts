@@ -36,6 +36,7 @@ export interface Surroundings {
 export class RunTables {
   readonly #session: Session
   readonly #names: SqlNames
+  #isWritten = false
 
   constructor(session: Session, names: SqlNames) {
     this.#session = session
@@ -120,6 +121,7 @@ export class RunTables {
   ): Promise<void> {
     const { run, part, tick, report } = this.#names.shared
     if (changed.length + begun.size === 0) return
+    this.#isWritten = true
     const parts = changed.flatMap(([name, { parts: all }]) => all.map(([member, text]) => [name, member, text]))
     const gone = changed.flatMap(([name, { gone: all }]) => all.map((member) => [name, member]))
     const added = changed.flatMap(([name, { added: all }]) => all.map((counts) => ({ name, ...counts })))
@@ -220,8 +222,9 @@ export class RunTables {
     )
   }
 
-  async commit(): Promise<void> {
-    await this.#session.query('COMMIT')
+  /** Lets go of the runs. Where nothing was written, nothing need reach the disk. */
+  async end(): Promise<void> {
+    await this.#session.query(this.#isWritten ? 'COMMIT' : 'ROLLBACK')
   }
 }
 
