@@ -25,20 +25,25 @@ export { type ResolvedGuardOptions, guardOptionsSchema, resolveGuardOptions } fr
 export { requestsNeeded } from './plan.js'
 export type { ArmCount, GuardReport, Verdict } from './report.js'
 export { createGuard } from './watcher.js'
-export { MOST_CHARACTERS, type PublishedDelta, checkedDelta } from './fleet/published-delta.js'
+export { MOST_CHARACTERS, type PublishedDelta, checkedDelta, requestsIn } from './fleet/published-delta.js'
+export { pageOf } from './fleet/run-log.js'
+export { RunRules, type SavedMember, type TickCounts } from './fleet/run-rules.js'
+export type { RunState } from './fleet/run-state.js'
 export { SharedClock } from './fleet/shared-clock.js'
-export type {
-  BegunStage,
-  Checkpoint,
-  ClosedTick,
-  FleetReport,
-  JudgedRelease,
-  KnownMember,
-  LogEntry,
-  MemberSays,
-  Membership,
-  Published,
-  RunPage,
-  Shared,
-  StoredVerdict,
+export {
+  type BegunStage,
+  type Checkpoint,
+  type ClosedTick,
+  FORGOTTEN_MS,
+  type FleetReport,
+  type JudgedRelease,
+  type KnownMember,
+  type LogEntry,
+  type MemberSays,
+  type Membership,
+  type Published,
+  type RunPage,
+  SILENT_MS,
+  type Shared,
+  type StoredVerdict,
 } from './fleet/shared.js'

@@ -176,8 +176,8 @@ export interface JudgedRelease {
  * What a store carries between processes, so that their guards judge together. All of it settles within the store's
  * deadline: it rejects with ERR_CANARY_STORE where the store is away, and may be called again with the same arguments.
  *
- * The rules of a run are those of {@link RunLog}; an implementation may keep one as its state, or do the same in its
- * own language. One suite holds all implementations: `test/guard/shared-suite.ts`.
+ * The rules of a run are those of {@link RunRules}; an implementation may use them, or do the same in its own language.
+ * One suite holds all implementations: `test/guard/shared-suite.ts`.
  */
 export interface Shared {
   /**
