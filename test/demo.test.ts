@@ -238,9 +238,8 @@ for (const { binary, start, unreachable, said } of ENGINES) {
 
     test('shows the guard of several processes roll a bad B back', { timeout: 90_000 }, async () => {
       await using server = await start()
-      const { until } = demo(
-        ...['--processes', '2', '--store', server.url, '--percentage', '50', '--bad-after', '1', ...ANY_PORTS],
-      )
+      const args = ['--processes', '2', '--store', server.url, '--percentage', '50', '--bad-after', '1']
+      const { until } = demo(...args, ...ANY_PORTS)
       await until(/rolled back: B failed \d+ of/)
     })
   })
