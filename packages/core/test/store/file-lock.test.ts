@@ -51,7 +51,7 @@ describe('the lock of a file', () => {
       ['nonsense', /written by others all the time/],
     ] as const) {
       await lockAged(place.file, owner, 0)
-      const refused = store.save(proposalOf(NOWHERE), AbortSignal.timeout(30))
+      const refused = store.save(proposalOf(NOWHERE), AbortSignal.timeout(200))
       await expect(refused).rejects.toMatchObject({
         code: 'ERR_CANARY_STORE',
         outcome: 'not-written',
@@ -60,6 +60,24 @@ describe('the lock of a file', () => {
       expect(await readFile(`${place.file}.lock`, 'utf8')).toBe(owner)
     }
     expect(await store.load()).toBeNull()
+  })
+
+  it('that another one holds for longer than a change may take leaves it undone, and that is said: 503, not written', async () => {
+    await using place = await directory()
+    const store = fileStore(place.file)
+    await using registry = disposable(await createRegistry({ store, logger: SILENT, changeTimeoutMs: 200 }), {})
+    // Whenever the time is up, while it looks at the lock too.
+    for (let i = 0; i < 5; i += 1) {
+      await lockAged(place.file, JSON.stringify(OWNER), 0)
+      await expect(addOrders(registry)).rejects.toMatchObject({
+        status: 503,
+        outcome: 'not-written',
+        message: expect.stringMatching(/written by process 7 on elsewhere/),
+      })
+    }
+    await rm(`${place.file}.lock`)
+    await addOrders(registry)
+    expect(registry.version).toBe(1)
   })
 
   it('is nobody’s once it was not renewed for five seconds, whoever holds it, or where it is from the future', async () => {
@@ -94,11 +112,11 @@ describe('the lock of a file', () => {
       { boot: '', namespace: '' },
     ]) {
       await lockAged(place.file, JSON.stringify({ ...gone, ...other }), 0)
-      const refused = store.save(proposalOf(NOWHERE), AbortSignal.timeout(30))
+      const refused = store.save(proposalOf(NOWHERE), AbortSignal.timeout(200))
       await expect(refused).rejects.toThrow(storeCode(/written by process/))
     }
     await lockAged(place.file, JSON.stringify(gone), 0)
-    const saving = store.save(proposalOf(NOWHERE), AbortSignal.timeout(boot === '' ? 30 : 10_000))
+    const saving = store.save(proposalOf(NOWHERE), AbortSignal.timeout(boot === '' ? 200 : 10_000))
     // Where the system does not say which boot and container this is, the lock's age decides alone.
     if (boot === '') await expect(saving).rejects.toThrow(storeCode(/written by process/))
     else expect(await saving).toMatchObject({ kind: 'saved' })

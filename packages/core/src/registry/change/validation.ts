@@ -1,4 +1,5 @@
-import { normalise, parseEntity } from '../entities/body.js'
+import { parseEntity } from '../entities/body.js'
+import { normalise } from '../entities/kong-names.js'
 import type { EntityKind } from '../entities/entities.js'
 import { checkRelease } from '../records/record-release.js'
 import { Tables } from '../records/tables.js'

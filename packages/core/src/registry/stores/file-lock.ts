@@ -60,9 +60,14 @@ export class FileLock {
    * Waits until nobody else writes.
    *
    * @param target the file itself, not a link to it
+   * @param waitsFor told who holds it, in words, whenever it is held
    * @throws {CanaryError} ERR_CANARY_STORE that names the holder, where it waited for too long
    */
-  static async take(target: string, signal: AbortSignal = AbortSignal.timeout(PATIENCE_MS)): Promise<FileLock> {
+  static async take(
+    target: string,
+    signal: AbortSignal = AbortSignal.timeout(PATIENCE_MS),
+    waitsFor: (words: string) => void = () => undefined,
+  ): Promise<FileLock> {
     const owner = { ...(await self()), token: randomUUID() }
     let clock: FileClock | null = null
     for (;;) {
@@ -75,7 +80,9 @@ export class FileLock {
         await removeLock(target, holder.owner)
         continue
       }
-      if (signal.aborted) throw new CanaryError('ERR_CANARY_STORE', describeHolder(holder?.owner ?? null))
+      const words = describeHolder(holder?.owner ?? null)
+      waitsFor(words)
+      if (signal.aborted) throw new CanaryError('ERR_CANARY_STORE', words)
       await after(LEAST_PAUSE_MS + Math.random() * (MOST_PAUSE_MS - LEAST_PAUSE_MS))
       /* oxlint-enable no-await-in-loop */
     }

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CanaryError } from '../../errors.js'
-import { attempt, errorText } from '../../hook.js'
+import { attempt as tryTo, errorText } from '../../hook.js'
 import { inRoot } from '../../request-context.js'
 import { optionError } from '../../option-error.js'
 import type { Logger } from '../../logger.js'
 import { replaceFenced } from './fenced-write.js'
-import { FileLock } from './file-lock.js'
+import { type Attempt, type Turn, inTurn } from './file-turn.js'
 import { FileWatch } from './file-watch.js'
 import { SerialQueue } from '../serial-queue.js'
 import { followed, stateAfter } from './state-change.js'
@@ -25,7 +25,7 @@ import type {
   StoredState,
 } from '../records/store.js'
 import { Watchers } from './watchers.js'
-import { readWhole, signatureOf, targetOf, unwritable } from './whole-file.js'
+import { readWhole, signatureOf } from './whole-file.js'
 
 /** The options of {@link fileStore}. */
 export interface FileStoreOptions {
@@ -62,12 +62,6 @@ interface Seen {
   /** The text was edited by hand: it has neither the state's version nor its audit entry. */
   readonly isEdited: boolean
   readonly isNewer: boolean
-}
-
-/** A file that a store writes, for as long as it holds its lock. */
-interface Turn {
-  readonly lock: FileLock
-  readonly target: string
 }
 
 /**
@@ -113,10 +107,20 @@ class FileStore implements Store {
   }
 
   save(proposal: Proposal, signal?: AbortSignal): Promise<SaveResult> {
-    return this.#queue.run(async () => {
+    const attempt: Attempt = { signal, isWriting: false, waitsFor: null }
+    const work = this.#queue.run(async () => {
       if (signal?.aborted === true) throw this.#refusal(`the change of ${this.#path} was given up`)
       if (this.#readOnly) throw this.#refusal(`${this.#path} is open for reading only`)
-      return this.#inTurn(signal, (turn) => this.#commit(proposal, turn))
+      return inTurn(this.#path, attempt, (turn) => this.#commit(proposal, turn, attempt))
+    })
+    if (signal === undefined) return work
+    return new Promise((resolve, reject) => {
+      // Said at once, so that nobody has to take it for a change that may have been made.
+      const giveUp = () => {
+        if (!attempt.isWriting) reject(this.#refusal(`${this.#path}: ${attempt.waitsFor ?? 'the change was given up'}`))
+      }
+      signal.addEventListener('abort', giveUp, { once: true })
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp))
     })
   }
 
@@ -130,7 +134,7 @@ class FileStore implements Store {
         if (this.#seen === null) await this.#look()
         if (isOn) leave = this.#watchers.add(from, listener)
       } catch (error) {
-        attempt(() => listener({ kind: 'error', error }))
+        tryTo(() => listener({ kind: 'error', error }))
         inRoot(() => setTimeout(() => void this.#queue.run(begin), AGAIN_MS).unref())
       }
     }
@@ -170,31 +174,7 @@ class FileStore implements Store {
     return { at, rows }
   }
 
-  /** Does what only one process at a time may do; again where its turn was taken away, so that nothing was written. */
-  async #inTurn<Result>(
-    signal: AbortSignal | undefined,
-    work: (turn: Turn) => Promise<Result | null>,
-  ): Promise<Result> {
-    try {
-      for (;;) {
-        /* oxlint-disable no-await-in-loop -- one turn after another */
-        const target = await targetOf(this.#path)
-        const lock = await FileLock.take(target, signal)
-        try {
-          const result = await work({ lock, target })
-          if (result !== null) return result
-        } finally {
-          await lock.release()
-        }
-        if (signal?.aborted === true) throw this.#refusal('the turn to write it was taken away')
-        /* oxlint-enable no-await-in-loop */
-      }
-    } catch (error) {
-      throw error instanceof CanaryError && error.outcome !== undefined ? error : unwritable(this.#path, error)
-    }
-  }
-
-  async #commit(proposal: Proposal, turn: Turn): Promise<SaveResult | null> {
+  async #commit(proposal: Proposal, turn: Turn, attempt: Attempt): Promise<SaveResult | null> {
     const before = await this.#seenLast()
     if (before?.isNewer === true)
       throw this.#refusal(`${this.#path} is of a newer version, and is only read by this one`)
@@ -207,7 +187,12 @@ class FileStore implements Store {
     const commit = commitOf(proposal, this.#log.head)
     const state = stateAfter(before?.state ?? null, commit, epoch)
     this.#warnAbove(state.rows.length)
-    if (!(await this.#write(state, commit.id, turn))) return null
+    if (attempt.signal?.aborted === true) throw this.#refusal(`the change of ${this.#path} was given up`)
+    attempt.isWriting = true
+    if (!(await this.#write(state, commit.id, turn))) {
+      attempt.isWriting = false
+      return null
+    }
     this.#log.append(commit)
     this.#watchers.tell()
     return { kind: 'saved', at: state.at, missed: judged.missed }
@@ -304,15 +289,13 @@ class FileStore implements Store {
   /** Other processes notice the same edit: one of them adopts it. */
   async #adoptNoticed(): Promise<void> {
     try {
-      await this.#inTurn(AbortSignal.timeout(ADOPT_MS), async (turn) => {
+      await inTurn(this.#path, { signal: AbortSignal.timeout(ADOPT_MS), waitsFor: null }, async (turn) => {
         const seen = await this.#seenLast()
         return seen?.isEdited !== true || (await this.#adopt(seen, turn)) || null
       })
     } catch (error) {
       // In force it is all the same, and the next change writes it down.
-      attempt(() =>
-        this.#logger.warn(`canary registry: an edit by hand is not in the audit trail: ${errorText(error)}`),
-      )
+      tryTo(() => this.#logger.warn(`canary registry: an edit by hand is not in the audit trail: ${errorText(error)}`))
     }
   }
 
@@ -320,6 +303,6 @@ class FileStore implements Store {
     if (count <= RATED_ENTITIES || this.#warned) return
     this.#warned = true
     const message = `canary registry: ${this.#path} holds ${count} entities and is rated for ${RATED_ENTITIES}: each change reads or writes the whole file`
-    attempt(() => this.#logger.warn(message))
+    tryTo(() => this.#logger.warn(message))
   }
 }
