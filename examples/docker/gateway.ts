@@ -30,7 +30,7 @@ const {
 /** Requests under way may end in this time, in milliseconds. */
 const GRACE_MS = 20_000
 
-// As process 1 of a container, a program ends by a signal only if it handles it, and from its first moment on.
+// As process 1 of a container, a program ends by a signal only if it handles it: also while the store is opened.
 let end = async (): Promise<void> => process.exit(0)
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end())
 
