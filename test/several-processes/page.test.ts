@@ -138,6 +138,16 @@ describe('the page about several processes', () => {
     }
   })
 
+  test('has no line of an error that no store gives', () => {
+    const sources = ['redis/src/faults.ts', 'redis/src/demands.ts', 'postgres/src/faults.ts', 'postgres/src/opening.ts']
+      .map((file) => readFileSync(join(root, 'packages', file), 'utf8').replaceAll(/' \+\s+'/g, ''))
+      .join()
+    expect(texts.length).toBeGreaterThan(20)
+    const given = (text: string) =>
+      sources.includes(text.replace('6.2', "${LEAST_VERSION.join('.')}").replace('write 1', 'write ${replicas}'))
+    expect(texts.filter((text) => !given(text))).toEqual([])
+  })
+
   test('says of a URL of another scheme what it must be, without showing it', async () => {
     const url = 'http://me:s3cret@localhost'
     for (const open of [() => redisStore({ url }), () => postgresStore({ connectionString: url })]) {
@@ -269,6 +279,13 @@ describeWithPostgres('the page about several processes, on PostgreSQL', () => {
        ALTER ROLE reading SET default_transaction_read_only = on;
        CREATE SCHEMA mine; CREATE TABLE mine.canary_head (name text)`,
     )
+    // A server that asks for passwords; it reads its file again a moment later.
+    await sql(server.url, "CREATE ROLE secretive LOGIN PASSWORD 'right'")
+    const access = join(server.folder, 'pg_hba.conf')
+    writeFileSync(access, `host all secretive all scram-sha-256\n${readFileSync(access, 'utf8')}`)
+    await sql(server.url, 'SELECT pg_reload_conf()')
+    const secretive = store(url('secretive:s3cret'))
+    await until(async () => (await refusal(secretive)).includes('password'), 'it asks for passwords')
     await sql(server.url, "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     const standby = await server.standby()
     closing.push(() => standby[Symbol.asyncDispose]())
@@ -276,6 +293,7 @@ describeWithPostgres('the page about several processes, on PostgreSQL', () => {
       ['the PostgreSQL server does not answer', store(`postgres://me:s3cret@127.0.0.1:${nowhere}/postgres`)],
       ['is not a URL', store('postgres://me:s3cret@host:port/postgres')],
       ['refused the user', store(url('nobody'))],
+      ['refused the password', secretive],
       ['the database does not exist', store(url('postgres', 'nowhere'))],
       ['the PostgreSQL user lacks rights', store(url('poor'))],
       ['not what this package makes', store(server.url, { schema: 'mine' })],
