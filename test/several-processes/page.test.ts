@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { afterEach, describe, expect, test } from 'vitest'
 import { listenAdmin } from '@canary-release/admin'
-import { type Registry, type Store, createRegistry } from '@canary-release/core/registry'
+import { type Registry, type Store, createRegistry, fileStore } from '@canary-release/core/registry'
 import { type PostgresStoreOptions, migrations, postgresStore } from '@canary-release/postgres'
 import { type RedisStoreOptions, redisStore } from '@canary-release/redis'
 import { type PostgresServer, startPostgres } from '../servers/postgres.js'
@@ -146,6 +146,30 @@ describe('the page about several processes', () => {
     const given = (text: string) =>
       sources.includes(text.replace('6.2', "${LEAST_VERSION.join('.')}").replace('write 1', 'write ${replicas}'))
     expect(texts.filter((text) => !given(text))).toEqual([])
+  })
+
+  test('has a line for each reason why a file is refused', async () => {
+    const folder = mkdtempSync(join(here, '.files-'))
+    closing.push(() => rmSync(folder, { recursive: true }))
+    const damaged = join(folder, 'damaged.json')
+    writeFileSync(damaged, '{\n')
+    const faults = [
+      ['is a directory, not a file', folder],
+      ['is a device, not a file', '/dev/null'],
+      ['line 2, column 1: expected', damaged],
+    ] as const
+    for (const [text, path] of faults) {
+      expect(await refusal(() => fileStore(path))).toMatch(new RegExp(`^ERR_CANARY_STORE ${path}.*${text}`))
+      expect(page).toContain(`\`${text}\``)
+    }
+    const registry = await opened(fileStore(join(folder, 'none', 'canaries.json')))
+    const change = registry.change('deploy', (draft) => draft.create('services', { name: 'orders', url: 'http://a:1' }))
+    await expect(change).rejects.toMatchObject({
+      code: 'ERR_CANARY_STORE',
+      outcome: 'not-written',
+      message: expect.stringMatching(/cannot be written$/),
+    })
+    expect(page).toContain('| `cannot be written`, at the first change |')
   })
 
   test('says of a URL of another scheme what it must be, without showing it', async () => {
