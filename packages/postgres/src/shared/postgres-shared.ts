@@ -99,11 +99,10 @@ export class PostgresShared implements Shared {
         [this.#shift()],
       ),
     )
-    return rows.map(([member, age, says]) => ({
-      ...parsed<MemberSays>(says),
-      member: String(member),
-      ageMs: Math.round(Number(age)),
-    }))
+    return rows.map(([member, age, said]) => {
+      const { host, pid, version, tickedAt, refused, expired } = parsed<MemberSays>(said)
+      return { member: String(member), ageMs: Math.round(Number(age)), host, pid, version, tickedAt, refused, expired }
+    })
   }
 
   async leave(member: string): Promise<void> {
