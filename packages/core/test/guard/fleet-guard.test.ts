@@ -413,6 +413,22 @@ describe('a held ramp', () => {
   })
 })
 
+describe('a ramp whose record', () => {
+  it('does not hold it is held where it stands, once guards are told to', async () => {
+    const fleet = await fleetOf(2, { hold: true })
+    fleet.stored.view = { ...fleet.stored.view, ramping: true, bucketsOnB: 100 }
+    await fleet.seconds(1)
+    expect(fleet.gates).toEqual([100])
+  })
+
+  it('holds it is let go, once no guard is told to hold', async () => {
+    const fleet = await fleetOf(2)
+    fleet.stored.view = { ...fleet.stored.view, ramping: true, bucketsOnB: 100, gate: 100 }
+    await fleet.seconds(5)
+    expect(fleet.gates).toEqual([1000])
+  })
+})
+
 describe('a member that lies', () => {
   it('is refused, and says so', async () => {
     const fleet = await fleetOf(2)
