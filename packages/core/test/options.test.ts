@@ -271,7 +271,7 @@ test('takes an explicit undefined as not said, for every option', () => {
   const { options } = new Release(good)
   const nothing = Object.fromEntries(
     Object.keys(options)
-      .filter((name) => !(name in good) && !['fixedBuckets', 'plan'].includes(name))
+      .filter((name) => !(name in good) && !['fixedBuckets', 'plan', 'gate'].includes(name))
       .map((name) => [name, undefined]),
   )
   expect(Object.keys(nothing).length).toBeGreaterThan(20)
