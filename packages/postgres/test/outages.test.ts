@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { NOWHERE, type SaveResult, createRegistry } from '@canary-release/core/registry'
 import { startCutProxy } from '../../../test/servers/cut-proxy.js'
@@ -11,6 +13,37 @@ import { sql, whatIsOpened } from './opened.js'
 const { keep, server, open } = whatIsOpened()
 
 const REFUSED = { code: 'ERR_CANARY_STORE', status: 503, outcome: 'not-written' }
+
+/** A message of the server. */
+function message(type: string, body: readonly number[]): Buffer {
+  const head = Buffer.alloc(5)
+  head.write(type, 0, 'latin1')
+  head.writeInt32BE(4 + body.length, 1)
+  return Buffer.concat([head, Buffer.from(body)])
+}
+
+describe('a server that does not speak the protocol of PostgreSQL', () => {
+  const greeting = [message('R', [0, 0, 0, 0]), message('Z', [0x49])]
+  test.each([
+    ['asks for a password in an unknown way', [message('R', [0, 0, 0, 99])]],
+    ['describes rows that it does not describe', [...greeting, message('T', [0, 9])]],
+    ['sends a row of no length', [...greeting, message('D', [0])]],
+  ])('and %s, is an error of the store, and ends nothing else', async (_, messages) => {
+    const fake = createServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', () => socket.write(Buffer.concat(messages.slice(0, 2))))
+      socket.on('data', () => messages.slice(2).forEach((each) => socket.write(each)))
+    })
+    fake.listen(0, '127.0.0.1')
+    await once(fake, 'listening')
+    keep({ [Symbol.asyncDispose]: async () => void fake.close() })
+    const store = open((fake.address() as AddressInfo).port)
+    const begun = performance.now()
+    await expect(store.load()).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
+    // The deadline of a statement is 1500 ms, that of a connection 5000 ms.
+    expect(performance.now() - begun).toBeLessThan(1400)
+  })
+})
 
 requireBinary('postgres')('while PostgreSQL', () => {
   describe('is gone', () => {

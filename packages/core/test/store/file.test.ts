@@ -50,6 +50,19 @@ async function place(): Promise<StorePlace & { readonly file: string }> {
 const damage = ({ file }: { readonly file: string }) => edit(file, (text) => text.slice(0, text.length / 2))
 
 runStoreSuite('file', { open: place, damage }, () => {
+  it('writes nothing after it was closed', async () => {
+    await using place = await directory()
+    const store = fileStore(place.file)
+    const waiting = store.close()
+    const closed = { code: 'ERR_CANARY_CLOSED' }
+    await expect(store.save(proposalOf(NOWHERE))).rejects.toMatchObject(closed)
+    await waiting
+    await expect(store.load()).rejects.toMatchObject(closed)
+    await expect(store.audit({ limit: 1 })).rejects.toMatchObject(closed)
+    expect(() => store.watch(null, () => undefined)).toThrow(expect.objectContaining(closed))
+    expect(await readdir(place.path)).toEqual([])
+  })
+
   it('is for its owner only, and leaves nothing beside it', async () => {
     await using place = await directory()
     const store = fileStore(place.file)
