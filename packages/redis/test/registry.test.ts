@@ -176,7 +176,8 @@ describeWithRedis('gateways on one Redis', () => {
     await addOrders(mine)
     await redis.command('XADD', '{canary:default}:log', '7-0', 'id', 'nobody')
     await until(() => mine.reported.length > 0, 'it is reported')
-    const scans = async () => Number(/cmdstat_hscan:calls=(\d+)/.exec(await redis.command('INFO', 'commandstats'))?.[1] ?? 0)
+    const scans = async () =>
+      Number(/cmdstat_hscan:calls=(\d+)/.exec(await redis.command('INFO', 'commandstats'))?.[1] ?? 0)
     const before = await scans()
     await setTimeout(1000)
     expect((await scans()) - before).toBeLessThan(10)
