@@ -95,6 +95,7 @@ describe('the house', () => {
     'registry/link': ['registry/entities', 'registry/records', 'registry/stores'],
     'registry/declarative': ['registry/entities', 'registry/records', 'registry/change', 'registry/stores'],
     'registry/live': ['registry/entities', 'registry/records'],
+    'registry/guards': ['registry/entities', 'registry/records', 'registry/live'],
     'registry/change': ['registry/entities', 'registry/records', 'registry/live'],
   }
   for (const [room, others] of Object.entries(ROOMS_MAY_USE)) {

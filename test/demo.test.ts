@@ -7,6 +7,10 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ArgumentError, readArguments } from '../examples/demo/arguments.js'
+import { startPostgres } from './servers/postgres.js'
+import { freePorts } from './servers/processes.js'
+import { startRedis } from './servers/redis.js'
+import { requireBinary } from './servers/requirement.js'
 
 const program = fileURLToPath(new URL('../examples/dist/demo/main.js', import.meta.url))
 const children: ChildProcess[] = []
@@ -181,6 +185,73 @@ describe('npm start', () => {
   })
 })
 
+interface Engine {
+  readonly binary: string
+  readonly start: () => Promise<AsyncDisposable & { readonly url: string }>
+  readonly unreachable: (port: number) => string
+  readonly said: (port: number) => string
+}
+
+const ENGINES: readonly Engine[] = [
+  {
+    binary: 'redis-server',
+    start: startRedis,
+    unreachable: (port) => `redis://me:secret@127.0.0.1:${port}`,
+    said: (port) =>
+      `Redis cannot be reached: check host and port of its URL, and the server (connect ECONNREFUSED 127.0.0.1:${port})\n`,
+  },
+  {
+    binary: 'postgres',
+    start: startPostgres,
+    unreachable: (port) => `postgres://me:secret@127.0.0.1:${port}/postgres`,
+    said: (port) =>
+      `the PostgreSQL server does not answer: check host and port in the connection string, and the server (connect ECONNREFUSED 127.0.0.1:${port})\n`,
+  },
+]
+
+for (const { binary, start, unreachable, said } of ENGINES) {
+  requireBinary(binary)(`npm start -- --store, on ${binary}`, () => {
+    test('serves from four processes, and begins anew where a demo was before', { timeout: 90_000 }, async () => {
+      await using server = await start()
+      const args = ['--processes', '4', '--store', server.url, '--percentage', '20', ...ANY_PORTS]
+      for (let turn = 0; turn < 2; turn += 1) {
+        const { child, until, output, ended } = demo(...args)
+        await until(/asked 20\.0 % .* running/)
+        const [, admin = ''] = /Admin API on (\S+)/.exec(output()) ?? []
+        // Each process has heard of it: connections are dealt out to them one by one.
+        const heard = async () => (await shell(`curl ${admin}/plugins/orders-v2`)).includes('"percentage":20')
+        for (let times = 0; times < 8; times = (await heard()) ? times + 1 : 0);
+        const states: unknown[] = []
+        for (let i = 0; i < 8; i += 1) {
+          const patched = await shell(`curl -X PATCH ${admin}/plugins/orders-v2 --data config.percentage=${30 + i}`)
+          states.push(JSON.parse(patched).config?.percentage)
+        }
+        expect(states).toEqual([30, 31, 32, 33, 34, 35, 36, 37])
+        await until(/asked 37\.0 %/)
+        await shell(`curl -X POST ${admin}/canaries/orders-v2/rollback`)
+        await until(/asked 0\.0 % .* rolled-back/)
+        child.kill('SIGINT')
+        expect(await ended).toBe(0)
+        expect(output()).not.toContain('rror')
+      }
+    })
+
+    test('shows the guard of several processes roll a bad B back', { timeout: 90_000 }, async () => {
+      await using server = await start()
+      const args = ['--processes', '2', '--store', server.url, '--percentage', '50', '--bad-after', '1']
+      const { until } = demo(...args, ...ANY_PORTS)
+      await until(/rolled back: B failed \d+ of/)
+    })
+  })
+
+  test(`npm start -- --store says in a sentence that it is unreachable (${binary})`, async () => {
+    const [port = 0] = await freePorts(1)
+    const { ended, output } = demo('--store', unreachable(port), ...ANY_PORTS)
+    expect(await ended).toBe(1)
+    expect(output()).toBe(said(port))
+  })
+}
+
 describe('the arguments of the demo', () => {
   test('have defaults', () => {
     expect(readArguments([])).toEqual({
@@ -190,6 +261,7 @@ describe('the arguments of the demo', () => {
       port: 8000,
       adminPort: 8001,
       processes: 1,
+      store: null,
       badAfter: null,
     })
   })
@@ -200,6 +272,10 @@ describe('the arguments of the demo', () => {
     [['--port', '80.5'], '--port must be a whole number, got 80.5'],
     [['--processes', '0'], '--processes must be between 1 and 16, got 0'],
     [['--processes', '1.5'], '--processes must be a whole number, got 1.5'],
+    [
+      ['--store', 'mysql://me:secret@localhost'],
+      '--store must be a URL such as redis://localhost:6379 or postgres://localhost/postgres',
+    ],
     [['--nonsense'], "Unknown option '--nonsense'"],
     [['--percentage', '0.5'], '--percentage must reach one of 100 buckets, got 0.5'],
     [['--percentage', '10', '--duration', '5'], '--duration is for a ramp: with --percentage there is none'],

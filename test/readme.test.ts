@@ -193,7 +193,7 @@ describe('README', () => {
       // From the rollback on nobody is on B, from the promotion on everybody is, and finalizing keeps it so.
       const at = (word: string) => lines.findIndex((line) => line.includes(word))
       expect(served[at('/rollback')]).toBe('A')
-      expect(served.slice(at('/promote'))).toEqual(['B', 'B', 'B'])
+      expect(served.slice(at('/promote'))).toEqual(['B', 'B', 'B', 'B'])
     })
   }
 

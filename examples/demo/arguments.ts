@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { isStoreUrl } from './store.js'
 
 export const FRAMEWORKS = ['express', 'koa', 'fastify'] as const
 export type FrameworkName = (typeof FRAMEWORKS)[number]
@@ -14,8 +15,10 @@ export interface DemoArguments {
   readonly duration: number
   readonly port: number
   readonly adminPort: number
-  /** How many processes serve requests, on one file: 1 … 16. */
+  /** How many processes serve requests, on one store: 1 … 16. */
   readonly processes: number
+  /** The URL of a server that keeps the release; `null`: a file. */
+  readonly store: string | null
   /** When B begins to fail 5 % of its requests; `null`: never. */
   readonly badAfter: number | null
 }
@@ -28,6 +31,8 @@ npm start -- --percentage 10           a fixed share instead
 npm start -- --duration 300            seconds from 0 to 100 %
 npm start -- --bad-after 20            B fails 5 % of its requests from then on: the guard rolls it back
 npm start -- --processes 4             four processes, which keep the release in one file
+npm start -- --processes 4 --store redis://localhost:6379
+                                       the same in Redis, or by postgres://localhost/postgres in PostgreSQL
 npm start -- --port 8080               where the gateway listens (8000)
 npm start -- --admin-port 8081         where the Admin API listens (8001)
 
@@ -50,6 +55,7 @@ export function readArguments(args: readonly string[]): DemoArguments | null {
     ...timing(values.percentage, values.duration),
     ...ports(values.port, values['admin-port']),
     processes: whole('processes', values.processes, 1, MAX_PROCESSES),
+    store: storeOf(values.store),
     badAfter: values['bad-after'] === undefined ? null : number('bad-after', values['bad-after'], 0, 86_400),
   }
 }
@@ -65,6 +71,7 @@ function parse(args: readonly string[]) {
         port: { type: 'string', default: '8000' },
         'admin-port': { type: 'string', default: '8001' },
         processes: { type: 'string', default: '1' },
+        store: { type: 'string' },
         'bad-after': { type: 'string' },
         help: { type: 'boolean', default: false },
       },
@@ -80,6 +87,12 @@ function frameworkOf(text: string): FrameworkName {
   const found = FRAMEWORKS.find((name) => name === text)
   if (found === undefined) throw new ArgumentError(`--framework must be one of ${FRAMEWORKS.join(', ')}, got ${text}`)
   return found
+}
+
+function storeOf(url: string | undefined): string | null {
+  if (url === undefined || isStoreUrl(url)) return url ?? null
+  // What was given is not said: it may hold a password.
+  throw new ArgumentError('--store must be a URL such as redis://localhost:6379 or postgres://localhost/postgres')
 }
 
 function timing(percentage: string | undefined, duration: string | undefined) {

@@ -18,8 +18,8 @@ export interface Demo {
   readonly processes: number
   readonly gateway: string
   readonly admin: string
-  /** Where the releases are kept until it ends. */
-  readonly file: string
+  /** Where the releases are kept, for a person. */
+  readonly kept: string
   scene(): Scene
   /** Ends everything that was started. */
   close(): Promise<void>
@@ -52,9 +52,9 @@ async function start(
   closing.push(A.close)
   const B = await startUpstream('version 2 (B)', random)
   closing.push(B.close)
-  const { registry, file, begin, close } = await createReleases(args, { A: A.url, B: B.url })
+  const { registry, place, shown, begin, close } = await createReleases(args, { A: A.url, B: B.url })
   closing.push(close)
-  const { port, admin, seen, close: closeServing } = await serve(args, registry, file)
+  const { port, admin, seen, close: closeServing } = await serve(args, registry, place)
   closing.push(closeServing)
   await begin()
 
@@ -78,7 +78,7 @@ async function start(
     processes: args.processes,
     gateway: `http://127.0.0.1:${port}`,
     admin,
-    file,
+    kept: shown,
     scene: () => sceneOf(seen(), ledger, Math.round((Date.now() - startedAt) / 1000)),
   }
 }
@@ -91,10 +91,10 @@ interface Serving {
   close(): Promise<void>
 }
 
-async function serve(args: DemoArguments, registry: Registry, file: string): Promise<Serving> {
+async function serve(args: DemoArguments, registry: Registry, place: string): Promise<Serving> {
   const { framework, port, adminPort, processes } = args
   if (processes > 1) {
-    const workers = await startWorkers({ framework, port, adminPort, file, processes })
+    const workers = await startWorkers({ framework, port, adminPort, place, processes })
     const seen = () => {
       const status = registry.release(RELEASE)?.status()
       return { status: status === undefined ? null : { ...status, counts: workers.counts() }, guard: workers.guard() }

@@ -1,18 +1,15 @@
-import { rmSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
   type Declarative,
   type Registry,
   type RegistryOptions,
   createRegistry,
-  fileStore,
   parseDeclarative,
 } from '@canary-release/core/registry'
 import type { DemoArguments } from './arguments.js'
+import { openStore, storePlace } from './store.js'
 
 export const CONSUMERS = 200
+const NOTHING = '_format_version: "3.0"'
 export const RELEASE = 'orders-v2'
 
 export const consumerName = (number: number): string => `consumer-${number}`
@@ -21,38 +18,51 @@ export const consumerKey = (number: number): string => `key-${number}`
 /** The demo's releases as records: one service, one canary on it, and consumers with their keys. */
 export interface DemoReleases {
   readonly registry: Registry
-  /** Where they are kept while the demo runs. */
-  readonly file: string
+  /** Where they are kept: a file, or the URL of a server. */
+  readonly place: string
+  /** The same for a person. */
+  readonly shown: string
   /** Writes them: from now on they are in force, and a ramp's time runs. */
   begin(): Promise<void>
   close(): Promise<void>
 }
 
-/** The releases of a file, as each process of the demo has them. */
-export function openReleases(file: string, guard: RegistryOptions['guard']): Promise<Registry> {
+/**
+ * The releases as each process of the demo has them.
+ *
+ * @param processes how many of them serve requests, and so judge; 0: this one does not judge
+ */
+export async function openReleases(place: string, processes: number): Promise<Registry> {
   const logger = { info() {}, warn() {}, error: (message: string) => void process.stderr.write(`${message}\n`) }
-  return createRegistry({ store: fileStore(file), guard, logger })
+  const store = openStore(place)
+  // What a store does not merge, each process judges apart.
+  const guard: RegistryOptions['guard'] = processes > 0 && { judges: store.shared === null ? processes : 1 }
+  try {
+    return await createRegistry({ store, guard, logger })
+  } catch (error) {
+    await store.close()
+    throw error
+  }
 }
 
 export async function createReleases(
-  { percentage, duration, processes }: Pick<DemoArguments, 'percentage' | 'duration' | 'processes'>,
+  { percentage, duration, processes, store }: Pick<DemoArguments, 'percentage' | 'duration' | 'processes' | 'store'>,
   upstreams: { readonly A: string; readonly B: string },
 ): Promise<DemoReleases> {
-  const folder = await mkdtemp(join(tmpdir(), 'canary-demo-'))
-  const file = join(folder, 'canaries.json')
-  const remove = () => rmSync(folder, { recursive: true, force: true })
-  process.once('exit', remove)
+  const { place, shown, remove } = await storePlace(store)
   // With several processes, those judge that serve requests.
-  const registry = await openReleases(file, processes === 1)
+  const registry = await openReleases(place, processes === 1 ? 1 : 0)
   return {
     registry,
-    file,
+    place,
+    shown,
     begin: async () => {
+      // What a demo left behind on a server may be rolled back: this one begins anew.
+      await registry.sync(await parseDeclarative(NOTHING), 'demo')
       await registry.sync(await declared({ percentage, duration }, upstreams), 'demo')
     },
     close: async () => {
       await registry.close()
-      process.off('exit', remove)
       remove()
     },
   }

@@ -23,7 +23,7 @@ function introduction(demo: Demo): string[] {
   const commands = commandsOf(demo)
   return [
     `canary-release: ${demo.framework}${demo.processes === 1 ? '' : ` in ${demo.processes} processes`} on ${demo.gateway}/orders, Admin API on ${demo.admin}`,
-    `The release is kept in ${demo.file} until this ends.`,
+    `The release is kept in ${demo.kept}.`,
     '',
     'Try, from another terminal:',
     ...commands.try.map((command) => `  ${command}`),

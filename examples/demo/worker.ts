@@ -2,6 +2,7 @@ import { listenAdmin } from '@canary-release/admin'
 import type { ReleaseStatus } from '@canary-release/core'
 import type { FrameworkName } from './arguments.js'
 import { startGateway } from './gateway.js'
+import { sentenceOf } from './listen.js'
 import { RELEASE, openReleases } from './releases.js'
 import type { GuardScene } from './scene.js'
 
@@ -10,23 +11,24 @@ export interface WorkerTask {
   readonly framework: FrameworkName
   readonly port: number
   readonly adminPort: number
-  readonly file: string
+  /** Where the releases are kept: a file, or the URL of a server. */
+  readonly place: string
   readonly processes: number
 }
 
 /** What a worker tells the process that started it. */
 export type WorkerMessage =
   | { readonly kind: 'ready'; readonly port: number; readonly admin: string }
-  /** What it could not begin with: a port in use. */
-  | { readonly kind: 'failed'; readonly message: string; readonly code: unknown; readonly port: unknown }
+  /** What it could not begin with: a port in use, a store that cannot be reached. */
+  | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'seen'; readonly counts: ReleaseStatus['counts']; readonly guard: GuardScene | null }
 
 const EVERY_MS = 200
 
 const tell = (message: WorkerMessage): void => void process.send?.(message, undefined, undefined, () => {})
 
-async function work({ framework, port, adminPort, file, processes }: WorkerTask): Promise<void> {
-  const registry = await openReleases(file, { judges: processes })
+async function work({ framework, port, adminPort, place, processes }: WorkerTask): Promise<void> {
+  const registry = await openReleases(place, processes)
   const gateway = await startGateway(framework, registry, port)
   const admin = await listenAdmin({ registry, port: adminPort })
   const timer = setInterval(() => {
@@ -52,8 +54,6 @@ process.on('SIGINT', () => {})
 try {
   await work(JSON.parse(process.env['DEMO_WORKER'] ?? ''))
 } catch (error) {
-  const { message, code, port }: { message: string; code?: unknown; port?: unknown } =
-    error instanceof Error ? error : new Error(String(error))
-  tell({ kind: 'failed', message, code: code ?? null, port: port ?? null })
+  tell({ kind: 'failed', message: sentenceOf(error) })
   process.once('SIGTERM', () => process.exit(1))
 }

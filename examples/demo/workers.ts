@@ -66,7 +66,7 @@ function most(one: GuardScene | null, other: GuardScene | null): GuardScene | nu
 async function begun(worker: Worker): Promise<WorkerMessage & { kind: 'ready' }> {
   const [message]: unknown[] = await Promise.race([once(worker, 'message'), once(worker, 'exit')])
   if (isMessage(message) && message.kind === 'ready') return message
-  if (isMessage(message) && message.kind === 'failed') throw Object.assign(new Error(message.message), message)
+  if (isMessage(message) && message.kind === 'failed') throw new Error(message.message)
   throw new Error('a process of the demo ended before it listened')
 }
 

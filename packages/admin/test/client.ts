@@ -1,6 +1,12 @@
 import { type Agent, request } from 'node:http'
 import { listenAdmin } from '@canary-release/admin'
-import { type Registry, type Store, createRegistry, memoryStore } from '@canary-release/core/registry'
+import {
+  type Registry,
+  type RegistryOptions,
+  type Store,
+  createRegistry,
+  memoryStore,
+} from '@canary-release/core/registry'
 import supertest, { type Test } from 'supertest'
 import { z } from 'zod'
 import { createContract } from './contract.js'
@@ -120,7 +126,7 @@ function requestsOf(url: string, check: Check, headers: Headers): Requests {
 type Options = Partial<Parameters<typeof listenAdmin>[0]> & {
   readonly store?: Store
   readonly clock?: () => number
-  readonly guard?: boolean
+  readonly guard?: RegistryOptions['guard']
   readonly changeTimeoutMs?: number
 }
 

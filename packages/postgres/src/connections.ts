@@ -146,7 +146,8 @@ export class Connections {
 
   /** PgBouncer takes no statement_timeout where a connection begins: the lock's time-out must do there. */
   #refusedTimeout(error: unknown): boolean {
-    const isRefused = error instanceof Error && /startup parameter.*statement_timeout/.test(error.message)
+    const said = error instanceof Error ? error.message : ''
+    const isRefused = said.includes('startup parameter') && said.includes('statement_timeout')
     if (!isRefused || this.#connectionString === null) return false
     if (this.#statementTimeout) {
       this.#statementTimeout = false

@@ -2,6 +2,7 @@ import type { Store } from '@canary-release/core/registry'
 import { type PostgresStoreOptions, resolveOptions } from './options.js'
 import { PostgresStore } from './postgres-store.js'
 
+export type { Logger } from '@canary-release/core'
 export type { Store } from '@canary-release/core/registry'
 export { migrations } from './migrations.js'
 export type { PostgresStoreOptions } from './options.js'

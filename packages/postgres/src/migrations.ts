@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { escapeIdentifier } from 'pg'
 import { AUDIT_LIMIT } from '@canary-release/core/registry'
+import { type SharedNames, sharedNames, sharedTables } from './shared/tables.js'
 
 /** The newest migration that this package knows: what `canary_head.migration` says once all are made. */
-export const MIGRATION = 1
+export const MIGRATION = 2
 
 /** How many commits, and bytes of them, the log keeps for those who were away: who missed more loads anew. */
 const LOG_ENTRIES = 10_000
@@ -26,6 +27,7 @@ export interface SqlNames {
   readonly commit: string
   readonly audit: string
   readonly save: string
+  readonly shared: SharedNames
   /** Channels are the database's: one of each schema, and 63 bytes at most. */
   readonly channel: string
 }
@@ -39,6 +41,7 @@ export function sqlNames(schema: string): SqlNames {
     commit: `${quoted}.canary_commit`,
     audit: `${quoted}.canary_audit`,
     save: `${quoted}.canary_save`,
+    shared: sharedNames(schema),
     channel: `canary_${createHash('sha256').update(schema).digest('hex').slice(0, 32)}`,
   }
 }
@@ -51,11 +54,16 @@ export function sqlNames(schema: string): SqlNames {
  */
 export function migrations(schema = 'canary'): readonly string[] {
   const names = sqlNames(schema)
-  return [`CREATE SCHEMA IF NOT EXISTS ${names.schema};\n\n${tablesAndFunction(names)}`]
+  const [first, ...later] = statements(names)
+  return [`CREATE SCHEMA IF NOT EXISTS ${names.schema};\n\n${first}`, ...later]
 }
 
-/** The first migration, but for the schema: to make one takes rights on the database even if it is there. */
-export function tablesAndFunction({ head, row, commit, audit, save, channel }: SqlNames): string {
+/** The migrations, but for the schema: to make one takes rights on the database even if it is there. */
+export function statements(names: SqlNames): readonly string[] {
+  return [tablesAndFunction(names), `${sharedTables(names.shared)}\nUPDATE ${names.head} SET migration = 2;\n`]
+}
+
+function tablesAndFunction({ head, row, commit, audit, save, channel }: SqlNames): string {
   return `-- One row: where the history stands. A reader older than min_reader must not read.
 CREATE TABLE ${head} (
   one boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -66,7 +74,7 @@ CREATE TABLE ${head} (
   id text NOT NULL
 ) WITH (fillfactor = 10);
 INSERT INTO ${head} (migration, min_reader, epoch, version, id)
-  VALUES (${MIGRATION}, 1, gen_random_uuid()::text, 0, '');
+  VALUES (1, 1, gen_random_uuid()::text, 0, '');
 
 CREATE TABLE ${row} (
   kind text NOT NULL,

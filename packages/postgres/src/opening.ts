@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Session } from './connections.js'
 import { FOREIGN, RIGHTS, STANDBY, StoreFault } from './faults.js'
-import { MIGRATION, type SqlNames, tablesAndFunction } from './migrations.js'
+import { MIGRATION, type SqlNames, statements } from './migrations.js'
 
 const OLDEST_SERVER = 130_000
 
@@ -53,6 +53,7 @@ async function madeMigration(session: Session, schema: string, names: SqlNames):
     [schema],
   )
   if (found === undefined) return null
+  if (found[0] !== true) throw new StoreFault(FOREIGN)
   const rows = await session.query(`SELECT migration, min_reader FROM ${names.head}`)
   const [migration, minReader] = rows[0] ?? []
   if (rows.length === 0) throw new StoreFault(EMPTY_HEAD)
@@ -69,22 +70,25 @@ export function checkReader(minReader: unknown): void {
   throw new StoreFault('the store has a newer format: upgrade @canary-release/postgres in this process')
 }
 
-/** Safe when many processes do it at once: the first makes the tables, the others wait and find them. */
+/** Safe when many processes do it at once: the first makes what is missing, the others wait and find it. */
 async function migrate(session: Session, schema: string, names: SqlNames): Promise<void> {
   const lock = createHash('sha256').update(`canary-release ${schema}`).digest().readBigInt64BE().toString()
   await session.query('BEGIN')
   await session.query(`SET LOCAL statement_timeout = ${MIGRATE_MS}`)
   await session.query('SELECT pg_advisory_xact_lock($1::bigint)', [lock], MIGRATE_MS)
-  if ((await madeMigration(session, schema, names)) === null) {
+  const made = await madeMigration(session, schema, names)
+  if (made === null) {
     const [schemaFound] = await session.query('SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema])
     if (schemaFound === undefined) await session.query(`CREATE SCHEMA ${names.schema}`)
-    await session.query(tablesAndFunction(names), [], MIGRATE_MS)
   }
+  // oxlint-disable-next-line no-await-in-loop -- one after another
+  for (const each of statements(names).slice(made ?? 0)) await session.query(each, [], MIGRATE_MS)
   await session.query('COMMIT')
 }
 
-async function checkRights(session: Session, { head, row, commit, audit, save }: SqlNames): Promise<void> {
-  const checks = [head, row, commit, audit].flatMap((table) =>
+async function checkRights(session: Session, names: SqlNames): Promise<void> {
+  const { head, row, commit, audit, save, shared } = names
+  const checks = [head, row, commit, audit, ...Object.values(shared)].flatMap((table) =>
     ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
       // The one row of the head is only read and written.
       .filter((right) => table !== head || right === 'SELECT' || right === 'UPDATE')
@@ -102,6 +106,9 @@ async function checkRights(session: Session, { head, row, commit, audit, save }:
   if (rows.some(([granted]) => granted !== true) || executable?.[0] !== true) throw new StoreFault(RIGHTS)
   // That they are what they should be: columns of other names fail here, not at the first change.
   await session.query(`SELECT h.one, h.migration, h.min_reader, h.epoch, h.version, h.id, r.kind, r.id, r.revision,
-    r.content, c.version, c.id, c.prev, c.writes, c.body, c.size, a.version, a.by_whom, a.plugins, a.entry
-    FROM ${head} AS h, ${row} AS r, ${commit} AS c, ${audit} AS a LIMIT 0`)
+    r.content, c.version, c.id, c.prev, c.writes, c.body, c.size, a.version, a.by_whom, a.plugins, a.entry,
+    m.member, m.ordinal, m.heard_at, m.says, u.run, u.touched_at, u.state, u.verdict, u.checkpoint, u.identities,
+    p.run, p.member, p.part, t.run, t.tick, t.number, t.ordinal, t.delta, o.release, o.run, o.guard
+    FROM ${head} AS h, ${row} AS r, ${commit} AS c, ${audit} AS a, ${shared.member} AS m, ${shared.run} AS u,
+      ${shared.part} AS p, ${shared.tick} AS t, ${shared.report} AS o LIMIT 0`)
 }

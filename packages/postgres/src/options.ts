@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import { CanaryError } from '@canary-release/core'
+import { CanaryError, type Logger } from '@canary-release/core'
 
 /** Where a registry is kept, and by which connections. */
 export interface PostgresStoreOptions {
@@ -18,21 +18,28 @@ export interface PostgresStoreOptions {
   readonly pool?: Pool | undefined
   /** The schema of its tables, which is made where it is missing: 1 to 63 bytes. @default 'canary' */
   readonly schema?: string | undefined
+  /**
+   * Warned if the server's clock is set.
+   *
+   * @default console
+   */
+  readonly logger?: Logger | undefined
 }
 
 export interface ResolvedOptions {
   readonly source: string | Pool
   readonly schema: string
+  readonly logger: Logger
 }
 
-const KNOWN = ['connectionString', 'pool', 'schema']
+const KNOWN = ['connectionString', 'pool', 'schema', 'logger']
 
 export function resolveOptions(options: PostgresStoreOptions): ResolvedOptions {
   if (typeof options !== 'object' || options === null) throw invalid('options must be an object')
   for (const name of Object.keys(options)) {
     if (!KNOWN.includes(name)) throw invalid(`${name} is not an option: known are ${KNOWN.join(', ')}`)
   }
-  const { connectionString, pool, schema = 'canary' } = options
+  const { connectionString, pool, schema = 'canary', logger = console } = options
   if ((connectionString === undefined) === (pool === undefined)) {
     throw invalid('connectionString or pool must be given, and not both')
   }
@@ -40,7 +47,8 @@ export function resolveOptions(options: PostgresStoreOptions): ResolvedOptions {
     throw invalid('schema must be a name of 1 to 63 bytes')
   }
   if (/^pg_|^information_schema$/.test(schema)) throw invalid("schema must not be one of PostgreSQL's own")
-  return { source: connectionString === undefined ? checkedPool(pool) : checkedUrl(connectionString), schema }
+  if (typeof logger?.warn !== 'function') throw invalid('logger must have info, warn and error')
+  return { source: connectionString === undefined ? checkedPool(pool) : checkedUrl(connectionString), schema, logger }
 }
 
 function checkedUrl(url: unknown): string {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { CanaryError } from '@canary-release/core'
+import type { Shared } from '@canary-release/core/guard/internal'
 import { Connections, QUERY_MS, STATEMENT_MS, type Session } from './connections.js'
 import type {
   AuditEntry,
@@ -28,6 +29,7 @@ import { type SqlNames, sqlNames } from './migrations.js'
 import { EMPTY_HEAD, checkReader, openSchema } from './opening.js'
 import type { ResolvedOptions } from './options.js'
 import { RecentCommits } from './recent-commits.js'
+import { PostgresShared } from './shared/postgres-shared.js'
 import { Watcher } from './watcher.js'
 
 /** How long a change may take, attempts and waiting included, in milliseconds; a large one has more time. */
@@ -46,7 +48,7 @@ const LOCK_MS = 1000
 const MARGIN_MS = 200
 
 export class PostgresStore implements Store {
-  readonly shared = null
+  readonly shared: Shared
   readonly #schema: string
   readonly #names: SqlNames
   readonly #connections: Connections
@@ -56,12 +58,18 @@ export class PostgresStore implements Store {
   /** Whether the tables were there once. */
   #known = false
 
-  constructor({ source, schema }: ResolvedOptions) {
+  /** @param shift milliseconds that the clock of what guards share is put on: for tests */
+  constructor({ source, schema, logger }: ResolvedOptions, shift?: () => number) {
     this.#schema = schema
     this.#names = sqlNames(schema)
     this.#connections = new Connections(source)
     this.#feed = new Feed(this.#connections, this.#names, (session) => this.#reopen(session))
     this.#saveText = `SELECT * FROM ${this.#names.save}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+    const onJump = (ms: number) =>
+      logger.warn(
+        `canary store: the clocks of PostgreSQL and of this process moved by ${Math.round(ms)} ms against each other`,
+      )
+    this.shared = new PostgresShared(this.#names, (ms, work) => this.#ask(ms, work), onJump, shift)
   }
 
   async load(signal?: AbortSignal): Promise<StoredState | null> {
@@ -144,6 +152,26 @@ export class PostgresStore implements Store {
 
   async close(): Promise<void> {
     await Promise.all([this.#feed.close(), this.#connections.close()])
+  }
+
+  /** Does what guards ask; it may be asked again whatever became of it. */
+  async #ask<Answer>(ms: number, work: (session: Session) => Promise<Answer>): Promise<Answer> {
+    const signal = AbortSignal.timeout(Math.ceil(ms))
+    try {
+      return await this.#connections.use(
+        signal,
+        async (session) => {
+          await this.#open(session)
+          return work(session)
+        },
+        ms,
+      )
+    } catch (error) {
+      const failure = this.#failure(error, signal)
+      throw failure.code === 'ERR_CANARY_STORE'
+        ? new CanaryError(failure.code, failure.message, { cause: failure.cause })
+        : failure
+    }
   }
 
   async #open(session: Session): Promise<void> {

@@ -91,7 +91,7 @@ function wordsFor(error: unknown): string {
   if (error instanceof DataFault) return error.message
   const isGivenUp = error instanceof Error && /^(?:Abort|Timeout)Error$/.test(error.name)
   if (error instanceof NoAnswer || isGivenUp) return 'Redis did not answer in time'
-  if (!(error instanceof ErrorReply)) return 'Redis cannot be reached'
+  if (!(error instanceof ErrorReply)) return 'Redis cannot be reached: check host and port of its URL, and the server'
   if (/unknown (?:sub)?command/i.test(error.message)) {
     return 'this Redis lacks a command that the store needs: 6.2 or newer is needed'
   }

@@ -12,6 +12,8 @@ export interface Keys {
   readonly ids: string
   /** What guards share: see `shared/run-script.ts`. */
   readonly members: string
+  /** A hash: member → what it says of itself. */
+  readonly says: string
   readonly ordinals: string
   readonly releases: string
   /** A hash: release → run and what the judge last said. */
@@ -31,6 +33,7 @@ export function keysOf(name: string): Keys {
     audit: key('audit'),
     ids: key('ids'),
     members: key('members'),
+    says: key('says'),
     ordinals: key('ordinals'),
     releases: key('releases'),
     reports: key('reports'),

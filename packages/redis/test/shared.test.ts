@@ -1,7 +1,8 @@
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { SharedMemory, memoryShared } from '../../core/src/guard/fleet/memory-shared.js'
-import type { PublishedDelta, Shared } from '@canary-release/core/guard/internal'
+import type { PublishedDelta } from '@canary-release/core/guard/internal'
+import { RUN, aStep, actOf } from '../../core/test/guard/shared-steps.js'
 import { sharedSuite } from '../../core/test/guard/shared-suite.js'
 import { startCutProxy } from '../../../test/servers/cut-proxy.js'
 import { until } from '../../../test/servers/processes.js'
@@ -11,6 +12,8 @@ import { Connection } from '../src/connection.js'
 import { dialer } from '../src/dialer.js'
 import { keysOf } from '../src/keys.js'
 import { RedisShared } from '../src/shared/redis-shared.js'
+
+const SAYS = { host: 'host-1', pid: 1, version: '1.0.0', tickedAt: null, refused: 0, expired: 0 }
 
 const describeWithRedis = requireBinary('redis-server')
 let names = 0
@@ -78,12 +81,12 @@ describeWithRedis('on redis-server,', () => {
     await expect(shared.closeTick(RUN, -1)).rejects.toMatchObject({ code: 'ERR_CANARY_STORE' })
     const before = shared.now()
     link.mend()
-    await until(() => shared.beat(member).then(Boolean, () => false), 'it is back')
+    await until(() => shared.beat(member, SAYS).then(Boolean, () => false), 'it is back')
     expect(await shared.publish([delta(11), delta(12)])).toMatchObject([{ kind: 'known' }, { kind: 'taken' }])
     expect(await shared.closeTick(RUN, -1)).toMatchObject({ closed: 12, requests: 14 })
     expect(shared.now()).toBeGreaterThanOrEqual(before)
     connection.close()
-    await expect(shared.beat(member)).rejects.toMatchObject({ code: 'ERR_CANARY_CLOSED' })
+    await expect(shared.beat(member, SAYS)).rejects.toMatchObject({ code: 'ERR_CANARY_CLOSED' })
   })
 
   test('what is done on the server is what RunLog does, whatever members do', { timeout: 120_000 }, async () => {
@@ -116,71 +119,3 @@ describeWithRedis('on redis-server,', () => {
     expect(lost).toBeGreaterThan(20)
   })
 })
-
-type Step =
-  | { readonly kind: 'enter' | 'leave'; readonly member: number; readonly hash: number }
-  | { readonly kind: 'count'; readonly member: number; readonly hash: number; readonly jump: number; readonly failed: number } // prettier-ignore
-  | { readonly kind: 'close' | 'checkpoint' | 'conclude'; readonly back: number }
-  | { readonly kind: 'pass'; readonly ms: number }
-
-const member = fc.integer({ min: 1, max: 3 })
-/** Mostly the same options. */
-const options = fc.constantFrom(1, 1, 1, 1, 2)
-const back = fc.integer({ min: -1, max: 6 })
-// What passes is never about as long as what counts as long: the two clocks are some milliseconds apart.
-const aStep: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('enter' as const), member, hash: options }) },
-  {
-    weight: 12,
-    arbitrary: fc.record({
-      kind: fc.constant('count' as const),
-      member,
-      hash: options,
-      jump: fc.constantFrom(0, 1, 1, 1, 1, 2, 2000),
-      failed: fc.constantFrom(0, 0, 1, 9),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('leave' as const), member, hash: options }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('close' as const), back }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('checkpoint' as const, 'conclude' as const), back }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('pass' as const), ms: fc.constantFrom(200, 4_000, 11_000) }) },
-)
-
-const RUN = 'run-1'
-
-/** What a step does, to either of the two. */
-function actOf(
-  step: Exclude<Step, { kind: 'pass' }>,
-  ticks: Map<string, number>,
-): (shared: Shared) => Promise<unknown> {
-  const highest = Math.max(10, ...ticks.values())
-  switch (step.kind) {
-    case 'close':
-      return (shared) => shared.closeTick(RUN, step.back < 0 ? -1 : highest - step.back)
-    case 'conclude': {
-      const numbers = { tick: step.back, stage: 1, evidence: 1.25 + step.back, needed: 2 }
-      return (shared) => shared.conclude(RUN, { kind: 'evidence', ...numbers, reason: 'because', member: 'm1' })
-    }
-    case 'checkpoint': {
-      const identities = step.back % 2 === 0 ? `identities ${highest}` : null
-      return (shared) => shared.checkpoint(RUN, { tick: highest - step.back, state: `state ${highest}`, identities })
-    }
-  }
-  const name = `m${step.member}`
-  const from = ticks.get(name) ?? highest
-  const tick = step.kind === 'count' ? from + step.jump : step.kind === 'leave' ? from + 1 : Math.max(from, highest)
-  if (tick < from + 1000) ticks.set(name, tick)
-  const sender = { member: name, release: 'plugin-1', run: RUN, hash: `options-${step.hash}` }
-  const bare: PublishedDelta = { ...sender, tick, through: tick, cells: [] }
-  if (step.kind !== 'count') {
-    const how = step.kind === 'enter' ? ({ enters: true } as const) : ({ leaves: true } as const)
-    return (shared) => shared.publish([{ ...bare, ...how }])
-  }
-  const cell: PublishedDelta['cells'][number] = {
-    share: [500, 1000],
-    decided: [4, 3],
-    ended: [4, 3],
-    failures: step.failed === 0 ? [] : [[tick, step.failed, 1]],
-  }
-  return (shared) => shared.publish([{ ...bare, cells: [cell] }])
-}

@@ -156,5 +156,14 @@ function canaryAnswer(registry: Registry, plugin: string): Answer {
 function viewOf(registry: Registry, { entity }: Row<'plugins'>): CanaryView | null {
   const { id, enabled, service, route, consumer, api } = entity
   const status = registry.release(id)?.status()
-  return status === undefined ? null : { id, enabled, service, route, consumer, api, ...status }
+  if (status === undefined) return null
+  return { id, enabled, service, route, consumer, api, ...status, fleet: fleetOf(registry, id) }
+}
+
+function fleetOf(registry: Registry, plugin: string): CanaryView['fleet'] {
+  const figures = registry.fleet(plugin)
+  if (figures === null) return null
+  const { counts, late, members } = figures
+  const shown = ({ n, k }: typeof counts.A) => ({ requests: n, failures: k })
+  return { counts: { A: shown(counts.A), B: shown(counts.B) }, late, members: [...members] }
 }

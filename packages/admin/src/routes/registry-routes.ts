@@ -59,6 +59,16 @@ export function registryOperations(registry: Registry): Operation[] {
       run: ({ query }) => auditAnswer(registry, query),
     },
     {
+      method: 'GET',
+      path: '/members',
+      id: 'listMembers',
+      summary:
+        'Lists the processes that have the store open, whose guards judge together where it is Redis or PostgreSQL.',
+      answer: { status: 200, schema: 'Members' },
+      errors: [],
+      run: () => membersAnswer(registry),
+    },
+    {
       method: 'POST',
       path: '/store/accept',
       id: 'acceptStore',
@@ -73,6 +83,22 @@ export function registryOperations(registry: Registry): Operation[] {
       },
     },
   ]
+}
+
+async function membersAnswer(registry: Registry): Promise<Answer> {
+  const members = await registry.members()
+  const data = members.map(({ id, self, host, pid, version, ageMs, tickedAt, refused, expired }) => ({
+    id,
+    self,
+    host,
+    pid,
+    version,
+    age: ageMs / 1000,
+    tickedAt: tickedAt === null ? null : tickedAt / 1000,
+    refused,
+    expired,
+  }))
+  return { status: 200, body: { data, next: null } }
 }
 
 async function auditAnswer(registry: Registry, query: URLSearchParams): Promise<Answer> {

@@ -23,7 +23,19 @@ export const canarySchema = z.strictObject({
   start: seconds,
   duration: seconds,
   endsAt: seconds,
+  /** Of this process. */
   counts: z.strictObject({ A: share, B: share, fallback: count }),
+  /**
+   * Of all processes, in the present run of the guard; null where each process judges alone, or nothing is known yet.
+   * `late`: requests that came too late to be judged. `members`: who counts, as `/members` names them.
+   */
+  fleet: z
+    .strictObject({
+      counts: z.strictObject({ A: share, B: share }),
+      late: count,
+      members: z.array(z.string()),
+    })
+    .nullable(),
   reason: z.string().nullable(),
   by: z.string().nullable(),
   at: seconds,
@@ -114,6 +126,29 @@ export const auditSchema = z.strictObject({
   ),
   /** The page of the entries before these. */
   next: z.string().nullable(),
+})
+
+/** The processes that have the store open. Times in seconds. */
+export const membersSchema = z.strictObject({
+  data: z.array(
+    z.strictObject({
+      id: z.string(),
+      /** Whether it is the one that answers. */
+      self: z.boolean(),
+      host: z.string(),
+      pid: count,
+      version: z.string(),
+      /** Since the store heard of it. */
+      age: z.number().min(0),
+      /** When the store last took what it had counted; null before the first time. */
+      tickedAt: seconds,
+      /** Releases of which nothing counts that it counts: the store refused it. */
+      refused: count,
+      /** Releases that it enters again, as it was too late. */
+      expired: count,
+    }),
+  ),
+  next: z.null(),
 })
 
 export const informationSchema = z.strictObject({

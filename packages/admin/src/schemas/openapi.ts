@@ -123,6 +123,7 @@ const UNTAGGED: ReadonlySet<SchemaName> = new Set([
   'Explanation',
   'Guard',
   'Audit',
+  'Members',
   'Information',
   'Document',
   'Status',

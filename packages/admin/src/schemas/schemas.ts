@@ -5,6 +5,7 @@ import {
   explanationSchema,
   guardSchema,
   informationSchema,
+  membersSchema,
   moveSchema,
   restartSchema,
 } from './canary-schemas.js'
@@ -52,6 +53,7 @@ export const SCHEMAS = {
   Configuration: inputSchema(configurationSchema),
   SyncReport: outputSchema(syncReportSchema),
   Audit: outputSchema(auditSchema),
+  Members: outputSchema(membersSchema),
   Information: outputSchema(informationSchema),
   Status: outputSchema(statusSchema),
   Position: inputSchema(positionSchema),

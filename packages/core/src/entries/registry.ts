@@ -21,6 +21,7 @@ export type {
 } from '../registry/entities/records.js'
 export { type FieldMessages, type Violation, ViolationError } from '../registry/entities/violation.js'
 export type { KnownConsumer } from '../registry/live/release-lookup.js'
+export type { FleetFigures, FleetMembership } from '../registry/guards/registry-guards.js'
 export type { StoreStatus } from '../registry/link/store-status.js'
 export { type Row, type RowChange, type RowContent, type StoredRecord, rowOf } from '../registry/records/rows.js'
 export {
@@ -33,6 +34,7 @@ export {
   type Position,
   type Proposal,
   type SaveResult,
+  type SavedRuns,
   type Store,
   type StoreEvent,
   type StoredState,

@@ -3,7 +3,7 @@ import { parseOptions } from '../option-error.js'
 import { attempt, errorText } from '../hook.js'
 import type { Logger } from '../logger.js'
 import { givenNumber } from '../release/given-number.js'
-import type { GuardOptions } from '../guard/index.js'
+import { type GuardOptions, optionsHash, resolveGuardOptions } from '../guard/index.js'
 import { functionSchema } from '../schema.js'
 import { guardSchema, hasFunctions, loggerSchema } from '../release/options-schema.js'
 import type { DeclaredRecords } from './change/declared.js'
@@ -34,7 +34,8 @@ export interface RegistryOptions {
    */
   readonly cache?: string | undefined
   /**
-   * Guards every release: `true`, or the guard's options.
+   * Guards every release: `true`, or the guard's options. With a store that has `shared`, the processes on it judge
+   * together: `judges` must be 1 then, and `errors.isFailure` needs `version`.
    *
    * @default false
    */
@@ -52,7 +53,8 @@ export interface RegistryOptions {
    */
   readonly onError?: ((error: unknown) => void) | undefined
   /**
-   * The time, in milliseconds since the epoch.
+   * The time, in milliseconds since the epoch. Without effect with a store that has `shared`: its own clock counts then,
+   * so that the processes on it show the same share.
    *
    * @default Date.now
    */
@@ -102,7 +104,9 @@ export async function createRegistry(options: RegistryOptions): Promise<Registry
   )
   const report = (error: unknown) =>
     attempt(() => (onError === undefined ? logger.error(`canary registry: ${errorText(error)}`) : onError(error)))
-  const clock = givenNumber('clock', given.clock, Date.now, once(report))
+  const shared = store.shared ?? null
+  if (shared !== null && guard !== false) optionsHash(resolveGuardOptions(guard, true), null)
+  const clock = shared === null ? givenNumber('clock', given.clock, Date.now, once(report)) : () => shared.now()
   const defaults = { guard, logger, onError, clock, random: given.random }
   const registry = new StoredRegistry(store, { defaults, changeTimeoutMs, cache: cache ?? null, report })
   try {

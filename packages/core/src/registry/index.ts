@@ -26,6 +26,7 @@ export { memoryStore } from './stores/memory-store.js'
 export { type RegistryOptions, createRegistry } from './create-registry.js'
 export { type RegistryKeyOptions, registryKeys } from './registry-keys.js'
 export { stillRolledBack } from './records/plugin-edit.js'
+export type { FleetFigures, FleetMembership } from './guards/registry-guards.js'
 export type { StoreStatus } from './link/store-status.js'
 export { RELEASE_STATES } from '../release-state.js'
 export { type ListQuery, type Page, type Registry, type RegistryChange, mountOn } from './registry.js'
@@ -40,6 +41,7 @@ export {
   type Position,
   type Proposal,
   type SaveResult,
+  type SavedRuns,
   type Store,
   type StoreEvent,
   type StoredState,

@@ -8,6 +8,7 @@ import type { Draft, Parent } from './change/draft.js'
 import type { SyncReport } from './change/sync-report.js'
 import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
+import type { FleetFigures, FleetMembership } from './guards/registry-guards.js'
 import type { KnownConsumer, MountScope, ReleaseLookup } from './live/release-lookup.js'
 import type { Row } from './records/rows.js'
 import type { AuditEntry, AuditQuery, Position, StoredState } from './records/store.js'
@@ -132,6 +133,18 @@ export interface Registry {
    * @throws {CanaryError} ERR_CANARY_STORE
    */
   audit(query?: Partial<AuditQuery>): Promise<readonly AuditEntry[]>
+  /**
+   * The processes that have the store open, in no order, this one among them. On a store that guards do not judge on
+   * together (a file, memory) it is this process alone.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  members(): Promise<readonly FleetMembership[]>
+  /**
+   * What all processes counted of a plugin's release in the present run of its guard, as of the last seconds; `null` if
+   * each process judges alone, or nothing is known yet. What this process counted, the release's `status().counts` says.
+   */
+  fleet(plugin: string): FleetFigures | null
   /** All that is in force now. */
   snapshot(): StoredState
   /**

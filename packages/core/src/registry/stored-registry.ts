@@ -1,17 +1,13 @@
-import { randomUUID } from 'node:crypto'
 import type { Explanation } from '../decision/explain.js'
 import type { RequestDescription } from '../decision/facts.js'
 import { CanaryError } from '../errors.js'
-import { attempt, disown, hookError, isPromise } from '../hook.js'
-import { type Move, UNTOUCHED } from '../release/lifecycle.js'
+import type { GuardMove } from '../guard/index.js'
+import type { Move } from '../release/lifecycle.js'
 import { Listeners } from '../release/listeners.js'
 import type { Release } from '../release/release-interface.js'
 import type { RestartShare } from '../release/restart.js'
-import { auditEntry } from './records/audit.js'
 import { CompiledLookup } from './live/compiled-lookup.js'
 import type { Draft } from './change/draft.js'
-import { DraftedChange } from './change/drafted-change.js'
-import { HandEdits } from './change/hand-edits.js'
 import type { SyncReport } from './change/sync-report.js'
 import type { DeclaredRecords } from './change/declared.js'
 import type { EntityKind } from './entities/entities.js'
@@ -23,21 +19,23 @@ import type { MadeMove } from './records/made-move.js'
 import type { ReleaseDefaults } from './records/record-release.js'
 import type { ListQuery, MountableRegistry, Page, RegistryChange } from './registry.js'
 import { RegistryState } from './live/registry-state.js'
-import { SerialQueue } from './serial-queue.js'
-import { Deadline } from './link/deadline.js'
+import { Changes } from './changes.js'
+import { FleetGuards } from './guards/fleet-guards.js'
+import { OwnGuards } from './guards/own-guards.js'
+import type { FleetFigures, FleetMembership, RegistryGuards } from './guards/registry-guards.js'
+import { thisProcess } from './guards/this-process.js'
 import { StateCache } from './link/state-cache.js'
-import { notWritten, outcomeOf, unread } from './link/store-errors.js'
+import { within } from './link/deadline.js'
+import { unread } from './link/store-errors.js'
 import { StoreLink } from './link/store-link.js'
 import type { StoreStatus } from './link/store-status.js'
-import { UnknownOutcomes } from './link/unknown-outcomes.js'
-import type { Row, RowChange, StoredRecord } from './records/rows.js'
+import { type Row, isOf } from './records/rows.js'
 import {
   AUDIT_LIMIT,
   type AuditEntry,
   type AuditQuery,
   type Commit,
   type Position,
-  type Proposal,
   type Store,
   type StoredState,
 } from './records/store.js'
@@ -46,7 +44,8 @@ import {
 const AUDIT_PAGE = 100
 /** How long a state of the cache is better than none. */
 const CACHED_LOAD_MS = 5_000
-const MAX_PAUSE_MS = 100
+/** How long the guards may take to say what is left to be said. */
+const GUARDS_MS = 3_000
 
 /** What a registry is built with. */
 export interface StoredRegistryOptions {
@@ -64,13 +63,10 @@ export class StoredRegistry implements MountableRegistry {
   readonly #state: RegistryState
   readonly #link: StoreLink
   readonly #unsaved: UnsavedMoves
-  readonly #unknown: UnknownOutcomes
-  readonly #handEdits = new HandEdits()
-  readonly #queue = new SerialQueue()
+  readonly #changes: Changes
+  readonly #guards: RegistryGuards
   readonly #listeners: Listeners<{ change: RegistryChange }>
   readonly #cache: StateCache | null
-  /** Who makes the changes that are on their way. */
-  readonly #makers = new Map<string, string>()
   #closed = false
 
   constructor(store: Store, options: StoredRegistryOptions) {
@@ -79,11 +75,8 @@ export class StoredRegistry implements MountableRegistry {
     this.#options = options
     this.#listeners = new Listeners(report)
     this.#unsaved = new UnsavedMoves((move) => this.#saveMove(move), report)
-    this.#unknown = new UnknownOutcomes(
-      (id) => this.#isStored(id),
-      (message) => attempt(() => defaults.logger.warn(`canary registry: ${message}`)),
-    )
-    this.#state = new RegistryState(defaults, (move) => this.#unsaved.add(move))
+    this.#guards = this.#guardsOf(store)
+    this.#state = new RegistryState(defaults, this.#guards, (move) => this.#unsaved.add(move))
     this.#cache = cache === null ? null : new StateCache(cache, () => this.#state.snapshot(), report)
     const state = this.#state
     this.#link = new StoreLink(store, {
@@ -95,10 +88,18 @@ export class StoredRegistry implements MountableRegistry {
       connected: () => this.#unsaved.retry(),
       report,
     })
+    const isStored = (id: string): Promise<boolean> => this.#isStored(id)
+    this.#changes = new Changes({ state, link: this.#link, defaults, timeoutMs: options.changeTimeoutMs, isStored })
   }
 
   /** Reads the store and watches it from then on; false where nothing was ever stored. */
   async open(): Promise<boolean> {
+    const present = await this.#load()
+    await this.#guards.open(this.#state.snapshot().rows.filter((row) => isOf(row, 'plugins')))
+    return present
+  }
+
+  async #load(): Promise<boolean> {
     try {
       return await this.#link.open(this.#cache === null ? undefined : CACHED_LOAD_MS)
     } catch (error) {
@@ -141,7 +142,7 @@ export class StoredRegistry implements MountableRegistry {
 
   async change<Result>(by: string, work: (draft: Draft) => Result): Promise<Result> {
     if (this.#closed) throw new CanaryError('ERR_CANARY_CLOSED', 'the registry is closed')
-    return this.#change(by, work)
+    return this.#changes.run(by, work)
   }
 
   sync(declarative: DeclaredRecords, by: string): Promise<SyncReport> {
@@ -149,7 +150,7 @@ export class StoredRegistry implements MountableRegistry {
   }
 
   diff(declarative: DeclaredRecords): SyncReport {
-    return this.#draft('diff', (draft) => draft.sync(declarative)).result
+    return this.#changes.draft('diff', (draft) => draft.sync(declarative)).result
   }
 
   move(
@@ -193,9 +194,27 @@ export class StoredRegistry implements MountableRegistry {
   }
 
   async audit({ limit = AUDIT_PAGE, ...query }: Partial<AuditQuery> = {}): Promise<readonly AuditEntry[]> {
-    return this.#within((deadline) => deadline.wait(this.#store.audit({ limit, ...query }))).catch((error: unknown) => {
+    const { changeTimeoutMs } = this.#options
+    try {
+      return await within(changeTimeoutMs, (deadline) => deadline.wait(this.#store.audit({ limit, ...query })))
+    } catch (error) {
       throw unread(error)
-    })
+    }
+  }
+
+  async members(): Promise<readonly FleetMembership[]> {
+    try {
+      return await within(this.#options.changeTimeoutMs, (deadline) => deadline.wait(this.#guards.members()))
+    } catch (error) {
+      throw unread(error)
+    }
+  }
+
+  fleet(plugin: string): FleetFigures | null {
+    const row = this.get('plugins', plugin)
+    const live = row === null ? null : this.#state.live.get(row.entity.id)
+    const report = live === null ? null : this.#guards.fleetReport(live)
+    return report === null ? null : { counts: report.totals, late: report.late, members: report.members }
   }
 
   snapshot(): StoredState {
@@ -210,92 +229,30 @@ export class StoredRegistry implements MountableRegistry {
     if (this.#closed) return
     this.#closed = true
     this.#unsaved.close()
-    this.#unknown.close()
-    // What was asked for before is done, a move of the guard's above all; each of these has its deadline.
-    await this.#queue.idle()
+    await this.#ended(this.#guards.close(), GUARDS_MS)
+    // A move of the guard's above all.
+    await this.#changes.close()
     this.#link.close()
     this.#state.live.close()
     this.#listeners.clear()
     await this.#cache?.close()
-    try {
-      await this.#within((deadline) => deadline.wait(this.#store.close()))
-    } catch (error) {
-      this.#options.report(error)
-    }
+    await this.#ended(this.#store.close(), this.#options.changeTimeoutMs)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  async #change<Result>(by: string, work: (draft: DraftedChange) => Result): Promise<Result> {
-    return this.#within((deadline) => this.#queue.run(() => this.#attempts(by, work, deadline)))
-  }
-
-  /** Each attempt is made on what the one before found stored. */
-  async #attempts<Result>(by: string, work: (draft: DraftedChange) => Result, deadline: Deadline): Promise<Result> {
-    for (let attempt = 0; ; attempt += 1) {
-      this.#link.refuse()
-      if (deadline.isOver) throw notWritten(`others changed the same all the time, for ${deadline.ms / 1000} s`)
-      const { draft, result, proposal } = this.#draft(by, work)
-      if (proposal === null) return result
-      /* oxlint-disable no-await-in-loop -- one attempt after another */
-      const at = await this.#save(proposal, deadline)
-      if (at !== null) {
-        draft.stored(at.version)
-        return result
-      }
-      await deadline.pause(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** attempt))
-      /* oxlint-enable no-await-in-loop */
-    }
-  }
-
-  async #save(proposal: Proposal, deadline: Deadline): Promise<Position | null> {
-    const { id, audit } = proposal
-    this.#makers.set(id, audit.by)
-    try {
-      return await this.#link.save(proposal, deadline)
-    } catch (error) {
-      if (outcomeOf(error) === 'unknown') this.#unknown.add(id, `${audit.what}, by ${audit.by}`)
-      throw error
-    } finally {
-      this.#makers.delete(id)
-    }
-  }
-
-  /** Works on a draft: nothing is in force yet. */
-  #draft<Result>(by: string, work: (draft: DraftedChange) => Result) {
-    const { clock } = this.#options.defaults
-    const { tables, at } = this.#state
-    const id = randomUUID()
-    const draft = new DraftedChange(tables, { id, by, version: at.version + 1, clock, recordOf: this.#recordOf })
-    for (const row of this.#handEdits.pending) draft.keep(row)
-    const result = work(draft)
-    if (isPromise(result)) {
-      disown(result)
-      throw hookError('the work of a registry change must be done when it returns')
-    }
-    const { changes, reads, writes, what } = draft.result()
-    if (changes.length === 0) return { draft, result, proposal: null }
-    const before = (change: RowChange) => tables.get(change.kind, change.id)
-    const audit = auditEntry({ id, by, at: clock() / 1000 }, what, changes, before)
-    return { draft, result, proposal: { id, base: at, reads, writes, changes, audit } }
-  }
-
   #take(commit: Commit, epoch: string): void {
-    const { id, version, changes } = commit
-    this.#handEdits.stored(changes)
+    const by = this.#changes.taken(commit)
     this.#state.apply(commit, epoch)
-    this.#changed(version, this.#makers.get(id) ?? null)
-    this.#unknown.made(id)
+    this.#changed(commit.version, by)
   }
 
   #replace(state: StoredState): void {
-    const nowMs = this.#options.defaults.clock()
-    this.#state.replace(this.#handEdits.read(state, this.#state.tables, this.#recordOf, nowMs))
+    this.#state.replace(this.#changes.read(state))
     this.#changed(state.at.version, null)
-    // Who may only read cannot store it, and who writes will.
-    if (this.#handEdits.pending.length > 0) disown(this.#change('hand edit', () => null))
+    this.#changes.keepHandEdits()
   }
 
   #changed(version: number, by: string | null): void {
@@ -303,13 +260,9 @@ export class StoredRegistry implements MountableRegistry {
     this.#listeners.emit('change', { version, by })
   }
 
-  /** What a change of a plugin's release is made on. */
-  readonly #recordOf = (row: Row<'plugins'>): StoredRecord =>
-    this.#state.live.get(row.entity.id)?.record(row) ?? row.release ?? UNTOUCHED
-
   /** Stores what the guard or code did with a live release, where it still stands on what is stored. */
   async #saveMove(move: MadeMove): Promise<void> {
-    const taken = await this.#change(move.record.by ?? 'code', (draft) => draft.takeMove(move))
+    const taken = await this.#changes.run(move.record.by ?? 'code', (draft) => draft.releases.take(move))
     if (!taken) this.#state.live.get(move.row.entity.id)?.drop(move)
   }
 
@@ -318,12 +271,24 @@ export class StoredRegistry implements MountableRegistry {
     return entries.some((entry) => entry.id === id)
   }
 
-  async #within<Result>(work: (deadline: Deadline) => Promise<Result>): Promise<Result> {
-    const deadline = new Deadline(this.#options.changeTimeoutMs)
+  /** Guards that judge together with those of other processes, if the store carries that; else this process's own. */
+  #guardsOf({ shared, runs }: Store): RegistryGuards {
+    const { defaults, report } = this.#options
+    if (!shared) return new OwnGuards(runs ?? null, thisProcess(), defaults, report)
+    const moves = {
+      move: (plugin: string, move: GuardMove) =>
+        this.#changes.run('guard', (draft) => draft.releases.takeInRun(plugin, move)),
+      openGate: (plugin: string, gate: number, run: string) =>
+        this.#changes.run('guard', (draft) => draft.releases.openGate(plugin, gate, run)),
+    }
+    return new FleetGuards(shared, thisProcess(), moves, report)
+  }
+
+  async #ended(work: Promise<void>, ms: number): Promise<void> {
     try {
-      return await work(deadline)
-    } finally {
-      deadline.end()
+      await within(ms, (deadline) => deadline.wait(work))
+    } catch (error) {
+      this.#options.report(error)
     }
   }
 }

@@ -199,6 +199,8 @@ export const releaseOptionsSchema = z.strictObject({
 })
 
 /** Of a release that has its upstreams at its places alone. */
-export const placedOptionsSchema = releaseOptionsSchema.omit({ upstreams: true })
+export const placedOptionsSchema = releaseOptionsSchema
+  .omit({ upstreams: true })
+  .extend({ gate: z.int().min(1).optional() })
 
 export type CheckedOptions = Readonly<z.output<typeof releaseOptionsSchema>>

@@ -109,7 +109,10 @@ export interface OverrideOptions {
 }
 
 /** The options of a release of a registry: where its upstreams are, each of its places says. */
-export type PlacedOptions = Omit<ReleaseOptions, 'upstreams'>
+export type PlacedOptions = Omit<ReleaseOptions, 'upstreams'> & {
+  /** How many buckets its ramp may have on B before another record says so. @default all */
+  readonly gate?: number | undefined
+}
 
 /** The options of a release. Checked once, when it is built or updated. */
 export interface ReleaseOptions<Request = never, Handler = AnyHandler> extends MountOptions<Request> {

@@ -1,5 +1,5 @@
 import type { Standing } from '../decision/decide.js'
-import { bucketsOfElapsed, elapsedUntil } from '../decision/schedule.js'
+import { type RampSize, bucketsOfElapsed, elapsedUntil } from '../decision/schedule.js'
 import { durationMsOf } from './duration.js'
 import { rampStart } from './edit.js'
 import { type ReleaseRecord, elapsedMsAt, standsStill } from './lifecycle.js'
@@ -10,7 +10,14 @@ export type Ramp =
   | { readonly kind: 'fixed'; readonly bucketsOnB: number }
   /** A ramp whose time does not count now. */
   | { readonly kind: 'still'; readonly elapsedMs: number; readonly bucketsOnB: number }
-  | { readonly kind: 'timed'; readonly startMs: number; readonly durationMs: number; readonly steps: number }
+  /** `mostMs`: it goes no further before another record says so. */
+  | {
+      readonly kind: 'timed'
+      readonly startMs: number
+      readonly durationMs: number
+      readonly steps: number
+      readonly mostMs: number
+    }
 
 /** The ramp of a release, or where it stands still. `heldMs` of its time do not count; it never stands below `leastMs`. */
 export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord, heldMs = 0, leastMs = -Infinity): Ramp {
@@ -18,27 +25,35 @@ export function compileRamp(settings: ReleaseSettings, record: ReleaseRecord, he
   const durationMs = durationMsOf(settings.duration)
   const start = rampStart(settings)
   if (fixedBuckets !== null || start === null) return { kind: 'fixed', bucketsOnB: fixedBuckets ?? 0 }
+  const mostMs = mostMsOf(settings.gate, { durationMs, steps })
   if (standsStill(record, enabled)) {
-    const elapsedMs = Math.max(leastMs, elapsedMsAt(record, { start, enabled }, 0))
+    const elapsedMs = Math.min(Math.max(leastMs, elapsedMsAt(record, { start, enabled }, 0)), mostMs)
     return { kind: 'still', elapsedMs, bucketsOnB: bucketsOfElapsed(elapsedMs, durationMs, steps) }
   }
   // The instant at which the ramp would have begun, had it never been paused or held.
   const startMs = -elapsedMsAt(record, { start, enabled }, 0) + heldMs
-  return { kind: 'timed', startMs, durationMs, steps }
+  return { kind: 'timed', startMs, durationMs, steps, mostMs }
 }
 
 /** Whole milliseconds of a ramp that counted until `nowMs`; `null` for a fixed percentage. */
 export function elapsedOfRamp(ramp: Ramp, nowMs: number, leastMs: number): number | null {
   if (ramp.kind === 'fixed') return null
   if (ramp.kind === 'still') return ramp.elapsedMs
-  const elapsedMs = Math.floor(nowMs) - ramp.startMs
-  return elapsedMs > leastMs ? elapsedMs : leastMs
+  return elapsedOfTimed(ramp, nowMs, leastMs)
 }
 
 export function bucketsOfRamp(ramp: Ramp, nowMs: number, leastMs: number): number {
   if (ramp.kind !== 'timed') return ramp.bucketsOnB
-  const elapsedMs = Math.floor(nowMs) - ramp.startMs
-  return bucketsOfElapsed(elapsedMs > leastMs ? elapsedMs : leastMs, ramp.durationMs, ramp.steps)
+  return bucketsOfElapsed(elapsedOfTimed(ramp, nowMs, leastMs), ramp.durationMs, ramp.steps)
+}
+
+function elapsedOfTimed({ startMs, mostMs }: Extract<Ramp, { kind: 'timed' }>, nowMs: number, leastMs: number): number {
+  return Math.min(Math.max(Math.floor(nowMs) - startMs, leastMs), mostMs)
+}
+
+/** How far the time of a ramp may count that may have `gate` buckets on B; without a gate, without end. */
+export function mostMsOf(gate: number | null, { durationMs, steps }: RampSize): number {
+  return gate === null || gate >= steps ? Infinity : elapsedUntil(gate, durationMs, steps) - 1
 }
 
 /** Whether the rules are asked at all. */

@@ -2,7 +2,13 @@ import { isDeepStrictEqual } from 'node:util'
 import { DrawnDecision } from '../decision/decide.js'
 import type { Decision, Outcome } from '../decision/decision.js'
 import { type Hash, isChosen, isSticky } from '../decision/plan.js'
-import { type Guard, type GuardHost, createGuard, resolveGuardOptions } from '../guard/index.js'
+import {
+  type Guard,
+  type GuardHost,
+  type ResolvedGuardOptions,
+  createGuard,
+  resolveGuardOptions,
+} from '../guard/index.js'
 import { inRoot } from '../request-context.js'
 import type { ReleaseSettings } from './settings.js'
 import type { Reports } from './reports.js'
@@ -19,15 +25,26 @@ export interface Guarded {
   readonly move: (move: 'pause' | 'resume' | 'rollback', reason: string) => void
 }
 
+/**
+ * Makes the guard of a release.
+ *
+ * @param hash what the release hashes, without secrets
+ */
+export type MakeGuard = (options: ResolvedGuardOptions, hash: Hash, host: GuardHost) => Guard
+
+export const makeOwnGuard: MakeGuard = (options, _hash, host) => createGuard(options, host)
+
 /** The guard of a release, as its present settings ask for it; without one, all of this does nothing. */
 export class ReleaseGuard {
   readonly #host: GuardHost
+  readonly #make: MakeGuard
   #guard: Guard | null = null
   /** Asked before a ramp advances; `null` where nobody need be. */
   mayReach: MayReach | null = null
 
-  constructor(guarded: Guarded) {
+  constructor(guarded: Guarded, make: MakeGuard) {
     this.#host = this.#hostFor(guarded)
+    this.#make = make
   }
 
   get guard(): Guard | null {
@@ -92,7 +109,7 @@ export class ReleaseGuard {
     const chosen = isChosen(hash)
     const options = resolveGuardOptions(guard, isSticky(hash), chosen)
     if (chosen) this.#host.log(options.hardLimit === false ? `${CHOSEN}, and it is off` : CHOSEN)
-    const created = createGuard(options, this.#host)
+    const created = this.#make(options, unsigned(hash), this.#host)
     inRoot(() => created.start())
     return created
   }
@@ -104,6 +121,6 @@ export class ReleaseGuard {
 }
 
 /** Other secrets make nobody another. */
-function unsigned(hash: Hash): Hash {
+export function unsigned(hash: Hash): Hash {
   return typeof hash === 'object' && 'cookie' in hash ? { cookie: hash.cookie } : hash
 }

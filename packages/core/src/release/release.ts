@@ -15,7 +15,7 @@ import type { PlacedRelease } from '../place.js'
 import { runWith } from '../request-context.js'
 import type { PlacedOptions, ReleaseOptions } from './options.js'
 import type { ReleaseChange, ReleaseEvents } from './release-events.js'
-import { ReleaseGuard } from './release-guard.js'
+import { type MakeGuard, ReleaseGuard, makeOwnGuard } from './release-guard.js'
 import { type Release as PublicRelease, RELEASE, RELEASE_SHAPE } from './release-interface.js'
 import { Reports } from './reports.js'
 import { type RestartShare, checkRestartShare } from './restart.js'
@@ -45,9 +45,10 @@ export class Release implements PublicRelease, PlacedRelease {
 
   /**
    * @param isPlaced whether it is a registry's, and has its upstreams at its places
+   * @param makeGuard by default a guard of this process alone
    * @throws {CanaryError} ERR_CANARY_OPTION
    */
-  constructor(options: GivenOptions, isPlaced = false) {
+  constructor(options: GivenOptions, isPlaced = false, makeGuard: MakeGuard = makeOwnGuard) {
     this.#isPlaced = isPlaced
     const settings = this.#compile(options)
     this.reports.tellTo(settings)
@@ -60,11 +61,8 @@ export class Release implements PublicRelease, PlacedRelease {
       nextBucket: (bucketsOnB) => this.#rotation.next(bucketsOnB),
       newId: randomUUID,
     }
-    this.#guard = new ReleaseGuard({
-      timeline: this.#timeline,
-      reports: this.reports,
-      move: (move, reason) => this.#move(move, reason, 'guard'),
-    })
+    const move = (what: 'pause' | 'resume' | 'rollback', reason: string) => this.#move(what, reason, 'guard')
+    this.#guard = new ReleaseGuard({ timeline: this.#timeline, reports: this.reports, move }, makeGuard)
     this.#guard.begin(settings)
   }
 
@@ -111,7 +109,7 @@ export class Release implements PublicRelease, PlacedRelease {
   update(partial: Partial<ReleaseOptions>): void {
     this.#refuseClosed()
     checkPartial(partial, this.name)
-    const input = mergeOptions(this.#input, partial)
+    const input = mergeOptions<GivenOptions>(this.#input, partial)
     const settings = this.#compile({ ...input, state: undefined })
     const before = this.options
     const differs = differenceOf({ input: this.#input, settings: before }, { input, settings })

@@ -27,10 +27,15 @@ export interface ReleaseSettings extends Omit<CheckedOptions, 'upstreams' | 'dur
   readonly duration: number
   /** bucketsOnB of a fixed percentage; `null` for a timed release. */
   readonly fixedBuckets: number | null
+  /** How many buckets a ramp may have on B before another record says so; `null`: all. */
+  readonly gate: number | null
   readonly plan: Plan
 }
 
-type GivenChecked = Omit<CheckedOptions, 'upstreams'> & { readonly upstreams?: CheckedOptions['upstreams'] }
+type GivenChecked = Omit<CheckedOptions, 'upstreams'> & {
+  readonly upstreams?: CheckedOptions['upstreams']
+  readonly gate?: number | undefined
+}
 
 const DEFAULT_DURATION_S = 3600
 
@@ -60,6 +65,7 @@ export function compileSettings(
     random: givenNumber('random', options.random, Math.random, report),
     upstreams,
     duration: options.duration ?? DEFAULT_DURATION_S,
+    gate: options.gate ?? null,
     fixedBuckets: options.percentage === null ? null : bucketsOf(options.percentage, options.steps),
     plan: compilePlan({ ...options, salt, seal: sealOf(options.hash) }, originOf(upstreams?.A), originOf(upstreams?.B)),
   })

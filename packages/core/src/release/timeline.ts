@@ -104,6 +104,7 @@ export class Timeline {
     if (share.kind !== 'timed') return share.bucketsOnB
     let elapsedMs = Math.floor(this.settings.clock()) - share.startMs
     if (!(elapsedMs > this.#leastMs)) elapsedMs = this.#leastMs
+    if (elapsedMs > share.mostMs) elapsedMs = share.mostMs
     const buckets = bucketsOfElapsed(elapsedMs, share.durationMs, share.steps)
     if (mayReach !== null && this.#isHeld(buckets, mayReach)) return this.#hold(elapsedMs)
     this.#leastMs = elapsedMs

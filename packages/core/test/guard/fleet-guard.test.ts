@@ -167,7 +167,7 @@ describe('a judge', () => {
     const fleet = await fleetOf(3)
     for (const { shared } of fleet.processes) {
       const { beat } = shared
-      shared.beat = async (member) => (await beat(member)).filter((each) => each === member)
+      shared.beat = async (member, says) => (await beat(member, says)).filter((each) => each === member)
     }
     await fleet.untilMoved(60, BAD)
     await fleet.seconds(5, BAD)
@@ -261,9 +261,9 @@ describe('a store that is away', () => {
     vi.useFakeTimers()
     const { beat } = process.shared
     let answer = (): void => {}
-    process.shared.beat = (member) =>
+    process.shared.beat = (member, says) =>
       new Promise((resolve) => {
-        answer = () => void beat(member).then(resolve)
+        answer = () => void beat(member, says).then(resolve)
       })
     const second = fleet.second(HEALTHY)
     await vi.advanceTimersByTimeAsync(2600)
@@ -403,15 +403,29 @@ describe('a held ramp', () => {
     const fleet = await fleetOf(2, { hold: true })
     fleet.stored.view = { ...fleet.stored.view, ramping: true, bucketsOnB: 100, gate: 100 }
     const [process] = fleet.processes
-    expect(process?.guard.mayReach(100, 200, 1000)).toBe(100)
     expect(process?.guard.holding()).toMatch(/^held: /)
     await fleet.seconds(60, HEALTHY, 100)
     expect(fleet.gates.length).toBeGreaterThan(0)
     expect(fleet.gates).toEqual(fleet.gates.toSorted((a, b) => a - b))
     const { gate } = fleet.stored.view
     expect(gate).toBeGreaterThan(100)
-    for (const { guard } of fleet.processes) expect(guard.mayReach(100, 1000, 1000)).toBe(gate)
     expect(process?.guard.holding()).toBeNull()
+  })
+})
+
+describe('a ramp whose record', () => {
+  it('does not hold it is held where it stands, once guards are told to', async () => {
+    const fleet = await fleetOf(2, { hold: true })
+    fleet.stored.view = { ...fleet.stored.view, ramping: true, bucketsOnB: 100 }
+    await fleet.seconds(1)
+    expect(fleet.gates).toEqual([100])
+  })
+
+  it('holds it is let go, once no guard is told to hold', async () => {
+    const fleet = await fleetOf(2)
+    fleet.stored.view = { ...fleet.stored.view, ramping: true, bucketsOnB: 100, gate: 100 }
+    await fleet.seconds(5)
+    expect(fleet.gates).toEqual([1000])
   })
 })
 

@@ -9,6 +9,8 @@ import { type GuardOptions, type GuardReport, resolveGuardOptions } from '../../
 
 export const RELEASE = 'plugin-1'
 
+export const ABOUT = { host: 'host-1', pid: 1, version: '1.0.0' }
+
 /** The stored record of a release: one for all processes. */
 export interface Stored {
   run: string
@@ -31,7 +33,7 @@ export class Fleet {
   readonly memory: SharedMemory
   readonly stored: Stored = {
     run: 'run-1',
-    view: { state: 'running', ramping: false, bucketsOnB: 500, steps: 1000, by: null, gate: null },
+    view: { state: 'running', ramping: false, bucketsOnB: 500, steps: 1000, by: null, gate: null, enabled: true },
   }
   /** Moves that changed the record. */
   readonly made: Made[] = []
@@ -149,7 +151,7 @@ export class Process {
       this.clockRead += 1
       return fleet.local + ahead
     })
-    this.member = new FleetMember(this.shared, (error) => this.errors.push(error))
+    this.member = new FleetMember(this.shared, ABOUT, (error) => this.errors.push(error))
     const resolved = resolveGuardOptions({ latency: false, hardLimit: false, ...options }, false)
     this.guard = new FleetGuard(resolved, { release: RELEASE, hash: 'none' }, this.#host(), this.member.register)
     this.guard.start()
@@ -177,7 +179,7 @@ export class Process {
     return {
       run: () => fleet.stored.run,
       view: () => fleet.stored.view,
-      move: async (move, reason, run) => {
+      move: async ({ move, reason, run }) => {
         await Promise.resolve()
         if (this.mute) throw new Error('the move does not arrive')
         fleet.move(move, reason, run, this.name)

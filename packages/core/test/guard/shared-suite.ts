@@ -4,6 +4,7 @@ import { MergedRun } from '../../src/guard/fleet/merged-run.js'
 import { type PublishedDelta, emptyDelta } from '../../src/guard/fleet/published-delta.js'
 import {
   type LogEntry,
+  type MemberSays,
   type Published,
   type RunPage,
   type Shared,
@@ -31,6 +32,8 @@ interface Counts {
   readonly bucketsOnB?: number
   readonly from?: number
 }
+
+const SAYS: MemberSays = { host: 'host-1', pid: 7, version: '1.0.0', tickedAt: null, refused: 0, expired: 0 }
 
 const NAMES = { release: 'plugin-1', hash: HASH }
 
@@ -141,13 +144,33 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
 
       it('are alive while they are heard of, and no more once they have left', async () => {
         const [one, other, third] = [await join(), await join(), await join()]
-        expect(new Set(await one.shared.beat(one.member))).toEqual(new Set([one, other, third].map((p) => p.member)))
+        expect(new Set(await one.shared.beat(one.member, SAYS))).toEqual(
+          new Set([one, other, third].map((p) => p.member)),
+        )
         await other.shared.leave(other.member)
-        expect(await one.shared.beat(one.member)).not.toContain(other.member)
+        expect(await one.shared.beat(one.member, SAYS)).not.toContain(other.member)
         await harness.pass(1500)
-        await one.shared.beat(one.member)
+        await one.shared.beat(one.member, SAYS)
         await harness.pass(1000)
-        expect(await one.shared.beat(one.member)).toEqual([one.member])
+        expect(await one.shared.beat(one.member, SAYS)).toEqual([one.member])
+      })
+
+      it('are listed with what they said last, for a minute after they were heard of', async () => {
+        const [one, other] = [await join(), await join()]
+        await one.shared.beat(one.member, SAYS)
+        await other.shared.beat(other.member, SAYS)
+        await harness.pass(1000)
+        await other.shared.beat(other.member, { ...SAYS, pid: 8, refused: 2 })
+        const listed = async () => new Map((await one.shared.members()).map((known) => [known.member, known]))
+        const found = await listed()
+        expect(found.get(one.member)).toMatchObject({ host: 'host-1', pid: 7, refused: 0 })
+        expect(found.get(one.member)?.ageMs).toBeGreaterThanOrEqual(1000)
+        expect(found.get(other.member)).toMatchObject({ pid: 8, refused: 2 })
+        expect(found.get(other.member)?.ageMs).toBeLessThan(1000)
+        await other.shared.leave(other.member)
+        expect([...(await listed()).keys()]).toEqual([one.member])
+        await harness.pass(60_000)
+        expect(await listed()).toEqual(new Map())
       })
 
       it('are numbered in each run, by their first delta', async () => {
@@ -454,7 +477,7 @@ export function sharedSuite(name: string, open: () => Promise<SharedHarness>): v
         const { release } = NAMES
         expect((await one.shared.reports([release])).get(release)?.guard).toBeNull()
         await one.shared.report([{ release, run, guard: REPORT }])
-        await Promise.all([one, other].map(({ shared, member }) => shared.beat(member)))
+        await Promise.all([one, other].map(({ shared, member }) => shared.beat(member, SAYS)))
         const found = await other.shared.reports([release, 'plugin-2'])
         expect([...found.keys()]).toEqual([release])
         expect(found.get(release)).toEqual({

@@ -4,8 +4,10 @@ import {
   type ClosedTick,
   type FleetReport,
   type JudgedRelease,
+  type KnownMember,
   type LogEntry,
   MOST_CHARACTERS,
+  type MemberSays,
   type Membership,
   type Published,
   type PublishedDelta,
@@ -49,9 +51,19 @@ export class RedisShared implements Shared {
     return { member, ordinal: Number(ordinal) }
   }
 
-  async beat(member: string): Promise<readonly string[]> {
-    const [, alive] = await this.#onMembers('beat', member)
+  async beat(member: string, says: MemberSays): Promise<readonly string[]> {
+    const [, alive] = await this.#onMembers('beat', member, JSON.stringify(says))
     return listFrom(alive).map(String)
+  }
+
+  async members(): Promise<readonly KnownMember[]> {
+    const known = listFrom((await this.#onMembers('look', ''))[2])
+    const members: KnownMember[] = []
+    for (let i = 0; i + 2 < known.length; i += 3) {
+      const [member, age, says = null] = known.slice(i, i + 3)
+      members.push({ ...parsed<MemberSays>(says), member: String(member), ageMs: Number(age) })
+    }
+    return members
   }
 
   async leave(member: string): Promise<void> {
@@ -154,8 +166,9 @@ export class RedisShared implements Shared {
     return done
   }
 
-  #onMembers(what: string, member: string): Promise<readonly Reply[]> {
-    return this.#timed(ON_MEMBERS, [this.#keys.members, this.#keys.ordinals], what, [member])
+  #onMembers(what: string, member: string, says = ''): Promise<readonly Reply[]> {
+    const { members, ordinals, says: sayings } = this.#keys
+    return this.#timed(ON_MEMBERS, [members, ordinals, sayings], what, [member, says])
   }
 
   /** Runs a script whose answer begins with the server's time. */

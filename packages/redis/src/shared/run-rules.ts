@@ -1,4 +1,4 @@
-// The rules of RunLog, in core's guard/fleet/run-log.ts, on the server: what is said there of why holds here. A test
+// The rules of RunRules, in core's guard/fleet/run-rules.ts, on the server: what is said there of why holds here. A test
 // compares the two, whatever members do.
 
 /** Lua. Before it: KEYS and ARGV of `run-script.ts`. After it: `time`, `s` (the state of a run) and what may be done with it. */

@@ -3,7 +3,16 @@ import type { PublishedDelta } from './published-delta.js'
 /** What a member has decided under each share and not yet reported as failed: more cannot fail. */
 export class Balance {
   /** By share; `NaN` would be equal to nothing, so those chosen by a group are under −1. */
-  readonly #left = new Map<number, readonly [number, number]>()
+  readonly #left: Map<number, readonly [number, number]>
+
+  constructor(saved: readonly (readonly [share: number, A: number, B: number])[] = []) {
+    this.#left = new Map(saved.map(([share, A, B]) => [share, [A, B]]))
+  }
+
+  /** As plain JSON. */
+  save(): [share: number, A: number, B: number][] {
+    return [...this.#left].map(([share, [A, B]]) => [share, A, B])
+  }
 
   /** Takes a delta, or nothing of it: then says why. */
   take({ cells, chosen }: PublishedDelta): string | null {

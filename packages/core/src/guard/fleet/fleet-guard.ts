@@ -5,7 +5,7 @@ import type { Guard } from '../guard.js'
 import type { ResolvedGuardOptions } from '../options.js'
 import type { GuardReport } from '../report.js'
 import { countText, timeText } from '../words.js'
-import type { FleetHost } from './fleet-host.js'
+import type { FleetHost, FleetView } from './fleet-host.js'
 import { Judging, callBreach } from './judging.js'
 import { type FoundAlone, LocalRun } from './local-run.js'
 import { optionsHash } from './options-hash.js'
@@ -24,6 +24,8 @@ export interface FleetRelease {
 /** A guard of a fleet, as the process that ticks it sees it. */
 export interface FleetParticipant {
   readonly release: string
+  /** Why its counts are not used at present, if something is wrong. */
+  readonly trouble: 'refused' | 'expired' | null
   /** The process has joined under a name. */
   join(member: string, now: number): void
   /** Ends the open tick where its time is over. Without I/O. */
@@ -58,6 +60,8 @@ export class FleetGuard implements Guard, FleetParticipant {
   #participation: Participation | null = null
   #judging: Judging | null = null
   #local: LocalRun
+  /** The release is rolled back, promoted or disabled: there is nothing to publish. */
+  #resting = false
   /** Whether the open tick began while the store was known to be away. */
   #alone = false
   /** The tick in which it last took a turn. */
@@ -110,8 +114,8 @@ export class FleetGuard implements Guard, FleetParticipant {
 
   /** The whole fleet's evidence, as of the judge's last look. `lastFailure` is this process's. */
   report(): GuardReport {
-    const report = this.#report ?? this.#fleet?.guard ?? new Judging(this.#options, this.#hash).report(this.#host)
-    return { ...report, lastFailure: this.#collector.lastFailure }
+    const report = this.#known()
+    return { ...report, reason: report.reason ?? this.holding(), lastFailure: this.#collector.lastFailure }
   }
 
   /** The name under which its process has joined; empty before that. */
@@ -124,17 +128,20 @@ export class FleetGuard implements Guard, FleetParticipant {
     return this.#fleet
   }
 
-  mayReach(from: number, to: number, _steps: number): number {
-    if (!this.#options.hold) return to
-    const { gate } = this.#host.view()
-    return gate === null ? to : Math.max(from, Math.min(to, gate))
+  get trouble(): 'refused' | 'expired' | null {
+    return this.#participation?.trouble ?? null
+  }
+
+  /** Without effect: the record says how far a ramp may go. */
+  mayReach(_from: number, to: number, _steps: number): number {
+    return to
   }
 
   holding(): string | null {
     if (!this.#options.hold) return null
     const { state, ramping, bucketsOnB, gate } = this.#host.view()
     if (state !== 'running' || !ramping || gate === null || bucketsOnB < gate) return null
-    const { hold } = this.report()
+    const { hold } = this.#known()
     if (hold === null) return 'held: no process has judged the present share yet'
     const { had, needed, seconds } = hold
     const time = seconds === null ? 'B has no traffic at present' : `about ${timeText(seconds)} at the present traffic`
@@ -152,18 +159,23 @@ export class FleetGuard implements Guard, FleetParticipant {
 
   join(member: string, now: number): void {
     this.#member = member
-    this.#begin(now)
+    this.#resting = isResting(this.#host.view())
+    if (!this.#resting) this.#begin(now)
   }
 
   count(now: number, away: boolean): void {
-    if (this.#host.run() !== this.#participation?.run) this.#begin(now)
+    const view = this.#host.view()
+    const wasResting = this.#resting
+    this.#resting = isResting(view)
+    if (this.#resting) return this.#participation?.leave()
+    if (this.#host.run() !== this.#participation?.run || wasResting) this.#begin(now)
     const participation = this.#participation
     const delta = participation?.count(now) ?? null
     if (participation === null || delta === null) return
     const alone = this.#alone
     this.#alone = away
     if (!alone) return
-    const found = this.#local.score(delta, participation.ordinal, this.#host.view())
+    const found = this.#local.score(delta, participation.ordinal, view)
     if (found !== null) this.#actAlone(found, participation.run)
   }
 
@@ -184,7 +196,8 @@ export class FleetGuard implements Guard, FleetParticipant {
     if (participation === null || judging === null || !participation.isIn) return null
     if (participation.tick === this.#turnAt) return null
     this.#turnAt = participation.tick
-    const report = await judging.turn({ shared, alive, participation, member: this.#member, host: this.#host })
+    const bench = { shared, alive: this.#inRun(alive), participation, member: this.#member, host: this.#host }
+    const report = await judging.turn(bench)
     this.#report = report
     return report === null ? null : { release: this.release, run: participation.run, guard: report }
   }
@@ -195,6 +208,19 @@ export class FleetGuard implements Guard, FleetParticipant {
 
   leave(): void {
     this.#participation?.leave()
+  }
+
+  /** Who is alive may not have the release in use, and does not judge it then. */
+  #inRun(alive: readonly string[]): readonly string[] {
+    const fleet = this.#fleet
+    if (fleet === null || fleet.run !== this.#participation?.run) return alive
+    const known = new Set(fleet.members)
+    const here = alive.filter((member) => member === this.#member || known.has(member))
+    return here.length === 0 ? alive : here
+  }
+
+  #known(): GuardReport {
+    return this.#report ?? this.#fleet?.guard ?? new Judging(this.#options, this.#hash).report(this.#host)
   }
 
   #begin(now: number): void {
@@ -220,4 +246,8 @@ export class FleetGuard implements Guard, FleetParticipant {
       callBreach(onBreach, report, this.#host)
     }
   }
+}
+
+function isResting({ state, enabled }: FleetView): boolean {
+  return !enabled || state === 'rolled-back' || state === 'promoted'
 }

@@ -4,11 +4,23 @@ import type { ReleaseView } from '../guard.js'
 export interface FleetView extends ReleaseView {
   /** Who made the last move; `null` before the first. */
   readonly by: 'guard' | 'person' | null
-  /** With `hold`: how many buckets the record lets the ramp reach; `null` where it does not hold. */
+  /** How many buckets the record lets the ramp reach; `null` where it does not hold. */
   readonly gate: number | null
+  readonly enabled: boolean
 }
 
 export type FleetMove = 'pause' | 'resume' | 'rollback'
+
+/** A move that guards make together. */
+export interface GuardMove {
+  readonly move: FleetMove
+  /** A whole sentence for people. */
+  readonly reason: string
+  /** The run that it is made on. */
+  readonly run: string
+  /** Whether it is for a breach: after such a pause, another run begins with a resume. */
+  readonly breach: boolean
+}
 
 /**
  * What the guard of a release asks and tells the release, where several processes judge together. Moves and gates are
@@ -20,8 +32,8 @@ export interface FleetHost {
   run(): string
   view(): FleetView
   /** Resolves when the move is stored, or dropped; then `view()` says what became of it. Rejects where the store is away. */
-  move(move: FleetMove, reason: string, run: string): Promise<void>
-  /** In force in this process at once; made on the run when the store is back. */
+  move(move: GuardMove): Promise<void>
+  /** For a breach: in force in this process at once, and made on the run when the store is back. */
   moveLocally(move: FleetMove, reason: string, run: string): void
   /** Lets the ramp reach so many buckets. As `move`. */
   openGate(bucketsOnB: number, run: string): Promise<void>

@@ -1,12 +1,14 @@
 import { CanaryError } from '../../errors.js'
 import type { FleetParticipant } from './fleet-guard.js'
 import type { PublishedDelta } from './published-delta.js'
-import type { JudgedRelease, Membership, Shared } from './shared.js'
+import type { JudgedRelease, KnownMember, MemberSays, Membership, Shared } from './shared.js'
 
 /** Milliseconds between two looks at the clock. */
 const STEP_MS = 250
 /** Milliseconds between two heartbeats. */
 const BEAT_MS = 500
+/** The same while there is nothing to judge: it keeps the clock, and says that the process is there. */
+const IDLE_BEAT_MS = 5_000
 /** Milliseconds between two readings of what the judges of other processes say. */
 const REPORTS_MS = 2_000
 /** Milliseconds after which a call counts as failed, whatever becomes of it. */
@@ -16,12 +18,16 @@ const MOST_AT_ONCE = 200
 /** Calls in which it publishes what is left when it ends. */
 const MOST_CALLS = 8
 
+/** What a process says of itself, whatever it does. */
+export type MemberAbout = Pick<MemberSays, 'host' | 'pid' | 'version'>
+
 /**
  * One process among those that share a store: it ticks the guards of its releases, publishes what they counted, says
  * that it is alive, and gives each guard its turn to judge. Counting goes on where the store is away.
  */
 export class FleetMember {
   readonly #shared: Shared
+  readonly #about: MemberAbout
   readonly #onError: (error: unknown) => void
   readonly #guards = new Set<FleetParticipant>()
   /** Those that have still to publish that they leave. */
@@ -31,12 +37,14 @@ export class FleetMember {
   #away = false
   #beatAt = -Infinity
   #reportsAt = -Infinity
+  #tickedAt: number | null = null
   #syncing: Promise<void> | null = null
   #timer: NodeJS.Timeout | null = null
 
   /** @param onError hears of a store that went away, once each time, and of what else fails */
-  constructor(shared: Shared, onError: (error: unknown) => void) {
+  constructor(shared: Shared, about: MemberAbout, onError: (error: unknown) => void) {
     this.#shared = withDeadline(shared)
+    this.#about = about
     this.#onError = onError
   }
 
@@ -45,10 +53,21 @@ export class FleetMember {
     return this.#away
   }
 
+  /** The name under which the process has joined; `null` before that. */
+  get name(): string | null {
+    return this.#membership?.member ?? null
+  }
+
+  /** The processes that share the store. */
+  members(): Promise<readonly KnownMember[]> {
+    return this.#shared.members()
+  }
+
   /** Makes a guard tick; the returned function ends its part. */
   readonly register = (guard: FleetParticipant): (() => void) => {
     this.#guards.add(guard)
     if (this.#membership !== null) guard.join(this.#membership.member, this.#shared.now())
+    this.#leaving.delete(guard)
     return () => {
       if (!this.#guards.delete(guard)) return
       guard.leave()
@@ -104,10 +123,11 @@ export class FleetMember {
 
   async #sync(): Promise<void> {
     try {
-      // A process whose guards do nothing costs the store nothing.
-      if (this.#guards.size + this.#leaving.size === 0) return
+      const isIdle = this.#guards.size + this.#leaving.size === 0
       const member = await this.#joined()
-      await this.#beat(member)
+      await this.#beat(member, isIdle ? IDLE_BEAT_MS : BEAT_MS)
+      // A process whose guards do nothing costs the store no more than that.
+      if (isIdle) return void (this.#away = false)
       await this.#publish()
       await this.#judge()
       await this.#hear()
@@ -126,11 +146,17 @@ export class FleetMember {
     return membership.member
   }
 
-  async #beat(member: string): Promise<void> {
+  async #beat(member: string, everyMs: number): Promise<void> {
     const now = this.#shared.now()
-    if (now - this.#beatAt < BEAT_MS && now >= this.#beatAt) return
-    this.#alive = await this.#shared.beat(member)
+    if (now - this.#beatAt < everyMs && now >= this.#beatAt) return
+    this.#alive = await this.#shared.beat(member, this.#says())
     this.#beatAt = this.#shared.now()
+  }
+
+  #says(): MemberSays {
+    const troubles = [...this.#guards].map(({ trouble }) => trouble)
+    const count = (what: string) => troubles.filter((trouble) => trouble === what).length
+    return { ...this.#about, tickedAt: this.#tickedAt, refused: count('refused'), expired: count('expired') }
   }
 
   async #publish(): Promise<void> {
@@ -142,7 +168,9 @@ export class FleetMember {
       const answers = await this.#shared.publish(some.map(([, delta]) => delta))
       for (const [i, [guard, delta]] of some.entries()) {
         const answer = answers[i]
-        if (answer !== undefined) guard.answered(delta, answer)
+        if (answer === undefined) continue
+        guard.answered(delta, answer)
+        if (answer.kind === 'taken') this.#tickedAt = this.#shared.now()
       }
     }
     for (const guard of this.#leaving) if (guard.prepare().length === 0) this.#leaving.delete(guard)
@@ -191,7 +219,8 @@ function withDeadline(shared: Shared): Shared {
   return {
     now: () => shared.now(),
     join: () => within(shared.join()),
-    beat: (member) => within(shared.beat(member)),
+    beat: (member, says) => within(shared.beat(member, says)),
+    members: () => within(shared.members()),
     leave: (member) => within(shared.leave(member)),
     publish: (deltas) => within(shared.publish(deltas)),
     closeTick: (run, after) => within(shared.closeTick(run, after)),

@@ -124,7 +124,7 @@ export class Judging {
       const act = this.#acts[0]
       if (act === undefined) return
       if (act.kind === 'log' || act.kind === 'call') this.#tell(act, host)
-      else await host.move(act.kind, act.reason, run)
+      else await host.move({ move: act.kind, reason: act.reason, run, breach: false })
       this.#acts.shift()
     }
   }
@@ -140,8 +140,9 @@ export class Judging {
     const { state } = host.view()
     const { onBreach } = this.#options
     const isOver = state === 'rolled-back' || state === 'promoted'
-    if (onBreach === 'rollback' && !isOver) await host.move('rollback', reason, participation.run)
-    if (onBreach === 'pause' && state === 'running') await host.move('pause', reason, participation.run)
+    const made = { reason, run: participation.run, breach: true }
+    if (onBreach === 'rollback' && !isOver) await host.move({ move: 'rollback', ...made })
+    if (onBreach === 'pause' && state === 'running') await host.move({ move: 'pause', ...made })
     this.#enforced = true
   }
 

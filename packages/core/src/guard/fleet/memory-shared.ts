@@ -5,8 +5,11 @@ import { RunLog } from './run-log.js'
 import { SharedClock } from './shared-clock.js'
 import {
   type Checkpoint,
+  FORGOTTEN_MS,
   type FleetReport,
   type JudgedRelease,
+  type KnownMember,
+  type MemberSays,
   type Membership,
   type Published,
   type RunPage,
@@ -22,6 +25,7 @@ export class SharedMemory {
   readonly runs = new Map<string, RunLog>()
   readonly #isOver: (run: string) => boolean
   readonly #alive = new Map<string, number>()
+  readonly #says = new Map<string, MemberSays>()
   readonly #releases = new Map<string, { readonly run: string; readonly guard: GuardReport | null }>()
   #ordinals = 0
 
@@ -38,14 +42,24 @@ export class SharedMemory {
     return { member, ordinal: this.#ordinals }
   }
 
-  beat(member: string): string[] {
+  beat(member: string, says: MemberSays): string[] {
     const now = this.now()
     this.#alive.set(member, now)
+    this.#says.set(member, structuredClone(says))
     return [...this.#alive].filter(([, at]) => Math.abs(now - at) < SILENT_MS).map(([each]) => each)
+  }
+
+  members(): KnownMember[] {
+    const now = this.now()
+    return [...this.#says].flatMap(([member, says]) => {
+      const ageMs = Math.max(0, now - (this.#alive.get(member) ?? -Infinity))
+      return ageMs < FORGOTTEN_MS ? [{ member, ageMs, ...says }] : []
+    })
   }
 
   leave(member: string): void {
     this.#alive.delete(member)
+    this.#says.delete(member)
   }
 
   publish(delta: PublishedDelta): Published {
@@ -129,7 +143,8 @@ export function memoryShared(
     away: false,
     now: () => clock.now(),
     join: () => call(() => memory.join()),
-    beat: (member) => call(() => memory.beat(member)),
+    beat: (member, says) => call(() => memory.beat(member, says)),
+    members: () => call(() => memory.members()),
     leave: (member) => call(() => memory.leave(member)),
     publish: (deltas) => call(() => deltas.map((delta) => memory.publish(delta))),
     closeTick: (run, after) => call(() => memory.closeTick(run, after)),

@@ -91,10 +91,15 @@ export class MergedRun {
     return this.#acts.splice(0)
   }
 
-  /** How many buckets a held ramp may reach now; `null` where that is no more than its record says. */
+  /**
+   * How many buckets the ramp may reach now; `null` where that is what its record says already. A record without a gate
+   * gets one where the ramp stands; without `hold`, one that has a gate loses it.
+   */
   nextGate({ state, ramping, bucketsOnB, steps, gate }: FleetView): number | null {
-    if (!this.#options.hold || !this.isOurs || state !== 'running' || !ramping) return null
-    if (gate === null || bucketsOnB < gate || gate >= steps) return null
+    if (!this.isOurs || state !== 'running' || !ramping) return null
+    if (!this.#options.hold) return gate === null || gate >= steps ? null : steps
+    if (gate === null) return Math.max(1, bucketsOnB)
+    if (bucketsOnB < gate || gate >= steps) return null
     let next = gate
     while (next < steps && this.#run.hold.mayReach(next, next + 1, steps) > next) next += 1
     return next > gate ? next : null

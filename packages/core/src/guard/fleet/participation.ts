@@ -32,6 +32,8 @@ export class Participation {
   /** Its counts begin with the next tick. */
   #fresh = false
   #waiting = false
+  #refused = false
+  #expired = false
   #retryAt = -Infinity
   #queue: PublishedDelta[] = []
   #left = new Set<number>()
@@ -69,6 +71,12 @@ export class Participation {
   /** Whether the run is judged by other options at present. */
   get isWaiting(): boolean {
     return this.#waiting
+  }
+
+  /** Why it counts nothing, if it does not; `null` also while it enters. */
+  get trouble(): 'refused' | 'expired' | null {
+    if (this.#phase !== 'out') return null
+    return this.#refused ? 'refused' : this.#expired ? 'expired' : null
   }
 
   /** The last tick that is closed, as far as it was told. */
@@ -116,9 +124,11 @@ export class Participation {
         return this.#heard(delta, kind)
       case 'late':
         this.#phase = 'out'
+        this.#expired = true
         return null
       case 'refused':
         this.#phase = 'out'
+        this.#refused = true
         this.#retryAt = this.#tick + REFUSED_TICKS
         return `what this process counted was refused: ${reason ?? 'no reason given'}`
       case 'stale-run':
@@ -130,6 +140,7 @@ export class Participation {
 
   /** Ends the open tick, and its part in the run. */
   leave(): void {
+    if (this.#phase === 'over') return
     const delta = this.#collector.take(this.#epoch, this.#tick + 1)
     if (this.#phase === 'in') this.#queue.push({ ...this.#counts(delta, this.#tick), leaves: true })
     this.#tick += 1
@@ -140,6 +151,7 @@ export class Participation {
     if (delta.enters === true) {
       this.#phase = 'in'
       this.#fresh = true
+      this.#refused = this.#expired = false
     }
     if (kind === 'known') return null
     const waited = this.#waiting

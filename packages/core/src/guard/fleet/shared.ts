@@ -6,6 +6,8 @@ export type { Checkpoint }
 
 /** Milliseconds after which a member that was not heard of counts as dead for choosing the judge. */
 export const SILENT_MS = 2_000
+/** Milliseconds after which a member that was not heard of is not listed any more. */
+export const FORGOTTEN_MS = 60_000
 /** Milliseconds that a tick waits for a member that has not published it, from when another one has. */
 export const EXPIRY_MS = 10_000
 
@@ -15,6 +17,30 @@ export interface Membership {
   readonly member: string
   /** 1 for the first that ever joined. */
   readonly ordinal: number
+}
+
+/** What a process says of itself with each heartbeat. */
+export interface MemberSays {
+  /** The host's name. */
+  readonly host: string
+  /** The process's number on its host. */
+  readonly pid: number
+  /** Of this package. */
+  readonly version: string
+  /** When it last took part in a tick that was published: milliseconds since the epoch; `null` if it has not yet. */
+  readonly tickedAt: number | null
+  /** Releases of which it counts nothing, as what it published was refused. */
+  readonly refused: number
+  /** Releases that it has to enter again, as it was left behind. */
+  readonly expired: number
+}
+
+/** A process as the store knows it. */
+export interface KnownMember extends MemberSays {
+  /** As `join` named it. */
+  readonly member: string
+  /** Milliseconds since it was heard of, by the store's clock. */
+  readonly ageMs: number
 }
 
 /**
@@ -150,8 +176,8 @@ export interface JudgedRelease {
  * What a store carries between processes, so that their guards judge together. All of it settles within the store's
  * deadline: it rejects with ERR_CANARY_STORE where the store is away, and may be called again with the same arguments.
  *
- * The rules of a run are those of {@link RunLog}; an implementation may keep one as its state, or do the same in its
- * own language. One suite holds all implementations: `test/guard/shared-suite.ts`.
+ * The rules of a run are those of {@link RunRules}; an implementation may use them, or do the same in its own language.
+ * One suite holds all implementations: `test/guard/shared-suite.ts`.
  */
 export interface Shared {
   /**
@@ -161,8 +187,10 @@ export interface Shared {
   now(): number
   /** Takes part from now on. */
   join(): Promise<Membership>
-  /** Says that a member is alive: every 500 ms. Gives all that were heard of in the last 2 s. */
-  beat(member: string): Promise<readonly string[]>
+  /** Says that a member is alive, and what it says of itself: every 500 ms. Gives all that were heard of in the last 2 s. */
+  beat(member: string, says: MemberSays): Promise<readonly string[]>
+  /** All that have not left and were heard of in the last minute. */
+  members(): Promise<readonly KnownMember[]>
   /** The member ends. Without it, it is silent after 2 s, and expires in its runs. */
   leave(member: string): Promise<void>
   /** One answer for each, in order. Deltas of one member and run are given in the order of their ticks. */

@@ -1,22 +1,24 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { rampOf, recordOfNew } from '../../release/edit.js'
-import { type Move, type ReleaseRecord, UNTOUCHED, afterMove, elapsedMsAt } from '../../release/lifecycle.js'
+import { recordOfNew } from '../../release/edit.js'
+import { type Move, UNTOUCHED } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
 import { CanaryError } from '../../errors.js'
 import { type Body, isBody, parseEntity } from '../entities/body.js'
 import { normalise } from '../entities/kong-names.js'
 import type { DeclaredRecords } from './declared.js'
 import type { Draft, Parent } from './draft.js'
+import type { DraftContext } from './draft-context.js'
 import type { EntityKind, EntityOf, Plugin } from '../entities/entities.js'
 import { isUuid } from '../entities/fields.js'
 import { finalFields, locationRow } from './finalize.js'
 import { NAMES_OF, fieldOf } from '../entities/keys.js'
-import { type MadeMove, afterStoredMove, recordOn, stillStands } from '../records/made-move.js'
 import { editedPlugin, shareOfPlugin, stillRolledBack } from '../records/plugin-edit.js'
 import { hasMoved, pluginsAt } from '../records/place-of-a.js'
-import { checkRelease, lifeStateOf } from '../records/record-release.js'
-import { configOf, saysStart, withStart } from './record-start.js'
+import { checkRelease } from '../records/record-release.js'
+import { DraftedMoves } from './drafted-moves.js'
+import { gateAfterEdit } from '../records/gate.js'
+import { saysStart, withStart } from './record-start.js'
 import { resolveReferences } from './references.js'
 import { rowKey, writtenKeys } from '../records/conflict-keys.js'
 import { type Row, type RowChange, type RowContent, type StoredRecord, isOf } from '../records/rows.js'
@@ -26,23 +28,10 @@ import type { SyncReport } from './sync-report.js'
 import { synchronize } from './synchronize.js'
 import { schemaViolation, stillReferenced, uniqueViolation } from '../entities/violation.js'
 
-export interface DraftContext {
-  readonly by: string
-  /** Of the commit: names the runs that it begins. */
-  readonly id: string
-  /** The version that the change makes where nobody is faster. */
-  readonly version: number
-  /** Milliseconds since the epoch. */
-  readonly clock: () => number
-  /** What a change of a plugin's release is made on. @default what is stored */
-  readonly recordOf?: ((row: Row<'plugins'>) => StoredRecord) | undefined
-}
-
 export interface DraftedResult extends Pick<Proposal, 'changes' | 'reads' | 'writes'> {
   readonly what: readonly string[]
 }
 
-const MAX_REASON = 1000
 const CASCADING: ReadonlySet<EntityKind> = new Set(['plugins', 'keyauth_credentials', 'acls'])
 
 /** A change being made: rows over those of the registry, each checked as it is written. */
@@ -54,6 +43,9 @@ export class DraftedChange implements Draft {
   /** The rows that it has made, whose revision is the version of the commit. */
   readonly #made: { revision: number }[] = []
 
+  /** What is done with the releases of plugins. */
+  readonly releases: DraftedMoves
+
   /** Rows that send requests elsewhere now. */
   readonly #moved: Row[] = []
 
@@ -61,6 +53,8 @@ export class DraftedChange implements Draft {
     this.#under = under
     this.#tables = new Tables(under)
     this.#context = context
+    const done = (what: string): void => void this.#done.push(what)
+    this.releases = new DraftedMoves({ tables: this.#tables, context, put: (row) => this.#put(row), done })
   }
 
   /** What was written, and in words; and what it depends on, as a store compares it. */
@@ -141,30 +135,7 @@ export class DraftedChange implements Draft {
   }
 
   move(plugin: string, move: Move, reason: string | null = null, share: RestartShare = {}): Row<'plugins'> | null {
-    const row = this.#tables.find('plugins', plugin)
-    if (row === null) return null
-    if (reason !== null && reason.length > MAX_REASON) {
-      throw schemaViolation({ reason: `length must be at most ${MAX_REASON}` })
-    }
-    if (move === 'restart') return this.#restart(row, reason, share, null)
-    if (Object.keys(share).length > 0) throw schemaViolation({ '@entity': [`a ${move} cannot change the share`] })
-    return this.#setRelease(row, move, this.#after(row, row.entity, move, reason), reason)
-  }
-
-  /** Takes what was done with a live release, by the guard or by code; false where it does not stand any more. */
-  takeMove(made: MadeMove): boolean {
-    const row = this.#tables.get('plugins', made.row.entity.id)
-    if (row === null || !stillStands(made, row, this.#context.clock())) return false
-    const { move, record, share } = made
-    made.runs.push(this.#context.id)
-    if (move === 'restart') {
-      this.#restart(row, record.reason, share, record)
-      return true
-    }
-    const now = recordOn(row, made, this.#context.clock())
-    if (isDeepStrictEqual({ ...row.release, ...now }, row.release)) return false
-    this.#setRelease(row, move, now, record.reason, made.breach)
-    return true
+    return this.releases.move(plugin, move, reason, share)
   }
 
   /** Stores what became of a plugin that was edited by hand. */
@@ -175,51 +146,11 @@ export class DraftedChange implements Draft {
     this.#put({ ...row, release })
   }
 
-  /** @param made the record of a live release that has begun again already */
-  #restart(
-    row: Row<'plugins'>,
-    reason: string | null,
-    share: RestartShare,
-    made: ReleaseRecord | null,
-  ): Row<'plugins'> {
-    const now = this.#context.clock() / 1000
-    const config = configOf(share)
-    const fields = { ...row.entity, config: { ...row.entity.config, ...config } }
-    const stamp = Object.keys(config).length === 0 ? {} : { updated_at: Math.floor(now) }
-    const entity = parseEntity('plugins', withStart({ ...fields, ...stamp }, row.entity, now))
-    const refused = checkRelease(entity, this.#context.clock)
-    if (refused !== null) throw schemaViolation(refused)
-    const record = made ?? this.#after(row, entity, 'restart', reason)
-    return this.#setRelease({ ...row, entity }, 'restart', record, reason)
-  }
-
-  /** @param entity the plugin as it is after the move */
-  #after(row: Row<'plugins'>, entity: Plugin, move: Move, reason: string | null): ReleaseRecord {
-    const { by, clock } = this.#context
-    const nowMs = clock()
-    const record = this.#recordOf(row)
-    const ramp = rampOf(shareOfPlugin(entity))
-    const elapsedMs = ramp === null ? null : elapsedMsAt(record, ramp, nowMs)
-    return afterMove(record, move, { state: this.#stateOf(row), nowMs, ramp, elapsedMs, reason, by })
-  }
-
-  #setRelease(
-    row: Row<'plugins'>,
-    move: Move,
-    record: ReleaseRecord,
-    reason: string | null,
-    breach = false,
-  ): Row<'plugins'> {
-    this.#done.push(`${move} plugins ${row.entity.id}${reason === null ? '' : `: ${reason}`}`)
-    const release = afterStoredMove(row.release ?? UNTOUCHED, record, move, breach, this.#context.id)
-    return this.#put({ ...row, release })
-  }
-
   finalize(plugin: string): Row<'services'> | Row<'apis'> | null {
     const row = this.#tables.find('plugins', plugin)
     if (row === null) return null
     const location = locationRow(this.#tables, row.entity)
-    if (this.#stateOf(row) === 'rolled-back') {
+    if (this.releases.stateOf(row) === 'rolled-back') {
       throw new CanaryError('ERR_CANARY_STATE', 'cannot finalize a release that is rolled-back: all is on A')
     }
     const fields = { ...location.entity, ...finalFields(location, row.entity) }
@@ -228,14 +159,6 @@ export class DraftedChange implements Draft {
     return isOf(location, 'services')
       ? this.#write('update', 'services', fields, undefined, location)
       : this.#write('update', 'apis', fields, undefined, location)
-  }
-
-  #stateOf(row: Row<'plugins'>) {
-    return lifeStateOf(row.entity, this.#recordOf(row), this.#context.clock())
-  }
-
-  #recordOf(row: Row<'plugins'>): StoredRecord {
-    return this.#context.recordOf?.(row) ?? row.release ?? UNTOUCHED
   }
 
   #belongs(row: Row, parent: Parent | undefined): boolean {
@@ -279,9 +202,11 @@ export class DraftedChange implements Draft {
     const refused = checkRelease(entity, clock)
     if (refused !== null) throw schemaViolation(refused)
     if (present === null) return { ...recordOfNew(shareOfPlugin(entity), clock()), run: id }
-    const before = this.#recordOf(present)
+    const before = this.releases.recordOf(present)
     const { record, newRun } = editedPlugin(before, present.entity, entity, says, clock())
-    return newRun ? { ...record, run: id } : { ...before, ...record }
+    if (newRun) return { ...record, run: id }
+    const gate = before.gate === undefined ? {} : { gate: gateAfterEdit(before.gate, present.entity, entity) }
+    return { ...before, ...record, ...gate }
   }
 
   /** Where A is another place now, what was judged of the releases there is over. */

@@ -76,3 +76,13 @@ export class Deadline {
     return new Late(`nothing came in ${this.ms / 1000} s`)
   }
 }
+
+/** Gives work a time that it may take, and ends that with it. */
+export async function within<Result>(ms: number, work: (deadline: Deadline) => Promise<Result>): Promise<Result> {
+  const deadline = new Deadline(ms)
+  try {
+    return await work(deadline)
+  } finally {
+    deadline.end()
+  }
+}

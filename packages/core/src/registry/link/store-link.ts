@@ -12,7 +12,7 @@ import {
   type StoredState,
 } from '../records/store.js'
 import { SerialQueue } from '../serial-queue.js'
-import { Deadline, Late } from './deadline.js'
+import { type Deadline, Late, within } from './deadline.js'
 import { notStored, notWritten, outcomeOf, rewoundError, unknownOutcome, unread } from './store-errors.js'
 import type { StoreStatus } from './store-status.js'
 
@@ -65,7 +65,7 @@ export class StoreLink {
 
   /** Reads the store and follows it from then on; false where nothing was ever stored. */
   async open(timeoutMs = LOAD_MS): Promise<boolean> {
-    const state = await this.#within(timeoutMs, (deadline) => this.#read(deadline))
+    const state = await within(timeoutMs, (deadline) => this.#read(deadline))
     if (state !== null) this.#linked.replace(state)
     this.#follow()
     return state !== null
@@ -117,7 +117,7 @@ export class StoreLink {
    * @throws {CanaryError} ERR_CANARY_STATE where something else is stored, ERR_CANARY_STORE where nothing can be read
    */
   async accept(stored: Position): Promise<void> {
-    const read = await this.#within(LOAD_MS, (deadline) => this.#read(deadline))
+    const read = await within(LOAD_MS, (deadline) => this.#read(deadline))
     const state = read ?? { at: stored.version === 0 ? stored : NOWHERE, rows: [] }
     const { at } = state
     const isSame =
@@ -172,7 +172,7 @@ export class StoreLink {
           return this.#judge(event.state, NOWHERE)
         case 'commit':
           this.#failedSince = null
-          await this.#within(LOAD_MS, (deadline) => this.#advance([event.commit], this.#linked.at.epoch, deadline))
+          await within(LOAD_MS, (deadline) => this.#advance([event.commit], this.#linked.at.epoch, deadline))
       }
     } catch (error) {
       // Reading ended with the store.
@@ -260,18 +260,9 @@ export class StoreLink {
     }
   }
 
-  async #within<Result>(ms: number, work: (deadline: Deadline) => Promise<Result>): Promise<Result> {
-    const deadline = new Deadline(ms)
-    try {
-      return await work(deadline)
-    } finally {
-      deadline.end()
-    }
-  }
-
   async #loadSoon(): Promise<void> {
     try {
-      await this.#within(LOAD_MS, (deadline) => this.#load(deadline))
+      await within(LOAD_MS, (deadline) => this.#load(deadline))
     } catch (error) {
       if (this.#closed) return
       this.#linked.report(error)

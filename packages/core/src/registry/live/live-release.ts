@@ -4,6 +4,7 @@ import { Release } from '../../release/release.js'
 import type { RestartShare } from '../../release/restart.js'
 import type { UrlUpstream } from '../../upstream.js'
 import { canaryLocation } from '../entities/location.js'
+import type { GuardedPlugin, LiveGuards } from './live-guards.js'
 import type { LocatedReleasePlace } from './release-lookup.js'
 import { type ReleaseDefaults, optionsOf } from '../records/record-release.js'
 import { type MadeMove, goesOn, runOf, stillStands } from '../records/made-move.js'
@@ -16,7 +17,7 @@ export type OnMoved = (move: MadeMove) => void
  * A plugin's release, built when somebody first asks for it. It lives as long as its plugin: a change is taken by the
  * same release, so that counts, evidence and the order of `hash: 'none'` go on.
  */
-export class LiveRelease {
+export class LiveRelease implements GuardedPlugin {
   #row: Row<'plugins'>
   #release: Release | null = null
   #places = new WeakMap<UrlUpstream, LocatedReleasePlace>()
@@ -25,17 +26,25 @@ export class LiveRelease {
   #adopting = false
   /** The latest move of the live release that the store does not have yet. */
   #unsaved: MadeMove | null = null
+  /** Whether the guard moves it for a breach right now. */
+  #breaching = false
   readonly #defaults: ReleaseDefaults
+  readonly #guards: LiveGuards
   readonly #onMoved: OnMoved
 
-  constructor(row: Row<'plugins'>, defaults: ReleaseDefaults, onMoved: OnMoved) {
+  constructor(row: Row<'plugins'>, defaults: ReleaseDefaults, guards: LiveGuards, onMoved: OnMoved) {
     this.#row = row
     this.#defaults = defaults
+    this.#guards = guards
     this.#onMoved = onMoved
   }
 
   get row(): Row<'plugins'> {
     return this.#row
+  }
+
+  get isAhead(): boolean {
+    return this.#unsaved !== null
   }
 
   get release(): Release {
@@ -82,6 +91,15 @@ export class LiveRelease {
     this.#adopt(false)
   }
 
+  breach(move: () => void): void {
+    this.#breaching = true
+    try {
+      move()
+    } finally {
+      this.#breaching = false
+    }
+  }
+
   /** The place for requests whose location A is this. */
   at(a: UrlUpstream): LocatedReleasePlace {
     const last = this.#last
@@ -110,18 +128,24 @@ export class LiveRelease {
   }
 
   #options() {
-    return optionsOf(this.#row.entity, this.#unsaved?.record ?? this.#row.release, this.#defaults)
+    const { entity, release } = this.#row
+    const unsaved = this.#unsaved
+    // A move that is on its way changes nothing of how far the ramp may go.
+    return optionsOf(entity, unsaved === null ? release : { ...unsaved.record, gate: release?.gate }, this.#defaults)
   }
 
   #build(): Release {
-    const release = new Release(this.#options(), true)
+    const release = new Release(this.#options(), true, (options, hash, host) =>
+      this.#guards.make(this, options, hash, host),
+    )
     release.on('change', ({ change }) => {
       this.#forgetPlaces()
       if (this.#adopting || change === 'update' || change === 'complete') return
       const row = this.#row
       const base = this.#unsaved === null ? row.release : this.#unsaved.base
       const record = release.carried()
-      const breach = change === 'pause' && record.by === 'guard' && release.guard?.report().verdict === 'breach'
+      const isPause = change === 'pause' && record.by === 'guard'
+      const breach = isPause && (this.#breaching || release.guard?.report().verdict === 'breach')
       this.#unsaved = { move: change, record, row, base, share: shareOf(release), breach, runs: [] }
       this.#onMoved(this.#unsaved)
     })

@@ -1,4 +1,5 @@
 import type { KnownConsumers } from './known-consumers.js'
+import type { LiveGuards } from './live-guards.js'
 import { LiveRelease, type OnMoved } from './live-release.js'
 import { hasMoved, pluginsAt } from '../records/place-of-a.js'
 import type { ReleaseDefaults } from '../records/record-release.js'
@@ -11,11 +12,13 @@ export class LiveReleases {
   readonly scopes: ScopeIndex<LiveRelease>
   readonly #byId = new Map<string, LiveRelease>()
   readonly #defaults: ReleaseDefaults
+  readonly #guards: LiveGuards
   readonly #onMoved: OnMoved
 
-  constructor(consumers: KnownConsumers, defaults: ReleaseDefaults, onMoved: OnMoved) {
+  constructor(consumers: KnownConsumers, defaults: ReleaseDefaults, guards: LiveGuards, onMoved: OnMoved) {
     this.scopes = new ScopeIndex((consumer) => consumers.byId(consumer))
     this.#defaults = defaults
+    this.#guards = guards
     this.#onMoved = onMoved
   }
 
@@ -45,9 +48,10 @@ export class LiveReleases {
     if (gone) {
       known?.close()
       this.#byId.delete(id)
+      this.#guards.gone(id)
       return
     }
-    const live = known ?? new LiveRelease(row, this.#defaults, this.#onMoved)
+    const live = known ?? new LiveRelease(row, this.#defaults, this.#guards, this.#onMoved)
     if (known === undefined) this.#byId.set(id, live)
     else known.adopt(row)
     if (enabled) this.scopes.set(row.entity, live)

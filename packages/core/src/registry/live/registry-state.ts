@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { ENTITY_KINDS, type EntityKind } from '../entities/entities.js'
 import { KnownConsumers } from './known-consumers.js'
+import type { LiveGuards } from './live-guards.js'
 import type { OnMoved } from './live-release.js'
 import { LiveReleases } from './live-releases.js'
 import type { ReleaseDefaults } from '../records/record-release.js'
@@ -32,8 +33,8 @@ export class RegistryState {
   }
   #at = NOWHERE
 
-  constructor(defaults: ReleaseDefaults, onMoved: OnMoved) {
-    this.live = new LiveReleases(this.consumers, defaults, onMoved)
+  constructor(defaults: ReleaseDefaults, guards: LiveGuards, onMoved: OnMoved) {
+    this.live = new LiveReleases(this.consumers, defaults, guards, onMoved)
   }
 
   /** Where in the store's history this is. */

@@ -10,6 +10,7 @@ import {
   isLegal,
 } from '../../release/lifecycle.js'
 import type { RestartShare } from '../../release/restart.js'
+import { heldRecord } from './gate.js'
 import { shareOfPlugin } from './plugin-edit.js'
 import { lifeStateOf } from './record-release.js'
 import type { Row, StoredRecord } from './rows.js'
@@ -36,6 +37,11 @@ export function runOf({ release }: Row<'plugins'>): string | null {
   return release?.run ?? null
 }
 
+/** How guards that judge together name it; the run of a plugin that was written by hand has the plugin's id. */
+export function nameOfRun(row: Row<'plugins'>): string {
+  return runOf(row) ?? row.entity.id
+}
+
 /** Whether a release goes on where it is in another run: only its place is another one, or it was resumed. */
 export function goesOn(before: Row<'plugins'>, after: Row<'plugins'>): boolean {
   const [was, is] = [withoutRun(before), withoutRun(after)]
@@ -53,9 +59,19 @@ export function afterStoredMove(
   commit: string,
 ): StoredRecord {
   const { state, reason, by, at, elapsed } = record
+  const { gate } = stored
   const begins = move === 'restart' || (move === 'resume' && stored.breach === true)
   const run = begins ? commit : stored.run
-  return { state, reason, by, at, elapsed, ...(run === undefined ? {} : { run }), ...(breach ? { breach } : {}) }
+  return {
+    state,
+    reason,
+    by,
+    at,
+    elapsed,
+    ...(run === undefined ? {} : { run }),
+    ...(breach ? { breach } : {}),
+    ...(begins || gate === undefined ? {} : { gate }),
+  }
 }
 
 function withoutRun({ release }: Row<'plugins'>): StoredRecord {
@@ -81,7 +97,7 @@ export function recordOn(stored: Row<'plugins'>, made: MadeMove, nowMs: number):
   if (isDeepStrictEqual(base, stored.release)) {
     return withOtherShare(record, shareOfPlugin(row.entity), shareOfPlugin(stored.entity), nowMs)
   }
-  const present = stored.release ?? UNTOUCHED
+  const present = heldRecord(stored.entity, stored.release ?? UNTOUCHED, nowMs)
   const ramp = rampOf(shareOfPlugin(stored.entity))
   const elapsedMs = ramp === null ? null : elapsedMsAt(present, ramp, nowMs)
   const { reason, by } = record

@@ -11,6 +11,7 @@ import type { Plugin } from '../entities/entities.js'
 import { canaryLocation } from '../entities/location.js'
 import type { CanaryConfig } from '../entities/records.js'
 import type { FieldMessages } from '../entities/violation.js'
+import type { StoredRecord } from './rows.js'
 
 /** What all releases of a registry have in common. */
 export interface ReleaseDefaults {
@@ -21,8 +22,10 @@ export interface ReleaseDefaults {
   readonly random: (() => number) | undefined
 }
 
+type OptionalGate = ReleaseRecord & Pick<StoredRecord, 'gate'>
+
 /** The options of a record's release. The salt is the plugin's id: a new name reshuffles nobody. */
-export function optionsOf(plugin: Plugin, record: ReleaseRecord | null, defaults: ReleaseDefaults): PlacedOptions {
+export function optionsOf(plugin: Plugin, record: OptionalGate | null, defaults: ReleaseDefaults): PlacedOptions {
   const { id, instance_name, enabled, config } = plugin
   const { percentage, start, duration, canary_by_header_name } = config
   return {
@@ -35,6 +38,7 @@ export function optionsOf(plugin: Plugin, record: ReleaseRecord | null, defaults
     upstreamFallback: config.upstream_fallback,
     enabled,
     state: stateOption(record ?? UNTOUCHED, enabled),
+    gate: record?.gate,
     guard: defaults.guard,
     logger: defaults.logger,
     onError: defaults.onError,
@@ -70,7 +74,7 @@ const TRIAL: Omit<ReleaseDefaults, 'clock'> = {
 }
 
 /** What a record's release is doing at an instant, or would be were its plugin enabled. */
-export function lifeStateOf(plugin: Plugin, record: ReleaseRecord | null, nowMs: number): LifeState {
+export function lifeStateOf(plugin: Plugin, record: OptionalGate | null, nowMs: number): LifeState {
   const clock = () => nowMs
   const settings = compileSettings(optionsOf(plugin, record, { ...TRIAL, clock }), () => {}, true)
   return new Timeline(settings, restored(settings, nowMs)).state()

@@ -13,6 +13,11 @@ export interface StoredRecord extends ReleaseRecord {
   readonly run?: string | undefined
   /** Whether the guard paused it for a breach: with a resume, another run begins. @default false */
   readonly breach?: true | undefined
+  /**
+   * How many buckets a ramp may have on B, where the guards of several processes hold it together: the share is a
+   * function of the record and the store's clock. @default none: time alone says it
+   */
+  readonly gate?: number | undefined
 }
 
 /** What is written of an entity. It has no revision: that is the version of the commit. */

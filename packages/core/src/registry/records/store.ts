@@ -140,6 +140,29 @@ export type StoreEvent =
   /** What is stored now cannot be taken. The last good state stays in force. */
   | { readonly kind: 'error'; readonly error: unknown }
 
+/** Where a store keeps the runs of a process's guards, so that they outlive it. They are nobody's records. */
+export interface SavedRuns {
+  /**
+   * The run of a plugin as it was saved last; `null`: none was. From then on it counts as unfinished, until it is saved
+   * again.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  take(plugin: string): Promise<string | null>
+  /**
+   * Keeps the run in place of the one before.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  save(plugin: string, text: string): Promise<void>
+  /**
+   * Forgets the run of a plugin that is deleted.
+   *
+   * @throws {CanaryError} ERR_CANARY_STORE
+   */
+  remove(plugin: string): Promise<void>
+}
+
 /** Where a registry is kept. Several processes may share one: it puts their changes in one order. */
 export interface Store {
   /**
@@ -167,8 +190,10 @@ export interface Store {
   watch(from: Position | null, listener: (event: StoreEvent) => void): () => void
   /** The newest first. */
   audit(query: AuditQuery): Promise<readonly AuditEntry[]>
-  /** What the guards of several processes share; `null`: each process judges for itself. */
+  /** What the guards of the processes on this store share, so that they judge together; `null`: each judges alone. */
   readonly shared: Shared | null
+  /** Where the guards' runs are kept, if `shared` is `null`. @default nowhere: evidence begins anew with the process */
+  readonly runs?: SavedRuns | null | undefined
   /** Lets go of files, locks and connections, and ends watching. */
   close(): Promise<void>
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../../logger.js'
 import { replaceFenced } from './fenced-write.js'
 import { type Attempt, type Turn, inTurn } from './file-turn.js'
 import { FileWatch } from './file-watch.js'
+import { RunFiles } from './run-files.js'
 import { SerialQueue } from '../serial-queue.js'
 import { followed, stateAfter } from './state-change.js'
 import { type FileState, type ReadState, readState, writeState } from './state-file.js'
@@ -88,6 +89,7 @@ class FileStore implements Store {
   readonly #log = new CommitLog({ epoch: randomUUID(), version: 0, id: '' })
   readonly #watchers = new Watchers(this.#log, () => this.#stored())
   readonly shared = null
+  readonly runs: RunFiles | null
   #seen: Seen | null = null
   /** What the file looked like when it last could not be taken. */
   #refused: string | null | undefined
@@ -99,6 +101,7 @@ class FileStore implements Store {
   constructor(path: string, readOnly: boolean, logger: Logger) {
     this.#path = path
     this.#readOnly = readOnly
+    this.runs = readOnly ? null : new RunFiles(path)
     this.#logger = logger
   }
 

@@ -2,13 +2,14 @@ import { mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CanaryError } from '../../errors.js'
 import { asUnfinished } from '../../guard/index.js'
+import type { SavedRuns } from '../records/store.js'
 import { codeOf, unreadable, unwritable, writeWhole } from './whole-file.js'
 
 /**
  * The runs of a process's guards beside a file store: `canary.json.runs/<plugin>`. What is written there is nobody's
  * record: a run that cannot be read begins anew.
  */
-export class RunFiles {
+export class RunFiles implements SavedRuns {
   readonly #folder: string
 
   /** @param path of the store's file */

@@ -25,6 +25,7 @@ const releaseSchema = z.strictObject({
   at: finite,
   elapsed: finite,
   breach: z.literal(true, says('expected true')).optional(),
+  gate: z.int(says('expected a whole number')).min(1, says('expected 1 or more')).optional(),
   // A whole number in files of the first versions.
   run: z.union([words.min(1), wholeNumber.transform(String)], says('expected a string')).optional(),
 })
