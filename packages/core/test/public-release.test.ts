@@ -125,3 +125,9 @@ test('a mount refuses what is no registry, and says so', () => {
     )
   }
 })
+
+test('a proxy of a release can be printed', () => {
+  const release = createRelease({ name: 'r', percentage: 10, upstreams: { A: 'http://a', B: 'http://b' } })
+  expect(inspect(new Proxy(release, {}))).toBe('Release {}')
+  release.close()
+})

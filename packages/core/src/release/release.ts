@@ -227,7 +227,8 @@ export class Release implements PublicRelease, PlacedRelease {
 
   /** What `console.log` prints. */
   [INSPECT](depth: number, options: object, inspect: Inspect): string {
-    return inspectRelease(this.status(), depth, options, inspect)
+    // A proxy of one is printed with itself as `this`.
+    return #timeline in this ? inspectRelease(this.status(), depth, options, inspect) : 'Release {}'
   }
 
   #compile(input: GivenOptions): ReleaseSettings {

@@ -1,6 +1,6 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { type Registry, type RegistryOptions, createRegistry, memoryStore } from '@canary-release/core/registry'
 import { type Client, Network } from '../store/network.js'
@@ -300,6 +300,22 @@ describe('a cache', () => {
     client.line = 'up'
     await expect.poll(() => registry.storeStatus.rewound).not.toBeNull()
     expect(hostOf(registry)).toBe('orders-v1')
+  })
+
+  it('is whole where several registries write it', async () => {
+    await using place = await folder()
+    const { cache } = place
+    const network = new Network()
+    const reported: unknown[] = []
+    const options = { logger: SILENT, cache, onError: (error: unknown) => reported.push(error) }
+    const open = () => createRegistry({ ...options, store: network.connect() })
+    const registries = await Promise.all(Array.from({ length: 6 }, open))
+    const [first] = registries
+    if (first !== undefined) await addOrders(first)
+    await Promise.all(registries.map((registry) => registry.close()))
+    expect(reported).toEqual([])
+    expect(JSON.parse(await readFile(cache, 'utf8'))).toHaveProperty('services')
+    expect(await readdir(dirname(cache))).toEqual([basename(cache)])
   })
 
   it('that is missing or damaged is none: the error of the store is told', async () => {

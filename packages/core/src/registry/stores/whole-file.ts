@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, open, readlink, rename, rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -162,23 +163,26 @@ export async function renameOver(
 }
 
 /**
- * Replaces a file that nobody else writes: at any instant it is the old one or the new one, and it is the new one for good
- * when this resolves.
+ * Replaces a file. At any instant it is the old one or the new one, and it is the new one for good when this resolves; of
+ * several who write it at once, one is the last.
  *
  * @throws {CanaryError} ERR_CANARY_STORE
  */
 export async function writeWhole(path: string, text: string): Promise<void> {
   try {
     const target = await targetOf(path)
-    const draft = `${target}.tmp`
-    await rm(draft, { force: true })
-    const file = await createNew(draft)
+    const draft = `${target}.${randomUUID()}.tmp`
     try {
-      await fillDraft(file, target, text)
+      const file = await createNew(draft)
+      try {
+        await fillDraft(file, target, text)
+      } finally {
+        await file.close()
+      }
+      await renameOver(draft, target)
     } finally {
-      await file.close()
+      await rm(draft, { force: true })
     }
-    await renameOver(draft, target)
     await syncDirectory(dirname(target))
   } catch (error) {
     throw unwritable(path, error)
