@@ -82,7 +82,8 @@ describe('npm start', () => {
   })
 
   test('does the same in four processes, which take changes for each other', { timeout: 90_000 }, async () => {
-    const { child, until, output, ended } = demo('--processes', '4', '--duration', '3', ...ANY_PORTS)
+    // The ramp must outlast the time that a busy machine takes until consumers are answered.
+    const { child, until, output, ended } = demo('--processes', '4', '--duration', '10', ...ANY_PORTS)
     await until(/asked 100\.0 % .* complete/)
     const [, moved, back] = await until(/ (\d+) moved {2}(\d+) went back {2}complete/)
     expect(Number(moved)).toBeGreaterThan(50)
