@@ -239,13 +239,13 @@ describeWithRedis('a history of Redis that', () => {
     const change = (id: string, host: string) => ({ kind: 'services' as const, id, row: service(id, host) })
     let at = await saved(
       writer,
-      proposalOf(NOWHERE, { changes: ids.map((id, i) => change(id, i === 0 ? 'mark' : '')) }),
+      proposalOf(NOWHERE, { changes: ids.map((id, i) => change(id, i === 0 ? 'mark' : 'plain')) }),
     )
     const over = new AbortController()
     const writing = (async () => {
       for (let i = 0; !over.signal.aborted; i += 1) {
         const [from = '', to = ''] = [ids[(i * 997) % 3000], ids[((i + 1) * 997) % 3000]]
-        at = await saved(writer, proposalOf(at, { changes: [change(from, ''), change(to, 'mark')] }))
+        at = await saved(writer, proposalOf(at, { changes: [change(from, 'plain'), change(to, 'mark')] }))
       }
     })()
     for (let i = 0; i < 20; i += 1) {
