@@ -503,7 +503,9 @@ export function runStoreSuite<Place extends StorePlace>(
       expect(audit.map(({ version }) => version)).toEqual([2, 1])
       expect(await second.audit({ limit: 10 })).toEqual(audit)
       expect(second.version).toBe(2)
-      expect(second.release(id)?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', at: T0 })
+      // A store whose processes judge together has a clock of its own.
+      const at = place.store.shared === null ? T0 : expect.any(Number)
+      expect(second.release(id)?.status()).toMatchObject({ state: 'rolled-back', reason: 'broken', by: 'ops', at })
       expect(second.findConsumer('k')?.groups).toEqual(['testers'])
       expect(mountOn(second, { service: 'orders' }).find('').place.release?.decide().upstream).toBe('A')
     })
