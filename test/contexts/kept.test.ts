@@ -125,12 +125,13 @@ test('health checks keep no store of the request that they began with', async ()
   await upstream.asked('/health')
 })
 
-test('a release and a registry keep no store of the request that made them', async () => {
+test.each(['memory', 'file'])('a registry in a %s store keeps no store of the request that made it', async (kind) => {
   const folder = mkdtempSync(join(tmpdir(), 'canary-contexts-'))
   open.push(() => rmSync(folder, { recursive: true }))
   const make = async () => {
     const store = { id: 'admin' }
-    await users.run(store, () => registryWith(fileStore(join(folder, 'canary.json'), { logger: SILENT })))
+    const place = () => (kind === 'memory' ? memoryStore() : fileStore(join(folder, 'canary.json'), { logger: SILENT }))
+    await users.run(store, () => registryWith(place()))
     return new WeakRef(store)
   }
   await collected(await make())

@@ -2,7 +2,7 @@ import { inRoot } from '../request-context.js'
 
 /** Runs tasks one after another, in the order in which they came. */
 export class SerialQueue {
-  #last: Promise<unknown> = Promise.resolve()
+  #last: Promise<unknown> = inRoot(() => Promise.resolve())
 
   run<Result>(task: () => Promise<Result>): Promise<Result> {
     const result = this.#last.then(task)
