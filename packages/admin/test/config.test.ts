@@ -89,7 +89,7 @@ describe('POST /config', () => {
   it.each([
     ['an empty body', {}],
     ['a list', { json: [] }],
-    ['a text of nothing', { json: { config: '' } }],
+    ['an empty string', { json: { config: '' } }],
   ])('refuses %s', async (_, sent) => {
     await using admin = await openAdmin()
     expect(await admin.call('POST', '/config', sent)).toMatchObject({ status: 400 })
